@@ -1,0 +1,63 @@
+/** What went wrong, in four parts: the thing, what was expected of it, what was found, and what to do. */
+export interface Fault {
+  /** The thing at fault: an op and its argument, a file and its tensor, an option. */
+  what: string;
+  expected?: string;
+  got?: string;
+  /** What the user can do about it, as an imperative. */
+  fix?: string;
+  cause?: unknown;
+}
+
+/** Every error the library throws on bad input. `message` is one line made of the four parts of the fault. */
+export abstract class BertscriptError extends Error {
+  readonly what: string;
+  readonly expected: string | undefined;
+  readonly got: string | undefined;
+  readonly fix: string | undefined;
+
+  constructor(fault: Fault) {
+    super(describe(fault), fault.cause === undefined ? undefined : { cause: fault.cause });
+    this.name = new.target.name;
+    this.what = fault.what;
+    this.expected = fault.expected;
+    this.got = fault.got;
+    this.fix = fault.fix;
+  }
+}
+
+function describe({ what, expected, got, fix }: Fault): string {
+  const facts = [expected && `expected ${expected}`, got && `got ${got}`].filter(Boolean).join(', ');
+  const message = [what, facts].filter(Boolean).join(': ') + (fix ? `; ${fix}` : '');
+  return message.replace(/\s*[\r\n]+\s*/g, ' ');
+}
+
+/** A tensor has another shape, rank or dtype than the operation needs. */
+export class ShapeError extends BertscriptError {}
+
+/** A tensor was used after the scope that owned its memory had closed. */
+export class ScopeError extends BertscriptError {}
+
+/** A config file or an option has a value that is missing, malformed or not supported. */
+export class ConfigError extends BertscriptError {}
+
+/** A weights file is corrupt, or its tensors do not fit the model. */
+export class CheckpointError extends BertscriptError {}
+
+/** A tokenizer file is malformed, or asks for something that is not supported. */
+export class TokenizerError extends BertscriptError {}
+
+/** Text, token ids or another input to a model is out of its limits. */
+export class InputError extends BertscriptError {}
+
+/** A file or folder is missing, unreadable or cannot be written. */
+export class FileError extends BertscriptError {}
+
+/** A command was called the wrong way. */
+export class UsageError extends BertscriptError {}
+
+/** The part of an unknown value that helps in a message: short, on one line. */
+export function show(value: unknown): string {
+  const text = typeof value === 'string' ? JSON.stringify(value) : (JSON.stringify(value) ?? String(value));
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
