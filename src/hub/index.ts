@@ -1,0 +1,8 @@
+export type { ModelFiles } from './files.ts';
+export { insidePath, nameOf, readJson, readText } from './files.ts';
+export { FolderFiles } from './folder.ts';
+export type { FileContent } from './memory.ts';
+export { MemoryFiles } from './memory.ts';
+export { openFiles } from './open.ts';
+export type { UrlOptions } from './url.ts';
+export { UrlFiles } from './url.ts';
