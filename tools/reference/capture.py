@@ -59,14 +59,14 @@ def inputs_from_texts(folder, texts, max_length=None):
 
 
 def random_inputs(config, shape, seed):
-    """Random ids [B,S] or [B,C,S], random token types, rows of mixed length: the first is full, the second (if any) has one token."""
+    """Random ids [B,S] or [B,C,S], random token types, rows of mixed length: the first is full, the last of three or more has one token."""
     generator = torch.Generator().manual_seed(seed)
     length = shape[-1]
     rows = torch.Size(shape[:-1])
     ids = torch.randint(0, config.vocab_size, shape, generator=generator)
     lengths = torch.randint(2, length + 1, (rows.numel(),), generator=generator)
     lengths[0] = length
-    lengths[1:2] = 1
+    lengths[max(2, len(lengths) - 1):] = 1
     mask = (torch.arange(length) < lengths[:, None]).long().reshape(shape)
     inputs = {"input_ids": ids, "attention_mask": mask}
     types = getattr(config, "type_vocab_size", 0)
@@ -207,7 +207,7 @@ def save(path, tensors, model, seed=None, **more):
         "class": type(model).__name__,
         "dtype": str(model.dtype).removeprefix("torch."),
         "attn_implementation": model.config._attn_implementation,
-        "seed": str(seed),
+        **({} if seed is None else {"seed": str(seed)}),
         **more,
     }
     Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,6 @@ ops.safetensors (F32 unless said; every result as <case>.y.f32 and <case>.y.f64,
 import argparse
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import capture
@@ -45,7 +44,8 @@ BERT = dict(  # every size differs from every other, so that a mixed-up axis can
     hidden_act="gelu",
     layer_norm_eps=1e-12,
 )
-SEED = 20
+SEED = 51
+WITH_PARAMETERS = ("prelu", "xielu")  # activations that learn: no BERT config can name them
 
 
 # --- checkpoints -------------------------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def randomize(model, seed):
     return model
 
 
-def make(name, class_name="BertModel", shape=(3, 11), seed=SEED, variants=("",), activations=False, labels=False, edit=None,
+def make(name, shape=(3, 11), class_name="BertModel", seed=SEED, variants=("",), activations=False, labels=False, edit=None,
          model_options=None, save_options=None, dtype=None, alter=None, references=True, **config):
     """One folder: config, weights, and a reference pair for each variant of the inputs. `alter(model)` changes the weights before
     saving, `edit(folder)` the saved files."""
@@ -109,10 +109,122 @@ def make_base():
 
 
 def make_masks():
-    make("masks", shape=(4, 13), num_hidden_layers=2, variants=("left", "holes", "full", "positions"))
+    make("masks", shape=(4, 10), variants=("left", "holes", "full", "positions"))
 
 
-MODELS = {"base": make_base, "masks": make_masks}
+def make_sizes():
+    """One token type; odd head counts; one layer, or four; a feed-forward narrower than the hidden size; one head."""
+    make("oneTokenType", type_vocab_size=1, num_hidden_layers=1, hidden_size=20, num_attention_heads=5)
+    make("sevenHeads", (2, 9), hidden_size=21, num_attention_heads=7, num_hidden_layers=4, intermediate_size=13, type_vocab_size=3)
+    make("oneHead", (2, 9), hidden_size=18, num_attention_heads=1, num_hidden_layers=1)
+
+
+def make_activations():
+    """One checkpoint; config.<activation>.json and reference.<activation>.safetensors for every name BERT accepts."""
+    folder = make("activations", hidden_size=12, num_attention_heads=2, num_hidden_layers=1, intermediate_size=19, vocab_size=31,
+                  max_position_embeddings=10, references=False)
+    for name in ACT2FN:
+        if name not in WITH_PARAMETERS:
+            config = transformers.BertConfig.from_pretrained(folder, hidden_act=name)
+            config.to_json_file(folder / f"config.{name}.json", use_diff=False)
+            reference(folder, (2, 7), label=name, config=config)
+
+
+def make_layer_norm_eps():
+    """Layer norms whose rows have a variance of about 1e-6, so that eps is seen. config.json has 1e-12, config.eps1e-5.json 1e-5."""
+    def shrink(model):
+        for name, parameter in model.named_parameters():
+            if "embeddings.weight" in name or "LayerNorm" in name or "output.dense" in name:
+                parameter.mul_(1e-3)
+
+    folder = make("layerNormEps", (2, 9), alter=shrink)
+    config = transformers.BertConfig.from_pretrained(folder, layer_norm_eps=1e-5)
+    config.to_json_file(folder / "config.eps1e-5.json")
+    reference(folder, (2, 9), label="eps1e-5", config=config)
+
+
+def make_storage():
+    """Half precision (references in float32 and float64 from those weights), shards, and a checkpoint without a pooler."""
+    make("float16", (2, 9), num_hidden_layers=1, dtype=torch.float16)
+    make("bfloat16", (2, 9), num_hidden_layers=1, dtype=torch.bfloat16)
+    make("sharded", (2, 9), save_options=dict(max_shard_size="12KB"))
+    make("noPooler", (2, 9), num_hidden_layers=1, model_options=dict(add_pooling_layer=False))
+
+
+def make_pretraining():
+    """The heads of pre-training, tied and untied, and the oldest layout: gamma and beta, a position_ids buffer, no decoder.weight."""
+    def old_names(folder):
+        path = folder / "model.safetensors"
+        tensors = {k.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t for k, t in load_file(path).items()}
+        tensors = {k: t for k, t in tensors.items() if "predictions.decoder" not in k}
+        tensors["bert.embeddings.position_ids"] = torch.arange(BERT["max_position_embeddings"])[None]
+        save_file(tensors, path, metadata={"format": "pt"})
+
+    folder = make("oldKeyNames", (2, 9), "BertForPreTraining", num_hidden_layers=1, labels=True, edit=old_names)
+    reference(folder, (2, 9), label="BertModel", class_name="BertModel")
+    make("maskedLanguageModel", (2, 9), "BertForMaskedLM", num_hidden_layers=1, labels=True)
+    make("untied", (2, 9), "BertForPreTraining", num_hidden_layers=1, labels=True, tie_word_embeddings=False)
+
+
+def make_heads():
+    options = dict(shape=(3, 9), num_hidden_layers=1, labels=True)
+    make("sequenceClassification", class_name="BertForSequenceClassification", num_labels=3, **options)
+    make("tokenClassification", class_name="BertForTokenClassification", num_labels=5, **options)
+    make("questionAnswering", class_name="BertForQuestionAnswering", **options)
+    make("nextSentencePrediction", class_name="BertForNextSentencePrediction", **options)
+    make("multipleChoice", class_name="BertForMultipleChoice", **{**options, "shape": (2, 4, 9)})
+
+
+MODELS = {
+    "base": make_base,
+    "masks": make_masks,
+    "sizes": make_sizes,
+    "activations": make_activations,
+    "layerNormEps": make_layer_norm_eps,
+    "storage": make_storage,
+    "pretraining": make_pretraining,
+    "heads": make_heads,
+}
+
+
+# --- the real model -----------------------------------------------------------------------------------------------------------------
+
+MINILM_STATES = [  # short, so that every hidden state and attention fits
+    "How do I bake bread without yeast?",
+    ("Zoë's naïve café, 12.5 €", "a crêpe"),
+    "我爱北京 👩‍🚀 🎉 tōkyō",
+]
+MINILM_LONG = (
+    "The committee, which had met eleven times since the previous autumn, concluded on 3 March 1998 that neither of the two bridges could "
+    "be repaired for less than $4.7 million; it therefore recommended (by seven votes to five) that traffic be diverted to the unfinished "
+    "motorway, although several engineers disagreed."
+)
+MINILM_EMBEDDINGS = [
+    *MINILM_STATES,
+    MINILM_LONG,
+    "",
+    "yes",
+    "Antidisestablishmentarianism, pneumonoultramicroscopicsilicovolcanoconiosis!",
+    "def embed(text: str) -> list[float]:\n\treturn model(text)[0]  # TODO",
+    "Привет, мир! Γειά σου Κόσμε, שלום עולם, مرحبا بالعالم",
+    "A man is playing a guitar .",
+    "Nobody is playing the guitar .",
+]
+
+
+def make_minilm(folder):
+    """reference: three texts, everything. reference.long: one long text, without attentions. reference.embeddings: eleven texts, pooled only."""
+    cases = {
+        "": (MINILM_STATES, lambda name: True),
+        ".long": ([MINILM_LONG], lambda name: not name.startswith(("attentions", "last"))),
+        ".embeddings": (MINILM_EMBEDDINGS, lambda name: not name.startswith(("attentions", "hidden", "last"))),
+    }
+    for dtype, end in (("float32", ""), ("float64", ".f64")):
+        model = capture.load_model(folder, dtype=dtype)
+        for case, (texts, wanted) in cases.items():
+            tensors = capture.run(model, capture.inputs_from_texts(folder, texts), sentence_folder=folder)
+            tensors = {name: tensor for name, tensor in tensors.items() if wanted(name)}
+            capture.save(FIXTURES / "minilm" / f"reference{case}{end}.safetensors", tensors, model, texts=json.dumps(texts, ensure_ascii=False))
 
 
 # --- operations --------------------------------------------------------------------------------------------------------------------
@@ -137,9 +249,8 @@ def make_ops():
 
     x = tensors["act.x"] = torch.cat([torch.linspace(-9, 9, 181), special, torch.tensor([60.0, -60.0])])
     for name in ACT2FN:
-        if name in ("prelu", "xielu"):  # these have learned parameters
-            continue
-        both(f"act.{name}.y", ACT2FN[name], x)
+        if name not in WITH_PARAMETERS:
+            both(f"act.{name}.y", ACT2FN[name], x)
 
     x = 3 * randn(6, 13)
     x[1] *= 100
@@ -154,7 +265,7 @@ def make_ops():
     x[2] += 100
     x[3] = 0.25
     x[4] *= 1e4
-    x[5] = x[5] * 1e-3 + 0.5
+    x[5] = x[5] * 1e-3 + 0.05
     weight, bias = 1 + 0.3 * randn(24), 0.3 * randn(24)
     tensors.update({"layer_norm.x": x, "layer_norm.weight": weight, "layer_norm.bias": bias})
     for eps in ("1e-12", "1e-5"):
@@ -212,13 +323,14 @@ def make_ops():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help=f"ops or {', '.join(MODELS)}; default all")
-    wanted = parser.parse_args().names
+    parser.add_argument("names", nargs="*", help=f"of ops, minilm, {', '.join(MODELS)}; default: all but minilm")
+    parser.add_argument("--minilm", metavar="FOLDER", default="weights/original/all-MiniLM-L6-v2", help="default: %(default)s")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    for name, function in {**MODELS, "ops": make_ops}.items():
-        if not wanted or name in wanted:
-            function()
-            print(name)
+    makers = {**MODELS, "ops": make_ops, "minilm": lambda: make_minilm(arguments.minilm)}
+    for name in arguments.names or [*MODELS, "ops"]:
+        makers[name]()
+        print(name)
 
 
 if __name__ == "__main__":
