@@ -25,10 +25,11 @@ export class FolderFiles implements ModelFiles {
     const fs = builtin('node:fs/promises', this.location);
     const file = nameOf(this, insidePath(path));
     try {
+      const stat = await fs.stat(file);
+      // Asked before opening: a named pipe would wait for a writer.
+      if (!stat.isFile()) throw new FileError({ what: file, expected: 'a file', got: 'a folder or device' });
       const handle = await fs.open(file);
       try {
-        const stat = await handle.stat();
-        if (!stat.isFile()) throw new FileError({ what: file, expected: 'a file', got: 'something else' });
         return await fill(new Uint8Array(stat.size), handle, file);
       } finally {
         await handle.close();

@@ -1,0 +1,11 @@
+export { toBigInt64, toFloat32, toFloat64, toInt32, toInt8 } from './convert.ts';
+export type { Dtype } from './dtypes.ts';
+export type { SafetensorsFile, TensorView } from './file.ts';
+export { parseSafetensors } from './file.ts';
+export { encodeBfloat16, encodeFloat16 } from './floats.ts';
+export type { SafetensorsHeader, TensorInfo } from './header.ts';
+export { headerSize, parseHeader } from './header.ts';
+export type { Checkpoint, FileSource } from './load.ts';
+export { loadTensors } from './load.ts';
+export type { TensorArray, TensorBytes, TensorInput, TensorValues } from './write.ts';
+export { writeSafetensors } from './write.ts';
