@@ -1,0 +1,197 @@
+import { ConfigError, FileError, show } from '../errors.ts';
+import { readJson, type ModelFiles } from '../hub/index.ts';
+import { isActivationName, type ActivationName } from '../tensor/index.ts';
+
+/** The sizes and choices of a BERT model, under transformers' names in camelCase. */
+export interface BertConfigOptions {
+  vocabSize: number;
+  hiddenSize: number;
+  numHiddenLayers: number;
+  numAttentionHeads: number;
+  intermediateSize: number;
+  hiddenAct: ActivationName;
+  hiddenDropoutProb: number;
+  attentionProbsDropoutProb: number;
+  /** Longest sequence that the position table serves. */
+  maxPositionEmbeddings: number;
+  typeVocabSize: number;
+  /** Standard deviation of untrained matrices. */
+  initializerRange: number;
+  layerNormEps: number;
+  padTokenId: number | null;
+  /** Dropout before a classifier; null means `hiddenDropoutProb`. */
+  classifierDropout: number | null;
+  /** Whether the masked-language-model head uses the word embeddings as its output matrix. */
+  tieWordEmbeddings: boolean;
+  /** Label names by class number. Its length is the number of labels. */
+  id2label: readonly string[];
+  problemType: string | null;
+  /** Class names of the checkpoint, such as `BertForTokenClassification`. */
+  architectures: readonly string[];
+}
+
+const defaults: BertConfigOptions = {
+  vocabSize: 30522,
+  hiddenSize: 768,
+  numHiddenLayers: 12,
+  numAttentionHeads: 12,
+  intermediateSize: 3072,
+  hiddenAct: 'gelu',
+  hiddenDropoutProb: 0.1,
+  attentionProbsDropoutProb: 0.1,
+  maxPositionEmbeddings: 512,
+  typeVocabSize: 2,
+  initializerRange: 0.02,
+  layerNormEps: 1e-12,
+  padTokenId: 0,
+  classifierDropout: null,
+  tieWordEmbeddings: true,
+  id2label: ['LABEL_0', 'LABEL_1'],
+  problemType: null,
+  architectures: [],
+};
+
+type Key = keyof BertConfigOptions;
+type Check = [expected: string, holds: (value: unknown) => boolean];
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+const count: Check = ['a whole number of at least 1', (v) => Number.isSafeInteger(v) && (v as number) >= 1];
+const probability: Check = ['a probability from 0 to 1', (v) => isNumber(v) && v >= 0 && v <= 1];
+const positive: Check = ['a number above 0', (v) => isNumber(v) && v > 0];
+const names: Check = ['a list of names', (v) => Array.isArray(v) && v.every((name) => typeof name === 'string')];
+const orNull = ([expected, holds]: Check): Check => [`${expected}, or null`, (v) => v === null || holds(v)];
+
+/** Every option: its key in config.json, and what it must be. */
+const fields: Record<Key, [jsonKey: string, check: Check]> = {
+  vocabSize: ['vocab_size', count],
+  hiddenSize: ['hidden_size', count],
+  numHiddenLayers: ['num_hidden_layers', count],
+  numAttentionHeads: ['num_attention_heads', count],
+  intermediateSize: ['intermediate_size', count],
+  hiddenAct: ['hidden_act', ['the name of an activation, such as "gelu"', isActivationName]],
+  hiddenDropoutProb: ['hidden_dropout_prob', probability],
+  attentionProbsDropoutProb: ['attention_probs_dropout_prob', probability],
+  maxPositionEmbeddings: ['max_position_embeddings', count],
+  typeVocabSize: ['type_vocab_size', count],
+  initializerRange: ['initializer_range', positive],
+  layerNormEps: ['layer_norm_eps', positive],
+  padTokenId: ['pad_token_id', orNull(['a token id', (v) => Number.isSafeInteger(v) && (v as number) >= 0])],
+  classifierDropout: ['classifier_dropout', orNull(probability)],
+  tieWordEmbeddings: ['tie_word_embeddings', ['true or false', (v) => typeof v === 'boolean']],
+  id2label: ['id2label', ['label names by class number', names[1]]],
+  problemType: ['problem_type', orNull(['a name', (v) => typeof v === 'string'])],
+  architectures: ['architectures', names],
+};
+
+/** What a checkpoint may ask for that would change the numbers, and that this library does not do. */
+const unsupported: [jsonKey: string, supported: unknown][] = [
+  ['model_type', 'bert'],
+  ['position_embedding_type', 'absolute'],
+  ['is_decoder', false],
+  ['add_cross_attention', false],
+];
+
+export interface BertConfig extends Readonly<BertConfigOptions> {}
+
+export class BertConfig {
+  /**
+   * @param options what differs from BERT-base
+   * @throws ConfigError naming the first option that is out of its range
+   */
+  constructor(options: Partial<BertConfigOptions> = {}, source = 'BertConfig') {
+    for (const key of Object.keys(fields) as Key[]) {
+      const value = options[key] ?? defaults[key];
+      const [jsonKey, [expected, holds]] = fields[key];
+      if (!holds(value)) throw new ConfigError({ what: `${source}: ${jsonKey}`, expected, got: show(value) });
+      Object.assign(this, { [key]: value });
+    }
+    if (this.hiddenSize % this.numAttentionHeads !== 0) {
+      throw new ConfigError({
+        what: `${source}: hidden_size`,
+        expected: `a multiple of num_attention_heads, ${this.numAttentionHeads}`,
+        got: `${this.hiddenSize}`,
+      });
+    }
+    if (this.padTokenId !== null && this.padTokenId >= this.vocabSize) {
+      throw new ConfigError({
+        what: `${source}: pad_token_id`,
+        expected: `less than vocab_size, ${this.vocabSize}`,
+        got: `${this.padTokenId}`,
+      });
+    }
+  }
+
+  get numLabels(): number {
+    return this.id2label.length;
+  }
+
+  /**
+   * From the content of a `config.json`; the only place that reads its snake_case. Keys that change nothing here are ignored.
+   *
+   * @throws ConfigError for a value out of its range, or a feature that is not supported
+   */
+  static fromJSON(json: unknown, source = 'config.json'): BertConfig {
+    if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+      throw new ConfigError({ what: source, expected: 'a JSON object', got: show(json) });
+    }
+    const values = json as Record<string, unknown>;
+    for (const [key, supported] of unsupported) {
+      const value = values[key] ?? supported;
+      if (value !== supported) {
+        throw new ConfigError({ what: `${source}: ${key}`, expected: show(supported), got: show(value) });
+      }
+    }
+    const options: Record<string, unknown> = {};
+    for (const key of Object.keys(fields) as Key[]) {
+      const value = values[fields[key][0]];
+      if (value !== undefined && (value !== null || defaults[key] === null)) options[key] = value;
+      if (key === 'padTokenId' && value === null) options[key] = null;
+    }
+    options.id2label = readLabels(values, source);
+    return new BertConfig(options as Partial<BertConfigOptions>, source);
+  }
+
+  /** The content of a `config.json` that this library and transformers read back. */
+  toJSON(): Record<string, unknown> {
+    const json: Record<string, unknown> = { model_type: 'bert' };
+    for (const key of Object.keys(fields) as Key[]) json[fields[key][0]] = this[key];
+    json.id2label = Object.fromEntries(this.id2label.map((label, id) => [id, label]));
+    json.label2id = Object.fromEntries(this.id2label.map((label, id) => [label, id]));
+    return json;
+  }
+}
+
+/** `id2label` is an object keyed "0", "1", …; old files give `num_labels` instead. */
+function readLabels(values: Record<string, unknown>, source: string): unknown {
+  const labels = values.id2label;
+  if (labels === undefined || labels === null) {
+    const number = values.num_labels ?? defaults.id2label.length;
+    return count[1](number) ? Array.from({ length: number as number }, (_, i) => `LABEL_${i}`) : number;
+  }
+  if (typeof labels !== 'object') return labels;
+  const number = Object.keys(labels).length;
+  const list = Array.from({ length: number }, (_, id) => (labels as Record<string, unknown>)[id]);
+  const gap = list.findIndex((label) => label === undefined);
+  if (gap >= 0) {
+    throw new ConfigError({
+      what: `${source}: id2label`,
+      expected: `a label for each class from 0 to ${number - 1}`,
+      got: `none for ${gap}`,
+    });
+  }
+  return list;
+}
+
+/** @throws FileError if there is no config.json; ConfigError if it is malformed or not of BERT */
+export async function readConfig(files: ModelFiles): Promise<BertConfig> {
+  const json = await readJson(files, 'config.json');
+  if (json === undefined) {
+    throw new FileError({
+      what: `${files.location}/config.json`,
+      expected: 'the config of a model',
+      got: 'no such file',
+      fix: 'pass a folder that holds config.json and model.safetensors',
+    });
+  }
+  return BertConfig.fromJSON(json, `${files.location}/config.json`);
+}

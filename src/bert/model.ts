@@ -1,0 +1,64 @@
+import { Linear, Module, PackedBatch, type ModelInputs, type Trace, type Weights } from '../layers/index.ts';
+import { poolSequences, type Tensor } from '../tensor/index.ts';
+import type { BertConfig } from './config.ts';
+import { BertEmbeddings } from './embeddings.ts';
+import { BertEncoder } from './encoder.ts';
+import type { EncoderOutput, ForwardOptions } from './outputs.ts';
+import { BertPreTrainedModel, randomWeights } from './preTrainedModel.ts';
+
+/** The first token of each sequence, through a linear layer and tanh: what [CLS] says of the whole text. */
+export class BertPooler extends Module {
+  readonly dense: Linear;
+
+  constructor(config: BertConfig, weights: Weights) {
+    super(weights.path);
+    this.dense = new Linear(weights.scope('dense'), config.hiddenSize, config.hiddenSize);
+  }
+
+  /** x: [totalTokens, hiddenSize] → [sequences, hiddenSize] */
+  forward(x: Tensor, batch: PackedBatch): Tensor {
+    return this.dense.forward(poolSequences(x, batch.offsets, 'first'), 'tanh');
+  }
+}
+
+/** The bare encoder (Devlin et al. 2019, arXiv:1810.04805). */
+export class BertModel extends BertPreTrainedModel {
+  readonly embeddings: BertEmbeddings;
+  readonly encoder: BertEncoder;
+  /** null when the checkpoint has none, as those trained for masked words alone. */
+  readonly pooler: BertPooler | null;
+
+  /**
+   * @param weights where parameters come from; by default they are random, as in an untrained model
+   * @param pooler  whether to have one; by default, if there are weights for it
+   */
+  constructor(
+    config: BertConfig,
+    weights: Weights = randomWeights(config),
+    pooler = weights.store.untrained || weights.has('pooler.dense.weight'),
+  ) {
+    super(config, weights);
+    this.embeddings = new BertEmbeddings(config, weights.scope('embeddings'));
+    this.encoder = new BertEncoder(config, weights.scope('encoder'));
+    this.pooler = pooler ? new BertPooler(config, weights.scope('pooler')) : null;
+  }
+
+  /**
+   * @returns `lastHiddenState` [totalTokens, hiddenSize], the sequences end to end as `batch` tells, and
+   *          `poolerOutput` [sequences, hiddenSize]; `padded` gives them the shapes that transformers returns
+   * @throws InputError if a sequence is too long, or an id is out of its table
+   */
+  forward(inputs: ModelInputs | PackedBatch, options: ForwardOptions = {}): EncoderOutput {
+    const batch = PackedBatch.from(inputs);
+    const trace: Trace = {
+      ...(options.outputHiddenStates && { hiddenStates: [] }),
+      ...(options.outputAttentions && { attentions: [] }),
+    };
+    return this.engine.scope(() => {
+      const embedded = this.embeddings.forward(batch);
+      const lastHiddenState = this.encoder.forward(embedded, batch, trace);
+      const poolerOutput = this.pooler ? this.pooler.forward(lastHiddenState, batch) : null;
+      return { batch, lastHiddenState, poolerOutput, ...trace };
+    });
+  }
+}

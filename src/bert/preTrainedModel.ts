@@ -1,0 +1,70 @@
+import { openFiles, type ModelFiles } from '../hub/index.ts';
+import { Module, RandomStore, Weights, type ModelInputs, type PackedBatch } from '../layers/index.ts';
+import { Engine } from '../tensor/index.ts';
+import { openCheckpoint, type LoadReport, type WeightType } from './checkpoint.ts';
+import { readConfig, type BertConfig } from './config.ts';
+import type { ForwardOptions, ModelOutput } from './outputs.ts';
+
+export interface LoadOptions {
+  /** 'auto' runs the checkpoint as stored; 'f32' expands int8 weights; 'q8' rounds float weights to int8. Default 'auto'. */
+  dtype?: 'auto' | WeightType;
+  engine?: Engine;
+  /** Start parameters that the checkpoint lacks at random, as a new head for fine-tuning needs. Default: they are an error. */
+  initializeMissing?: boolean;
+  /** Of `initializeMissing`. Default 0. */
+  seed?: number;
+}
+
+/** A model class that a checkpoint can fill. */
+export type ModelClass<M extends BertPreTrainedModel> = new (config: BertConfig, weights: Weights) => M;
+
+/** What all BERT models share: a config, an engine, and loading. */
+export abstract class BertPreTrainedModel extends Module {
+  readonly config: BertConfig;
+  readonly engine: Engine;
+  /** What was found in the checkpoint; null for an untrained model. */
+  loadReport: LoadReport | null = null;
+
+  constructor(config: BertConfig, weights: Weights) {
+    super(weights.path);
+    this.config = config;
+    this.engine = weights.store.engine;
+  }
+
+  abstract override forward(inputs: ModelInputs | PackedBatch, options?: ForwardOptions): ModelOutput;
+
+  /**
+   * Loads `config.json` and the weights (one safetensors file, or shards with their index).
+   *
+   * @param location a folder, an address, or any other source of files
+   * @throws FileError, ConfigError, CheckpointError naming the file, and the tensor, that is at fault
+   */
+  static async fromPretrained<M extends BertPreTrainedModel>(
+    this: ModelClass<M>,
+    location: string | ModelFiles,
+    options: LoadOptions = {},
+  ): Promise<M> {
+    const files = openFiles(location);
+    const config = await readConfig(files);
+    return loadModel(this, config, files, options);
+  }
+}
+
+export async function loadModel<M extends BertPreTrainedModel>(
+  modelClass: ModelClass<M>,
+  config: BertConfig,
+  files: ModelFiles,
+  options: LoadOptions = {},
+): Promise<M> {
+  const { engine = new Engine(), dtype = 'auto', initializeMissing = false, seed = 0 } = options;
+  const fallback = initializeMissing ? new RandomStore(engine, config.initializerRange, seed) : null;
+  const checkpoint = await openCheckpoint(files, engine, dtype, fallback);
+  const model = new modelClass(config, new Weights(checkpoint));
+  model.loadReport = checkpoint.report();
+  return model.eval();
+}
+
+/** Parameters of an untrained model; the same seed gives the same model. */
+export function randomWeights(config: BertConfig, { engine = new Engine(), seed = 0 } = {}): Weights {
+  return new Weights(new RandomStore(engine, config.initializerRange, seed));
+}

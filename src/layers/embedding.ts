@@ -1,0 +1,20 @@
+import { embedding, type Tensor } from '../tensor/index.ts';
+import { Module } from './module.ts';
+import type { Parameter, Weights } from './weights.ts';
+
+/** A table of vectors looked up by id. Parameter: weight [entries, size]. */
+export class Embedding extends Module {
+  readonly weight: Parameter;
+
+  /** @param paddingId the row that an untrained table leaves at zero */
+  constructor(weights: Weights, entries: number, size: number, paddingId: number | null = null) {
+    super(weights.path);
+    const initializer = paddingId === null ? 'normal' : { normalExceptRow: paddingId };
+    this.weight = weights.get('weight', [entries, size], initializer);
+  }
+
+  /** ids: [rows] → [rows, size] */
+  forward(ids: Int32Array): Tensor {
+    return embedding(this.weight, ids, this.name);
+  }
+}

@@ -1,0 +1,9 @@
+export { MultiHeadSelfAttention, type Trace } from './attention.ts';
+export { Dropout } from './dropout.ts';
+export { Embedding } from './embedding.ts';
+export { FeedForward } from './feedForward.ts';
+export { LayerNorm } from './layerNorm.ts';
+export { Linear } from './linear.ts';
+export { Module, type Observer } from './module.ts';
+export { PackedBatch, type ModelInputs } from './packedBatch.ts';
+export { Parameter, RandomStore, Weights, type Initializer, type ParameterStore } from './weights.ts';

@@ -1,0 +1,70 @@
+import type { Tensor } from '../tensor/index.ts';
+import { Parameter } from './weights.ts';
+
+/** Told of a module's output; `module.name` says which one. */
+export type Observer = (module: Module, output: unknown, inputs: readonly unknown[]) => void;
+
+/** A part of a model: parameters, other modules, and a `forward`. What is in its fields is in the model. */
+export abstract class Module {
+  /** The module's path in the checkpoint, such as `encoder.layer.0.attention.self`; '' where the checkpoint has none. */
+  readonly name: string;
+  /** Dropout acts only when this is true. */
+  training = false;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  abstract forward(...inputs: never[]): unknown;
+
+  /** This module and all below it, each once, parents first. */
+  modules(): Module[] {
+    const found = new Set<Module>([this]);
+    for (const child of this.#fields()) if (child instanceof Module) child.modules().forEach((m) => found.add(m));
+    return [...found];
+  }
+
+  /** Every parameter once, even when two modules share it. */
+  parameters(): Parameter[] {
+    const found = new Map<string, Parameter>();
+    for (const module of this.modules()) {
+      for (const field of module.#fields()) if (field instanceof Parameter) found.set(field.name, field);
+    }
+    return [...found.values()];
+  }
+
+  /** Checkpoint key → parameter; the tensors themselves, not copies. */
+  stateDict(): Map<string, Tensor> {
+    return new Map(this.parameters().map((parameter) => [parameter.name, parameter]));
+  }
+
+  train(training = true): this {
+    for (const module of this.modules()) module.training = training;
+    return this;
+  }
+
+  eval(): this {
+    return this.train(false);
+  }
+
+  /**
+   * Calls `observer` after every module's forward, until the returned function is called. Nothing is in the way of a
+   * forward pass that nobody observes.
+   */
+  observe(observer: Observer): () => void {
+    const observed = this.modules();
+    for (const module of observed) {
+      const forward = module.forward as (...inputs: unknown[]) => unknown;
+      module.forward = (...inputs: unknown[]) => {
+        const output = forward.apply(module, inputs);
+        observer(module, output, inputs);
+        return output;
+      };
+    }
+    return () => observed.forEach((module) => delete (module as Partial<Module>).forward); // the class's own again
+  }
+
+  #fields(): unknown[] {
+    return Object.values(this).flat();
+  }
+}

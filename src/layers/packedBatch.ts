@@ -1,0 +1,109 @@
+import { InputError, show } from '../errors.ts';
+
+/** Token ids of several sequences, one array each; lengths may differ. A tokenizer's `BatchEncoding` is one. */
+export interface ModelInputs {
+  inputIds: ArrayLike<ArrayLike<number>>;
+  /** 1 keeps a token, 0 drops it. Holes and left padding are fine. Default: all 1. */
+  attentionMask?: ArrayLike<ArrayLike<number>> | undefined;
+  /** Segment of each token. Default: all 0. */
+  tokenTypeIds?: ArrayLike<ArrayLike<number>> | undefined;
+  /** Default: as the model counts, for BERT the column of each token. */
+  positionIds?: ArrayLike<ArrayLike<number>> | undefined;
+}
+
+/**
+ * Sequences laid end to end. Masked tokens are dropped here, so that nothing downstream knows of padding, and a batch
+ * gives each sequence what it would get alone. Each kept token remembers the column it came from.
+ */
+export class PackedBatch {
+  /** [totalTokens] */
+  readonly inputIds: Int32Array;
+  /** [totalTokens] */
+  readonly tokenTypeIds: Int32Array;
+  /** [totalTokens], or null when the model counts positions itself. */
+  readonly positionIds: Int32Array | null;
+  /** Column of each token in its original sequence, masked tokens counted. [totalTokens] */
+  readonly columns: Int32Array;
+  /** Sequence s is tokens offsets[s] to offsets[s+1]. [size + 1] */
+  readonly offsets: Int32Array;
+  /** Columns of the longest sequence, masked tokens counted: the width of a padded output. */
+  readonly paddedLength: number;
+
+  /** @throws InputError naming the sequence and the token that is malformed */
+  constructor({ inputIds, attentionMask, tokenTypeIds, positionIds }: ModelInputs) {
+    const size = inputIds.length;
+    const kept: { sequence: number; column: number }[] = [];
+    this.offsets = new Int32Array(size + 1);
+    let paddedLength = 0;
+    for (let sequence = 0; sequence < size; sequence++) {
+      const length = inputIds[sequence].length;
+      expectLengths('attentionMask', attentionMask, sequence, length);
+      expectLengths('tokenTypeIds', tokenTypeIds, sequence, length);
+      expectLengths('positionIds', positionIds, sequence, length);
+      for (let column = 0; column < length; column++) {
+        const mask = attentionMask ? attentionMask[sequence][column] : 1;
+        if (mask === 1) kept.push({ sequence, column });
+        else if (mask !== 0) throw badValue('attentionMask', sequence, column, '0 or 1', mask);
+      }
+      this.offsets[sequence + 1] = kept.length;
+      paddedLength = Math.max(paddedLength, length);
+    }
+    const gather = (name: string, rows: ArrayLike<ArrayLike<number>>): Int32Array =>
+      Int32Array.from(kept, ({ sequence, column }) => {
+        const value = rows[sequence][column];
+        if (value !== (value | 0)) throw badValue(name, sequence, column, 'a whole number', value);
+        return value;
+      });
+    this.inputIds = gather('inputIds', inputIds);
+    this.tokenTypeIds = tokenTypeIds ? gather('tokenTypeIds', tokenTypeIds) : new Int32Array(kept.length);
+    this.positionIds = positionIds ? gather('positionIds', positionIds) : null;
+    this.columns = Int32Array.from(kept, ({ column }) => column);
+    this.paddedLength = paddedLength;
+  }
+
+  static from(inputs: ModelInputs | PackedBatch): PackedBatch {
+    return inputs instanceof PackedBatch ? inputs : new PackedBatch(inputs);
+  }
+
+  /** Number of sequences. */
+  get size(): number {
+    return this.offsets.length - 1;
+  }
+
+  get totalTokens(): number {
+    return this.inputIds.length;
+  }
+
+  lengthOf(sequence: number): number {
+    return this.offsets[sequence + 1] - this.offsets[sequence];
+  }
+}
+
+function expectLengths(
+  name: keyof ModelInputs,
+  rows: ArrayLike<ArrayLike<number>> | undefined,
+  sequence: number,
+  length: number,
+): void {
+  if (!rows) return;
+  const row = rows[sequence] as ArrayLike<number> | undefined;
+  if (row === undefined || row.length !== length) {
+    throw new InputError({
+      what: `${name} of sequence ${sequence}`,
+      expected: `${length} values, one per input id`,
+      got: row === undefined ? 'none' : `${row.length}`,
+    });
+  }
+  if (typeof row[0] === 'object') {
+    throw new InputError({
+      what: `${name} of sequence ${sequence}`,
+      expected: 'one value per token',
+      got: 'a row per token (a 3-D mask)',
+      fix: 'mask whole tokens; masks between pairs of tokens are not supported',
+    });
+  }
+}
+
+function badValue(name: string, sequence: number, column: number, expected: string, got: unknown): InputError {
+  return new InputError({ what: `${name} of sequence ${sequence}, token ${column}`, expected, got: show(got) });
+}

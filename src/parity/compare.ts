@@ -1,0 +1,142 @@
+import { InputError } from '../errors.ts';
+import { toFloat64 } from '../safetensors/index.ts';
+import { isInputName, type Reference } from './reference.ts';
+
+/** Numbers with a shape, from any implementation. */
+export interface NumericTensor {
+  data: ArrayLike<number>;
+  shape: readonly number[];
+}
+
+/** How far one tensor is from its reference. Values at padded positions are left out. */
+export interface Comparison {
+  tensor: string;
+  /** Largest |actual - reference|. */
+  max_abs: number;
+  /** Root of the mean of (actual - reference)². */
+  rms: number;
+  /** max_abs / max|reference|. */
+  max_rel: number;
+  /** Of the angle between the two, as flat vectors; 1 when both are zero. */
+  cosine: number;
+  /** Index of the largest error. */
+  where: number[];
+  ok: boolean;
+}
+
+export interface CompareOptions {
+  /** Limit of max_rel, or of max_abs when `absolute`. Default 1e-5. */
+  tolerance?: number;
+  absolute?: boolean;
+}
+
+export interface Report {
+  ok: boolean;
+  comparisons: Comparison[];
+  /** Reference tensors that nothing was given for: outputs that count as failed … */
+  missing: string[];
+  /** … and those that are not checked: gradients, losses, activations of modules that the implementation does not have. */
+  skipped: string[];
+}
+
+/**
+ * Compares an implementation's outputs with those of a reference file, tensor by tensor.
+ *
+ * @param actual outputs under the names of the reference file
+ * @throws InputError if a shape differs, or the tolerance is no positive number
+ */
+export function compareWithReference(
+  reference: Reference,
+  actual: ReadonlyMap<string, NumericTensor>,
+  options: CompareOptions = {},
+): Report {
+  const report: Report = { ok: true, comparisons: [], missing: [], skipped: [] };
+  for (const [name, view] of reference.tensors) {
+    if (isInputName(name)) continue;
+    const given = actual.get(name);
+    if (given) {
+      const expected = { data: toFloat64(view), shape: view.shape };
+      report.comparisons.push(compareTensors(name, given, expected, options, comparedPositions(name, reference)));
+    } else (isOptional(name) ? report.skipped : report.missing).push(name);
+  }
+  const order = new Map([...actual.keys()].map((name, i) => [name, i]));
+  report.comparisons.sort((a, b) => order.get(a.tensor)! - order.get(b.tensor)!);
+  report.ok = report.missing.length === 0 && report.comparisons.every(({ ok }) => ok);
+  return report;
+}
+
+/** @param compares which elements count, given their index; by default all */
+export function compareTensors(
+  name: string,
+  actual: NumericTensor,
+  reference: NumericTensor,
+  { tolerance = 1e-5, absolute = false }: CompareOptions = {},
+  compares: (index: readonly number[]) => boolean = () => true,
+): Comparison {
+  if (!(tolerance >= 0)) {
+    throw new InputError({ what: 'tolerance', expected: 'a number of at least 0', got: `${tolerance}` });
+  }
+  if (actual.shape.join() !== reference.shape.join()) {
+    throw new InputError({
+      what: `tensor ${name}`,
+      expected: `the reference's shape, [${reference.shape.join(', ')}]`,
+      got: `[${actual.shape.join(', ')}]`,
+    });
+  }
+  const index = reference.shape.map(() => 0);
+  let [maxError, maxReference, squares, dot, lengthA, lengthR, count] = [0, 0, 0, 0, 0, 0, 0];
+  let where = [...index];
+  for (let i = 0; i < reference.data.length; i++, increment(index, reference.shape)) {
+    if (!compares(index)) continue;
+    const [a, r] = [actual.data[i], reference.data[i]];
+    const difference = a === r ? 0 : Math.abs(a - r);
+    const error = Number.isNaN(difference) ? Infinity : difference; // a NaN, or two infinities apart, is as wrong as can be
+    if (error > maxError) [maxError, where] = [error, [...index]];
+    maxReference = Math.max(maxReference, Math.abs(r));
+    squares += error * error;
+    dot += a * r;
+    lengthA += a * a;
+    lengthR += r * r;
+    count++;
+  }
+  const maxRelative = maxError === 0 ? 0 : maxError / maxReference;
+  return {
+    tensor: name,
+    max_abs: maxError,
+    rms: count > 0 ? Math.sqrt(squares / count) : 0,
+    max_rel: maxRelative,
+    cosine: lengthA === 0 && lengthR === 0 ? 1 : dot / Math.sqrt(lengthA * lengthR),
+    where,
+    ok: (absolute ? maxError : maxRelative) <= tolerance,
+  };
+}
+
+/** Gradients, losses and activations may go unchecked; every other output must be there. */
+function isOptional(name: string): boolean {
+  return /^(grad|activations)\.|^(loss|sentence_embedding)$/.test(name);
+}
+
+/**
+ * Padding is not compared: rows (and, in attentions, columns) whose mask is 0. Neither is what a pooler made of a first
+ * token that is masked, as under left padding: PyTorch pools that padding, this library the first token that is kept.
+ */
+function comparedPositions(name: string, reference: Reference): (index: readonly number[]) => boolean {
+  const { mask, sequences, columns, choices, tensors } = reference;
+  const kept = (sequence: number, column: number) => mask[sequence * columns + column] === 1;
+  const shape = tensors.get(name)!.shape;
+  if (/^attentions\./.test(name)) return ([b, , i, j]) => kept(b, i) && kept(b, j);
+  const perToken =
+    shape[0] === sequences && shape[1] === columns && (shape.length > 2 || /^(start|end)_logits$/.test(name));
+  if (perToken) return ([b, i]) => kept(b, i);
+  if (shape[0] === sequences) return ([b]) => kept(b, 0);
+  if (choices > 1 && shape[0] * choices === sequences) return ([b, c]) => kept(b * choices + c, 0);
+  return () => true;
+}
+
+/** The next index in row-major order. */
+function increment(index: number[], shape: readonly number[]): void {
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    if (++index[axis] < shape[axis]) return;
+    index[axis] = 0;
+  }
+}

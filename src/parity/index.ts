@@ -1,0 +1,11 @@
+export {
+  compareTensors,
+  compareWithReference,
+  type CompareOptions,
+  type Comparison,
+  type NumericTensor,
+  type Report,
+} from './compare.ts';
+export { firstDivergingModule } from './divergence.ts';
+export { isInputName, parseReference, type Reference } from './reference.ts';
+export { runReference, type NamedTensor, type RunOptions } from './run.ts';

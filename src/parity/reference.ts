@@ -1,0 +1,83 @@
+import { InputError } from '../errors.ts';
+import type { ModelInputs } from '../layers/index.ts';
+import { parseSafetensors, toInt32, type TensorView } from '../safetensors/index.ts';
+
+/** A file of inputs, and of the outputs that some implementation gave for them. */
+export interface Reference {
+  /** Sequences as the model takes them; of multiple choice, all choices of the first question, then of the second. */
+  inputs: ModelInputs;
+  /** Sequences a question has: more than 1 only for multiple choice, whose `input_ids` are [B, C, S]. */
+  choices: number;
+  /** Rows (B, or B·C) and columns (S) of the inputs. */
+  sequences: number;
+  columns: number;
+  /** attention_mask, [sequences · columns]; all 1 when the file has none. */
+  mask: Int32Array;
+  /** Every tensor of the file, inputs too. */
+  tensors: ReadonlyMap<string, TensorView>;
+  metadata: ReadonlyMap<string, string>;
+}
+
+const inputNames = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'] as const;
+const labelNames = ['labels', 'next_sentence_label', 'start_positions', 'end_positions'];
+
+/** Whether a tensor of a reference file is something a model is given, not something it returns. */
+export function isInputName(name: string): boolean {
+  return (inputNames as readonly string[]).includes(name) || labelNames.includes(name);
+}
+
+/**
+ * Reads a reference file: safetensors with `input_ids` and, optionally, `attention_mask`, `token_type_ids` and
+ * `position_ids`, each [B, S] or, for multiple choice, [B, C, S].
+ *
+ * @throws CheckpointError if the file is corrupt; InputError if the inputs do not fit each other
+ */
+export function parseReference(bytes: Uint8Array, file = 'reference'): Reference {
+  const { tensors, metadata } = parseSafetensors(bytes, file);
+  const ids = tensors.get('input_ids');
+  if (ids === undefined || (ids.shape.length !== 2 && ids.shape.length !== 3)) {
+    throw new InputError({
+      what: `${file}: input_ids`,
+      expected: 'a tensor [batch, tokens], or [batch, choices, tokens]',
+      got: ids ? `[${ids.shape.join(', ')}]` : 'none',
+    });
+  }
+  const columns = ids.shape.at(-1)!;
+  const choices = ids.shape.length === 3 ? ids.shape[1] : 1;
+  const sequences = ids.shape[0] * choices;
+  const read = (name: (typeof inputNames)[number]): Int32Array | undefined => {
+    const view = tensors.get(name);
+    if (view === undefined) return undefined;
+    // position_ids may be one row that serves all sequences.
+    const broadcast = name === 'position_ids' && view.shape.length === 2 && view.shape[0] === 1;
+    if (view.shape.join() !== ids.shape.join() && !(broadcast && view.shape[1] === columns)) {
+      throw new InputError({
+        what: `${file}: ${name}`,
+        expected: `the shape of input_ids, [${ids.shape.join(', ')}]`,
+        got: `[${view.shape.join(', ')}]`,
+        ...(view.shape.length > ids.shape.length && {
+          fix: 'mask whole tokens; masks between pairs are not supported',
+        }),
+      });
+    }
+    const values = toInt32(view);
+    return broadcast ? Int32Array.from({ length: sequences * columns }, (_, i) => values[i % columns]) : values;
+  };
+  const rows = (values: Int32Array | undefined): Int32Array[] | undefined =>
+    values && Array.from({ length: sequences }, (_, s) => values.subarray(s * columns, (s + 1) * columns));
+  const mask = read('attention_mask');
+  return {
+    inputs: {
+      inputIds: rows(read('input_ids'))!,
+      attentionMask: rows(mask),
+      tokenTypeIds: rows(read('token_type_ids')),
+      positionIds: rows(read('position_ids')),
+    },
+    choices,
+    sequences,
+    columns,
+    mask: mask ?? new Int32Array(sequences * columns).fill(1),
+    tensors,
+    metadata,
+  };
+}

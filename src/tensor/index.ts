@@ -1,0 +1,14 @@
+export { Engine, type EngineInfo, type EngineOptions, type FloatType } from './engine.ts';
+export { isActivationName } from './kernels/activations.ts';
+export type { ActivationName, FloatArray, Kernels, Pooling } from './kernels/kernels.ts';
+export { referenceKernels } from './kernels/reference.ts';
+export { erf } from './kernels/special.ts';
+export { attention, type AttentionOptions, type AttentionResult } from './ops/attention.ts';
+export { activation, add, divide, multiply, scale, subtract } from './ops/elementwise.ts';
+export { embedding, embeddingSum, selectRows } from './ops/gather.ts';
+export { layerNorm } from './ops/layerNorm.ts';
+export { linear, matmul } from './ops/linear.ts';
+export { mean, normalizeRows, poolSequences, softmax, sum } from './ops/reduce.ts';
+export { fillNormal, randomStream, randomUniform } from './random.ts';
+export type { Shape } from './shape.ts';
+export { Tensor, type NestedNumbers } from './tensor.ts';

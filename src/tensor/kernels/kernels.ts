@@ -1,0 +1,106 @@
+/** Float storage. float32 is the working type; float64 exists to prove the arithmetic. */
+export type FloatArray = Float32Array | Float64Array;
+
+/** Hugging Face's names of the element-wise functions that a config's `hidden_act` may ask for. */
+export type ActivationName =
+  | 'gelu'
+  | 'gelu_10'
+  | 'gelu_accurate'
+  | 'gelu_fast'
+  | 'gelu_new'
+  | 'gelu_python'
+  | 'gelu_python_tanh'
+  | 'gelu_pytorch_tanh'
+  | 'hardswish'
+  | 'laplace'
+  | 'leaky_relu'
+  | 'linear'
+  | 'mish'
+  | 'quick_gelu'
+  | 'relu'
+  | 'relu2'
+  | 'relu6'
+  | 'sigmoid'
+  | 'silu'
+  | 'sqrtsoftplus'
+  | 'swish'
+  | 'tanh';
+
+export type BinaryOperation = 'add' | 'subtract' | 'multiply' | 'divide';
+
+/** How the rows of a sequence become one: their mean, maximum, first or last, or their mean weighted 1, 2, 3 and so on. */
+export type Pooling = 'mean' | 'max' | 'first' | 'last' | 'weightedMean';
+
+/**
+ * The arithmetic that a forward pass needs, over flat row-major arrays. A kernel knows typed arrays and sizes, never tensors;
+ * it trusts its arguments (ops check them), writes its first argument, allocates nothing that leaves it, and computes each
+ * row from that row alone, so that results do not depend on what else is in the batch.
+ *
+ * The reference kernels are the specification. Every other set must pass the same suite.
+ */
+export interface Kernels {
+  readonly name: string;
+
+  /** y[r,o] = activation(Σᵢ x[r,i]·weight[o,i] + bias[o]); weight is [outFeatures, inFeatures] as PyTorch stores it. */
+  linear(
+    y: FloatArray,
+    x: FloatArray,
+    weight: FloatArray,
+    bias: FloatArray | null,
+    activation: ActivationName,
+    rows: number,
+    inFeatures: number,
+    outFeatures: number,
+  ): void;
+
+  /** y[i,j] = Σₖ a[i,k]·b[k,j], with a [m,k] and b [k,n]. */
+  matmul(y: FloatArray, a: FloatArray, b: FloatArray, m: number, k: number, n: number): void;
+
+  /**
+   * Scaled dot-product attention, softmax(q·kᵀ·scale)·v, for every head of every sequence.
+   * y, q, k and v are [totalTokens, heads·headSize]; sequence s is rows offsets[s] to offsets[s+1].
+   * probabilities, when not null, is [heads, Σ length²]: for each head, the [length, length] of each sequence in turn.
+   */
+  attention(
+    y: FloatArray,
+    probabilities: FloatArray | null,
+    q: FloatArray,
+    k: FloatArray,
+    v: FloatArray,
+    offsets: Int32Array,
+    heads: number,
+    headSize: number,
+    scale: number,
+  ): void;
+
+  /** Each row of x (plus residual, when given) is brought to mean 0 and variance 1, then scaled and shifted. */
+  layerNorm(
+    y: FloatArray,
+    x: FloatArray,
+    residual: FloatArray | null,
+    weight: FloatArray,
+    bias: FloatArray,
+    eps: number,
+    rows: number,
+    size: number,
+  ): void;
+
+  activation(y: FloatArray, x: FloatArray, name: ActivationName): void;
+
+  /** Element by element; b repeats when it is shorter than a (a bias over rows, or one number). */
+  binary(y: FloatArray, a: FloatArray, b: FloatArray, operation: BinaryOperation): void;
+
+  softmax(y: FloatArray, x: FloatArray, rows: number, size: number): void;
+
+  /** y[r] = Σₜ tables[t][ids[t][r]]: the sum of several embeddings of each token (one table: a plain look-up). */
+  embeddingSum(y: FloatArray, tables: readonly FloatArray[], ids: readonly Int32Array[], size: number): void;
+
+  /** y[r] = Σ x[r,·]. */
+  sumRows(y: FloatArray, x: FloatArray, rows: number, size: number): void;
+
+  /** y[s,·] = one row made of the rows offsets[s] to offsets[s+1] of x; an empty sequence gives zeros. */
+  poolSequences(y: FloatArray, x: FloatArray, offsets: Int32Array, size: number, how: Pooling): void;
+
+  /** Each row divided by its Euclidean length; a row shorter than 1e-12 is divided by 1e-12, as PyTorch does. */
+  normalizeRows(y: FloatArray, x: FloatArray, rows: number, size: number): void;
+}

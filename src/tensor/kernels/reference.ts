@@ -1,0 +1,193 @@
+import { activations } from './activations.ts';
+import type { BinaryOperation, FloatArray, Kernels, Pooling } from './kernels.ts';
+
+/**
+ * The specification: plain loops in the order of the formulas. Sums and functions are computed in float64 and rounded
+ * once, when stored, so that on float32 arrays the error is that rounding and little else.
+ */
+export const referenceKernels: Kernels = {
+  name: 'reference',
+
+  linear(y, x, weight, bias, activation, rows, inFeatures, outFeatures) {
+    const f = activations[activation];
+    for (let r = 0; r < rows; r++) {
+      const xRow = r * inFeatures;
+      const yRow = r * outFeatures;
+      let o = 0;
+      // Four outputs at a time share each x that is read, which more than doubles the speed; each sum stays a plain one.
+      for (; o + 4 <= outFeatures; o += 4) {
+        const w0 = o * inFeatures;
+        const w1 = w0 + inFeatures;
+        const w2 = w1 + inFeatures;
+        const w3 = w2 + inFeatures;
+        let s0 = 0;
+        let s1 = 0;
+        let s2 = 0;
+        let s3 = 0;
+        for (let i = 0; i < inFeatures; i++) {
+          const xi = x[xRow + i];
+          s0 += xi * weight[w0 + i];
+          s1 += xi * weight[w1 + i];
+          s2 += xi * weight[w2 + i];
+          s3 += xi * weight[w3 + i];
+        }
+        y[yRow + o] = f(bias ? s0 + bias[o] : s0);
+        y[yRow + o + 1] = f(bias ? s1 + bias[o + 1] : s1);
+        y[yRow + o + 2] = f(bias ? s2 + bias[o + 2] : s2);
+        y[yRow + o + 3] = f(bias ? s3 + bias[o + 3] : s3);
+      }
+      for (; o < outFeatures; o++) {
+        let sum = 0;
+        for (let i = 0; i < inFeatures; i++) sum += x[xRow + i] * weight[o * inFeatures + i];
+        y[yRow + o] = f(bias ? sum + bias[o] : sum);
+      }
+    }
+  },
+
+  matmul(y, a, b, m, k, n) {
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j < n; j++) {
+        let sum = 0;
+        for (let p = 0; p < k; p++) sum += a[i * k + p] * b[p * n + j];
+        y[i * n + j] = sum;
+      }
+    }
+  },
+
+  attention(y, probabilities, q, k, v, offsets, heads, headSize, scale) {
+    const width = heads * headSize;
+    const squares = probabilities ? probabilities.length / heads : 0;
+    let square = 0; // where this sequence's probabilities begin, within a head's
+    for (let s = 0; s + 1 < offsets.length; s++) {
+      const begin = offsets[s];
+      const length = offsets[s + 1] - begin;
+      const weights = new Float64Array(length);
+      const context = new Float64Array(headSize);
+      for (let head = 0; head < heads; head++) {
+        const column = head * headSize;
+        for (let i = 0; i < length; i++) {
+          const query = (begin + i) * width + column;
+
+          for (let j = 0; j < length; j++) {
+            const key = (begin + j) * width + column;
+            let score = 0;
+            for (let d = 0; d < headSize; d++) score += q[query + d] * k[key + d];
+            weights[j] = score * scale;
+          }
+          softmaxRow(weights, weights, 0, length);
+
+          context.fill(0);
+          for (let j = 0; j < length; j++) {
+            const value = (begin + j) * width + column;
+            for (let d = 0; d < headSize; d++) context[d] += weights[j] * v[value + d];
+          }
+          y.set(context, query);
+
+          if (probabilities) probabilities.set(weights, head * squares + square + i * length);
+        }
+      }
+      square += length * length;
+    }
+  },
+
+  layerNorm(y, x, residual, weight, bias, eps, rows, size) {
+    const sum = new Float64Array(size); // x + residual of one row
+    for (let r = 0; r < rows; r++) {
+      const row = r * size;
+      let mean = 0;
+      for (let i = 0; i < size; i++) {
+        sum[i] = residual ? x[row + i] + residual[row + i] : x[row + i];
+        mean += sum[i];
+      }
+      mean /= size;
+      let variance = 0;
+      for (let i = 0; i < size; i++) variance += (sum[i] - mean) ** 2;
+      variance /= size;
+      const inverse = 1 / Math.sqrt(variance + eps);
+      for (let i = 0; i < size; i++) y[row + i] = (sum[i] - mean) * inverse * weight[i] + bias[i];
+    }
+  },
+
+  activation(y, x, name) {
+    const f = activations[name];
+    for (let i = 0; i < x.length; i++) y[i] = f(x[i]);
+  },
+
+  binary(y, a, b, operation) {
+    const f = binaryOperations[operation];
+    for (let i = 0; i < a.length; i++) y[i] = f(a[i], b[i % b.length]);
+  },
+
+  softmax(y, x, rows, size) {
+    for (let r = 0; r < rows; r++) softmaxRow(y, x, r * size, size);
+  },
+
+  embeddingSum(y, tables, ids, size) {
+    for (let r = 0; r * size < y.length; r++) {
+      for (let i = 0; i < size; i++) {
+        let sum = 0;
+        for (let t = 0; t < tables.length; t++) sum += tables[t][ids[t][r] * size + i];
+        y[r * size + i] = sum;
+      }
+    }
+  },
+
+  sumRows(y, x, rows, size) {
+    for (let r = 0; r < rows; r++) {
+      let sum = 0;
+      for (let i = 0; i < size; i++) sum += x[r * size + i];
+      y[r] = sum;
+    }
+  },
+
+  poolSequences(y, x, offsets, size, how) {
+    for (let s = 0; s + 1 < offsets.length; s++) {
+      const [begin, end] = [offsets[s], offsets[s + 1]];
+      for (let i = 0; i < size; i++) {
+        let pooled = how === 'max' && begin < end ? -Infinity : 0;
+        let weights = 0;
+        for (let r = begin; r < end; r++) {
+          if (how === 'max') pooled = Math.max(pooled, x[r * size + i]);
+          else {
+            const weight = rowWeight(how, r - begin, end - begin);
+            pooled += weight * x[r * size + i];
+            weights += weight;
+          }
+        }
+        y[s * size + i] = weights > 0 ? pooled / weights : pooled;
+      }
+    }
+  },
+
+  normalizeRows(y, x, rows, size) {
+    for (let r = 0; r < rows; r++) {
+      let squares = 0;
+      for (let i = 0; i < size; i++) squares += x[r * size + i] ** 2;
+      const length = Math.max(Math.sqrt(squares), 1e-12);
+      for (let i = 0; i < size; i++) y[r * size + i] = x[r * size + i] / length;
+    }
+  },
+};
+
+/** What row r of n counts for in a pooled vector. */
+function rowWeight(how: Pooling, r: number, n: number): number {
+  if (how === 'first') return r === 0 ? 1 : 0;
+  if (how === 'last') return r === n - 1 ? 1 : 0;
+  return how === 'weightedMean' ? r + 1 : 1;
+}
+
+/** Softmax of x[begin .. begin+size]; the maximum is taken off first so that exp never overflows. */
+function softmaxRow(y: FloatArray, x: FloatArray, begin: number, size: number): void {
+  let max = -Infinity;
+  for (let i = 0; i < size; i++) max = Math.max(max, x[begin + i]);
+  let sum = 0;
+  for (let i = 0; i < size; i++) sum += Math.exp(x[begin + i] - max);
+  for (let i = 0; i < size; i++) y[begin + i] = Math.exp(x[begin + i] - max) / sum;
+}
+
+const binaryOperations: Record<BinaryOperation, (a: number, b: number) => number> = {
+  add: (a, b) => a + b,
+  subtract: (a, b) => a - b,
+  multiply: (a, b) => a * b,
+  divide: (a, b) => a / b,
+};

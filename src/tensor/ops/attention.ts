@@ -1,0 +1,74 @@
+import { ShapeError } from '../../errors.ts';
+import { sharedEngine } from '../engine.ts';
+import { expectRank, expectShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+export interface AttentionOptions {
+  /** Sequence s is rows offsets[s] to offsets[s+1]; [sequences + 1], from 0 to the number of rows. */
+  offsets: Int32Array;
+  heads: number;
+  /** Keep the attention probabilities, which costs memory in the square of each length. */
+  wantProbabilities?: boolean;
+}
+
+export interface AttentionResult {
+  /** [totalTokens, heads·headSize] */
+  context: Tensor;
+  /** [heads, Σ length²]: for each head, the [length, length] of each sequence in turn; null unless asked for. */
+  probabilities: Tensor | null;
+}
+
+/**
+ * Multi-head scaled dot-product attention within each sequence of a packed batch:
+ * softmax(q · kᵀ / √headSize) · v, head by head. Tokens never see another sequence, and there is no padding to mask.
+ * Source: Vaswani et al. 2017, §3.2.
+ *
+ * @param q,k,v [totalTokens, heads·headSize]; head h is columns h·headSize to (h+1)·headSize
+ * @throws ShapeError if the shapes differ, the width is not a multiple of heads, or the offsets do not span the rows
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): AttentionResult {
+  const { offsets, heads, wantProbabilities = false } = options;
+  const engine = sharedEngine('attention', q, k, v);
+  expectRank('attention: q', q.shape, 2);
+  expectShape('attention: k', k.shape, q.shape);
+  expectShape('attention: v', v.shape, q.shape);
+  const [totalTokens, width] = q.shape;
+  const headSize = width / heads;
+  if (!Number.isInteger(headSize)) {
+    throw new ShapeError({ what: 'attention: q', expected: `a width divisible by ${heads} heads`, got: `${width}` });
+  }
+  expectOffsets('attention', offsets, totalTokens);
+
+  const context = engine.zeros(q.shape);
+  const probabilities = wantProbabilities ? engine.zeros([heads, squaresOf(offsets)]) : null;
+  engine.kernels.attention(
+    context.data,
+    probabilities && probabilities.data,
+    q.data,
+    k.data,
+    v.data,
+    offsets,
+    heads,
+    headSize,
+    1 / Math.sqrt(headSize),
+  );
+  return { context, probabilities };
+}
+
+/** @throws ShapeError unless offsets rise from 0 to totalTokens. */
+export function expectOffsets(op: string, offsets: Int32Array, totalTokens: number): void {
+  const rises = offsets.every((offset, s) => s === 0 || offset >= offsets[s - 1]);
+  if (offsets.length < 1 || offsets[0] !== 0 || offsets.at(-1) !== totalTokens || !rises) {
+    throw new ShapeError({
+      what: `${op}: offsets`,
+      expected: `rising numbers from 0 to ${totalTokens}`,
+      got: `${offsets.length} of them, from ${offsets[0]} to ${offsets.at(-1)}`,
+    });
+  }
+}
+
+function squaresOf(offsets: Int32Array): number {
+  let squares = 0;
+  for (let s = 0; s + 1 < offsets.length; s++) squares += (offsets[s + 1] - offsets[s]) ** 2;
+  return squares;
+}

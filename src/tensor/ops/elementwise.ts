@@ -1,0 +1,42 @@
+import { ShapeError } from '../../errors.ts';
+import { sharedEngine } from '../engine.ts';
+import type { ActivationName, BinaryOperation } from '../kernels/kernels.ts';
+import { sameShape, showShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** a + b. b has a's shape, or the shape of its last axes (a bias over rows), or is a single number. */
+export const add = (a: Tensor, b: Tensor): Tensor => binary('add', a, b);
+/** a - b, with shapes as for `add`. */
+export const subtract = (a: Tensor, b: Tensor): Tensor => binary('subtract', a, b);
+/** a · b element by element, with shapes as for `add`. */
+export const multiply = (a: Tensor, b: Tensor): Tensor => binary('multiply', a, b);
+/** a / b element by element, with shapes as for `add`. */
+export const divide = (a: Tensor, b: Tensor): Tensor => binary('divide', a, b);
+
+/** x · factor. */
+export const scale = (x: Tensor, factor: number): Tensor => multiply(x, x.engine.tensor([factor], [1]));
+
+/**
+ * One of transformers' activations, element by element.
+ * 'gelu' is the exact erf form; the tanh form is 'gelu_new' or 'gelu_pytorch_tanh'.
+ */
+export function activation(x: Tensor, name: ActivationName): Tensor {
+  const y = x.engine.zeros(x.shape);
+  x.engine.kernels.activation(y.data, x.data, name);
+  return y;
+}
+
+function binary(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
+  const engine = sharedEngine(operation, a, b);
+  const repeats = b.size === 1 || sameShape(a.shape.slice(a.rank - b.rank), b.shape);
+  if (b.rank > a.rank || !repeats) {
+    throw new ShapeError({
+      what: `${operation}: b`,
+      expected: `${showShape(a.shape)}, its last axes, or one number`,
+      got: showShape(b.shape),
+    });
+  }
+  const y = engine.zeros(a.shape);
+  engine.kernels.binary(y.data, a.data, b.data, operation);
+  return y;
+}

@@ -1,0 +1,63 @@
+import { InputError, ShapeError } from '../../errors.ts';
+import { sharedEngine } from '../engine.ts';
+import { expectRank, showShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+/**
+ * Rows of a table, one per id: y[r] = table[ids[r]].
+ *
+ * @param table [entries, size]
+ * @param ids   [rows]
+ * @returns     [rows, size]
+ * @throws InputError if an id is not a row of the table; `names` says what the ids are
+ */
+export function embedding(table: Tensor, ids: Int32Array, name = 'ids'): Tensor {
+  return embeddingSum([table], [ids], [name]);
+}
+
+/**
+ * The sum of several embeddings of each token, y[r] = Σₜ tables[t][ids[t][r]], as BERT adds word, position and token type.
+ *
+ * @param tables each [entries, size], with its own number of entries
+ * @param ids    one array per table, each [rows]
+ * @param names  what the ids of each table are, for messages
+ * @returns      [rows, size]
+ * @throws InputError if an id is not a row of its table
+ */
+export function embeddingSum(tables: readonly Tensor[], ids: readonly Int32Array[], names: readonly string[]): Tensor {
+  const engine = sharedEngine('embeddingSum', tables[0], ...tables);
+  const [rows, size] = [ids[0].length, tables[0].shape[1]];
+  tables.forEach((table, t) => {
+    expectRank(`embedding of ${names[t]}: table`, table.shape, 2);
+    const entries = table.shape[0];
+    if (table.shape[1] !== size || ids[t].length !== rows) {
+      throw new ShapeError({
+        what: `embedding of ${names[t]}`,
+        expected: `table [entries, ${size}] and ${rows} ids`,
+        got: `table ${showShape(table.shape)} and ${ids[t].length} ids`,
+      });
+    }
+    const bad = ids[t].findIndex((id) => id < 0 || id >= entries);
+    if (bad >= 0) {
+      throw new InputError({
+        what: `embedding of ${names[t]}: id ${bad}`,
+        expected: `0 to ${entries - 1}`,
+        got: `${ids[t][bad]}`,
+        fix: 'use the tokenizer that belongs to this model',
+      });
+    }
+  });
+  const y = engine.zeros([rows, size]);
+  engine.kernels.embeddingSum(
+    y.data,
+    tables.map((table) => table.data),
+    ids,
+    size,
+  );
+  return y;
+}
+
+/** Rows of x, in the order of `rows`: [n, size] and m row numbers → [m, size]. The same look-up, by another name. */
+export function selectRows(x: Tensor, rows: Int32Array): Tensor {
+  return embedding(x, rows, 'rows');
+}

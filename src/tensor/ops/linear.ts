@@ -1,0 +1,56 @@
+import { ShapeError } from '../../errors.ts';
+import { sharedEngine } from '../engine.ts';
+import type { ActivationName } from '../kernels/kernels.ts';
+import { expectRank, expectShape, showShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+/**
+ * A fully connected layer with its activation: y = activation(x · weightᵀ + bias).
+ *
+ * @param x          [rows, inFeatures]
+ * @param weight     [outFeatures, inFeatures], as PyTorch stores it
+ * @param bias       [outFeatures], or null
+ * @param activation fused into the product; the default, 'linear', leaves the sum as it is
+ * @returns          [rows, outFeatures]
+ * @throws ShapeError if the inner sizes or the bias do not fit
+ */
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  activation: ActivationName = 'linear',
+): Tensor {
+  const engine = sharedEngine('linear', x, weight, bias);
+  expectRank('linear: x', x.shape, 2);
+  expectRank('linear: weight', weight.shape, 2);
+  const [rows, inFeatures] = x.shape;
+  const outFeatures = weight.shape[0];
+  expectShape('linear: weight', weight.shape, [outFeatures, inFeatures]);
+  if (bias) expectShape('linear: bias', bias.shape, [outFeatures]);
+  const y = engine.zeros([rows, outFeatures]);
+  const biasData = bias ? bias.data : null;
+  engine.kernels.linear(y.data, x.data, weight.data, biasData, activation, rows, inFeatures, outFeatures);
+  return y;
+}
+
+/**
+ * Matrix product y = a · b.
+ *
+ * @param a [m, k]
+ * @param b [k, n]
+ * @returns [m, n]
+ * @throws ShapeError if the inner sizes differ
+ */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  const engine = sharedEngine('matmul', a, b);
+  expectRank('matmul: a', a.shape, 2);
+  expectRank('matmul: b', b.shape, 2);
+  const [m, k] = a.shape;
+  const n = b.shape[1];
+  if (b.shape[0] !== k) {
+    throw new ShapeError({ what: 'matmul: b', expected: showShape([k, n]), got: showShape(b.shape) });
+  }
+  const y = engine.zeros([m, n]);
+  engine.kernels.matmul(y.data, a.data, b.data, m, k, n);
+  return y;
+}

@@ -1,0 +1,54 @@
+import { sharedEngine } from '../engine.ts';
+import { expectRank } from '../shape.ts';
+import type { Pooling } from '../kernels/kernels.ts';
+import type { Tensor } from '../tensor.ts';
+import { expectOffsets } from './attention.ts';
+import { scale } from './elementwise.ts';
+
+/** Softmax over the last axis. x: [..., size] → same. */
+export function softmax(x: Tensor): Tensor {
+  const y = x.engine.zeros(x.shape);
+  x.engine.kernels.softmax(y.data, x.data, ...rowsAndSize(x));
+  return y;
+}
+
+/** Sum over the last axis. x: [..., size] → [...]. */
+export function sum(x: Tensor): Tensor {
+  const y = x.engine.zeros(x.shape.slice(0, -1));
+  x.engine.kernels.sumRows(y.data, x.data, ...rowsAndSize(x));
+  return y;
+}
+
+/** Mean over the last axis. x: [..., size] → [...]. */
+export function mean(x: Tensor): Tensor {
+  return scale(sum(x), 1 / x.shape[x.rank - 1]);
+}
+
+/** Each row divided by its Euclidean length (at least 1e-12, as torch.nn.functional.normalize). x: [..., size] → same. */
+export function normalizeRows(x: Tensor): Tensor {
+  const y = x.engine.zeros(x.shape);
+  x.engine.kernels.normalizeRows(y.data, x.data, ...rowsAndSize(x));
+  return y;
+}
+
+/**
+ * One vector per sequence of a packed batch, made of its tokens' vectors. An empty sequence gives zeros.
+ *
+ * @param x       [totalTokens, size]
+ * @param offsets [sequences + 1]; sequence s is rows offsets[s] to offsets[s+1]
+ * @returns       [sequences, size]
+ */
+export function poolSequences(x: Tensor, offsets: Int32Array, how: Pooling): Tensor {
+  const engine = sharedEngine('poolSequences', x);
+  expectRank('poolSequences: x', x.shape, 2);
+  const [totalTokens, size] = x.shape;
+  expectOffsets('poolSequences', offsets, totalTokens);
+  const y = engine.zeros([offsets.length - 1, size]);
+  engine.kernels.poolSequences(y.data, x.data, offsets, size, how);
+  return y;
+}
+
+function rowsAndSize(x: Tensor): [rows: number, size: number] {
+  const size = x.rank > 0 ? x.shape[x.rank - 1] : 1;
+  return [size > 0 ? x.size / size : 0, size];
+}

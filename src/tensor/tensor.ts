@@ -1,0 +1,72 @@
+import { ScopeError, ShapeError } from '../errors.ts';
+import type { Engine, Scope } from './engine.ts';
+import type { FloatArray } from './kernels/kernels.ts';
+import { showShape, sizeOf, type Shape } from './shape.ts';
+
+/**
+ * A block of numbers with a shape: contiguous, row-major, float32 (or float64 on a float64 engine).
+ * It carries the engine whose memory holds it and whose kernels compute with it. It has no arithmetic of its own:
+ * that is in `ops/`. Tensors are made by an engine, `engine.tensor([1, 2, 3, 4], [2, 2])`.
+ */
+export class Tensor {
+  readonly engine: Engine;
+  readonly shape: Shape;
+  /** The scope whose end takes this tensor's memory back; null when nothing does. */
+  scope: Scope | null;
+  readonly #data: FloatArray;
+
+  constructor(engine: Engine, data: FloatArray, shape: Shape, scope: Scope | null) {
+    if (data.length !== sizeOf(shape)) {
+      throw new ShapeError({
+        what: 'Tensor',
+        expected: `${sizeOf(shape)} numbers for shape ${showShape(shape)}`,
+        got: `${data.length}`,
+      });
+    }
+    this.engine = engine;
+    this.shape = shape;
+    this.scope = scope;
+    this.#data = data;
+  }
+
+  /**
+   * The numbers, not a copy. Take it anew each time: it is a view, good until the tensor's scope closes.
+   * @throws ScopeError after the scope that owned the tensor has closed
+   */
+  get data(): FloatArray {
+    if (this.scope?.closed) {
+      throw new ScopeError({
+        what: `Tensor ${showShape(this.shape)}`,
+        expected: 'use inside the scope it was made in',
+        got: 'use after that scope closed',
+        fix: 'return the tensor from the scope, or copy its data before the end',
+      });
+    }
+    return this.#data;
+  }
+
+  get size(): number {
+    return this.#data.length;
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** The same numbers under another shape; nothing is copied. */
+  reshape(shape: Shape): Tensor {
+    return new Tensor(this.engine, this.data, shape, this.scope);
+  }
+
+  /** As nested plain arrays, for printing and for JSON. */
+  toArray(): NestedNumbers {
+    const nest = (axis: number, begin: number, size: number): NestedNumbers => {
+      if (axis === this.rank) return this.data[begin];
+      const step = size / this.shape[axis];
+      return Array.from({ length: this.shape[axis] }, (_, i) => nest(axis + 1, begin + i * step, step));
+    };
+    return nest(0, 0, this.size);
+  }
+}
+
+export type NestedNumbers = number | NestedNumbers[];
