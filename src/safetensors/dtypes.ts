@@ -1,4 +1,4 @@
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, show } from '../errors.ts';
 
 /**
  * Bits per element of every dtype of the format (safetensors 0.8), by rising alignment: a writer puts the last first.
@@ -34,6 +34,21 @@ export type Dtype = keyof typeof BITS;
 
 export function isDtype(value: unknown): value is Dtype {
   return typeof value === 'string' && Object.hasOwn(BITS, value);
+}
+
+/** Whether a value, from JSON or a caller, is a list of whole numbers that a double holds exactly: a shape, offsets. */
+export function isSizes(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+/** @throws CheckpointError unless it is a shape */
+export function checkShape(shape: unknown, what: string): asserts shape is readonly number[] {
+  if (isSizes(shape)) return;
+  throw new CheckpointError({
+    what: `${what}, shape`,
+    expected: 'a list of sizes from 0 to 2^53 - 1',
+    got: show(shape),
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { CheckpointError, show } from '../errors.ts';
 import type { Dtype } from './dtypes.ts';
-import { BITS, byteLength, isDtype } from './dtypes.ts';
+import { BITS, byteLength, checkShape, isDtype, isSizes } from './dtypes.ts';
 import { isObject, parseObject } from './json.ts';
 
 /** Where a tensor lies: bytes `begin` to `end` of the file. */
@@ -102,13 +102,7 @@ function parseEntry(entry: unknown, dataStart: number, what: string): TensorInfo
     const expected = `one of ${Object.keys(BITS).reverse().join(' ')}`;
     throw new CheckpointError({ what: `${what}, dtype`, expected, got: show(dtype) });
   }
-  if (!isSizes(shape)) {
-    throw new CheckpointError({
-      what: `${what}, shape`,
-      expected: 'a list of sizes from 0 to 2^53 - 1',
-      got: show(shape),
-    });
-  }
+  checkShape(shape, what);
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
     const expected = '[begin, end] with 0 <= begin <= end < 2^53';
     throw new CheckpointError({ what: `${what}, data_offsets`, expected, got: show(offsets) });
@@ -120,10 +114,6 @@ function parseEntry(entry: unknown, dataStart: number, what: string): TensorInfo
     throw new CheckpointError({ what: `${what}, data_offsets`, expected, got: `${end - begin}: ${show(offsets)}` });
   }
   return { dtype, shape, begin: dataStart + begin, end: dataStart + end };
-}
-
-function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
 /** @param tensors in the order of their data */

@@ -1,6 +1,6 @@
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, show } from '../errors.ts';
 import type { Dtype } from './dtypes.ts';
-import { BITS, byteLength, requireLittleEndian } from './dtypes.ts';
+import { BITS, byteLength, checkShape, requireLittleEndian } from './dtypes.ts';
 import { encodeBfloat16, encodeFloat16 } from './floats.ts';
 import { LENGTH_BYTES, METADATA, whatTensor } from './header.ts';
 
@@ -72,7 +72,7 @@ export function writeSafetensors(
     dataSize += bytes.length;
     return [name, JSON.stringify({ dtype, shape, data_offsets: [begin, dataSize] })];
   });
-  const notes = pairs(metadata).map(([key, value]): [string, string] => [key, JSON.stringify(value)]);
+  const notes = pairs(metadata).map(([key, value]): [string, string] => [key, JSON.stringify(checkNote(key, value))]);
   if (notes.length > 0) entries.unshift([METADATA, objectOf(notes)]);
 
   const header = new TextEncoder().encode(objectOf(entries));
@@ -87,6 +87,11 @@ export function writeSafetensors(
     at += bytes.length;
   }
   return file;
+}
+
+function checkNote(key: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw new CheckpointError({ what: `${METADATA}, ${show(key)}`, expected: 'a string', got: show(value) });
 }
 
 function pairs<T>(items: ReadonlyMap<string, T> | Readonly<Record<string, T>>): [string, T][] {
@@ -109,9 +114,14 @@ function codePoints(name: string): string {
 
 function encode(name: string, tensor: TensorInput): { dtype: Dtype; bytes: Uint8Array } {
   const what = whatTensor(undefined, name);
-  if (name === METADATA || new TextDecoder().decode(new TextEncoder().encode(name)) !== name) {
-    throw new CheckpointError({ what, expected: `a name in Unicode other than ${METADATA}` });
+  if (name === METADATA) {
+    throw new CheckpointError({ what: `${what}, name`, expected: `any other than ${METADATA}` });
   }
+  // Half a surrogate pair has no place in UTF-8; the encoder would write another character for it.
+  if (new TextDecoder().decode(new TextEncoder().encode(name)) !== name) {
+    throw new CheckpointError({ what: `${what}, name`, expected: 'Unicode', got: 'half a surrogate pair' });
+  }
+  checkShape(tensor.shape, what);
   const { dtype, bytes } = 'bytes' in tensor ? tensor : encodeValues(tensor, what);
   const size = byteLength(dtype, tensor.shape, what);
   if (bytes.length === size) return { dtype, bytes };
