@@ -2,7 +2,7 @@ import { CheckpointError } from '../errors.ts';
 import type { ModelFiles } from '../hub/index.ts';
 import type { Initializer, ParameterStore } from '../layers/index.ts';
 import { loadTensors, toFloat32, toFloat64, toInt8, type TensorView } from '../safetensors/index.ts';
-import { Engine, type FloatArray, type Shape, type Tensor } from '../tensor/index.ts';
+import type { Engine, FloatArray, Shape, Tensor } from '../tensor/index.ts';
 import { isQuantizable, quantizeRows, scaleName } from './quantization.ts';
 
 /** What a model's matrices are: float32, or int8 with a scale per row. */

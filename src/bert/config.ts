@@ -91,9 +91,12 @@ const unsupported: [jsonKey: string, supported: unknown][] = [
   ['add_cross_attention', false],
 ];
 
+// The class has every option as a field: declared once, as an interface, and assigned in one loop.
+/* eslint-disable @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type */
 export interface BertConfig extends Readonly<BertConfigOptions> {}
 
 export class BertConfig {
+  /* eslint-enable */
   /**
    * @param options what differs from BERT-base
    * @throws ConfigError naming the first option that is out of its range
