@@ -1,0 +1,179 @@
+import { codePointCounter } from './offsets.ts';
+import type { TokenizedText } from './tokenizedText.ts';
+
+/** The tokens of a text from `start` to `end`, as one run of an encoding. */
+export interface TextPiece {
+  readonly source: TokenizedText;
+  /** 0 for the first text, 1 for the second of a pair. */
+  readonly sequence: number;
+  readonly start: number;
+  readonly end: number;
+  readonly typeId: number;
+}
+
+/** Tokens that stand for no text: special tokens, or padding, which is not attended to. */
+export interface FixedPiece {
+  readonly ids: readonly number[];
+  readonly tokens: readonly string[];
+  readonly typeId: number;
+  readonly isPadding: boolean;
+}
+
+export type Piece = TextPiece | FixedPiece;
+
+/** What holds for an encoding and all its overflow windows together. */
+interface EncodingFacts {
+  /** Length without truncation and padding, special tokens included. */
+  readonly tokenCount: number;
+  readonly truncated: boolean;
+  /** Makes the other windows on the same text. */
+  readonly overflow: () => Encoding[];
+}
+
+/**
+ * A tokenized text or pair of texts: what a model takes, and where in the text each token came from.
+ *
+ * Arrays that only some callers want (`tokens`, `offsets`, …) are made when first asked for.
+ */
+export class Encoding {
+  readonly length: number;
+  readonly inputIds: Int32Array;
+  readonly tokenTypeIds: Int32Array;
+  /** 1 for tokens, 0 for padding. */
+  readonly attentionMask: Int32Array;
+  /** How many tokens the text has without truncation and padding, special tokens included. */
+  readonly tokenCount: number;
+  /** Whether tokens of the text are missing here, because of a maximum length. */
+  readonly truncated: boolean;
+
+  readonly #pieces: readonly Piece[];
+  readonly #makeOverflow: () => Encoding[];
+  #tokens: string[] | undefined;
+  #offsets: [number, number][] | undefined;
+  #codePointOffsets: [number, number][] | undefined;
+  #overflowing: Encoding[] | undefined;
+
+  constructor(pieces: readonly Piece[], facts: EncodingFacts) {
+    this.#pieces = pieces;
+    this.#makeOverflow = facts.overflow;
+    this.tokenCount = facts.tokenCount;
+    this.truncated = facts.truncated;
+    let length = 0;
+    for (const piece of pieces) length += lengthOf(piece);
+    this.length = length;
+    this.inputIds = new Int32Array(length);
+    this.tokenTypeIds = new Int32Array(length);
+    this.attentionMask = new Int32Array(length);
+    this.#fill();
+  }
+
+  #fill(): void {
+    let at = 0;
+    for (const piece of this.#pieces) {
+      const end = at + lengthOf(piece);
+      const isText = 'source' in piece;
+      this.inputIds.set(isText ? piece.source.ids.subarray(piece.start, piece.end) : piece.ids, at);
+      this.tokenTypeIds.fill(piece.typeId, at, end);
+      this.attentionMask.fill(isText || !piece.isPadding ? 1 : 0, at, end);
+      at = end;
+    }
+  }
+
+  /** 1 for tokens that stand for no text, 0 for all others (a `[SEP]` typed in the text included). */
+  get specialTokensMask(): Int32Array {
+    return Int32Array.from(
+      this.#column(
+        () => 0,
+        () => 1,
+      ),
+    );
+  }
+
+  /** The token strings. */
+  get tokens(): string[] {
+    this.#tokens ??= this.#column(
+      ({ source }, token) => source.contents.get(token) ?? source.nameOf(source.ids[token]!),
+      ({ tokens }, index) => tokens[index]!,
+    );
+    return this.#tokens;
+  }
+
+  /**
+   * Where each token stands in its text, in UTF-16 units, so that `text.slice(start, end)` is what it was read from;
+   * [0, 0] for special tokens and padding.
+   */
+  get offsets(): [number, number][] {
+    this.#offsets ??= this.#column(
+      ({ source }, token) => [source.starts[token]!, source.ends[token]!],
+      () => [0, 0],
+    );
+    return this.#offsets;
+  }
+
+  /** As `offsets`, counted in code points, as Python counts them. */
+  get codePointOffsets(): [number, number][] {
+    const counters = new Map<string, (offset: number) => number>();
+    const counterOf = (text: string) => {
+      const counter = counters.get(text) ?? codePointCounter(text);
+      counters.set(text, counter);
+      return counter;
+    };
+    this.#codePointOffsets ??= this.#column(
+      ({ source }, token) => {
+        const count = counterOf(source.text);
+        return [count(source.starts[token]!), count(source.ends[token]!)];
+      },
+      () => [0, 0],
+    );
+    return this.#codePointOffsets;
+  }
+
+  /** Which word of its text each token is a part of; null for special tokens and padding. */
+  get wordIds(): (number | null)[] {
+    return this.#column<number | null>(
+      ({ source }, token) => source.words[token]!,
+      () => null,
+    );
+  }
+
+  /** Which of the two texts each token belongs to, 0 or 1; null for special tokens and padding. */
+  get sequenceIds(): (number | null)[] {
+    return this.#column<number | null>(
+      ({ sequence }) => sequence,
+      () => null,
+    );
+  }
+
+  /**
+   * The other windows on the same text when it was truncated, each with its special tokens, overlapping by `stride`.
+   * When both texts of a pair were cut, these are all combinations of their windows, which can be very many.
+   */
+  get overflowing(): Encoding[] {
+    this.#overflowing ??= this.#makeOverflow();
+    return this.#overflowing;
+  }
+
+  /** This encoding and its overflow windows with a run of padding added to each, as `paddingFor` its length says. */
+  withPadding(paddingFor: (length: number) => FixedPiece | undefined, side: 'left' | 'right'): Encoding {
+    const padding = paddingFor(this.length);
+    const pieces = padding === undefined ? [] : [padding];
+    return new Encoding(side === 'left' ? [...pieces, ...this.#pieces] : [...this.#pieces, ...pieces], {
+      tokenCount: this.tokenCount,
+      truncated: this.truncated,
+      overflow: () => this.overflowing.map((window) => window.withPadding(paddingFor, side)),
+    });
+  }
+
+  #column<T>(ofText: (piece: TextPiece, token: number) => T, ofFixed: (piece: FixedPiece, index: number) => T): T[] {
+    const column: T[] = [];
+    for (const piece of this.#pieces) {
+      if ('source' in piece) for (let i = piece.start; i < piece.end; i++) column.push(ofText(piece, i));
+      else for (let i = 0; i < piece.ids.length; i++) column.push(ofFixed(piece, i));
+    }
+    return column;
+  }
+}
+
+function lengthOf(piece: Piece): number {
+  return 'source' in piece ? piece.end - piece.start : piece.ids.length;
+}

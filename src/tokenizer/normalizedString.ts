@@ -1,0 +1,106 @@
+import { unicode } from './unicode.ts';
+
+const REPLACEMENT = 0xfffd;
+
+/**
+ * A text as normalizers change it: code points, each with the range of the original text that it came from, in UTF-16
+ * units. The counterpart of Rust's `NormalizedString`, which keeps the same ranges for each UTF-8 byte.
+ *
+ * Only the first `length` entries of the arrays are in use. A lone surrogate reads as U+FFFD, one unit wide.
+ */
+export class NormalizedString {
+  codes: Int32Array;
+  starts: Int32Array;
+  ends: Int32Array;
+  length = 0;
+
+  constructor(capacity = 16) {
+    this.codes = new Int32Array(capacity);
+    this.starts = new Int32Array(capacity);
+    this.ends = new Int32Array(capacity);
+  }
+
+  static from(text: string): NormalizedString {
+    const result = new NormalizedString(text.length);
+    const { codes, starts, ends } = result;
+    let length = 0;
+    for (let i = 0; i < text.length; length++) {
+      let code = text.charCodeAt(i);
+      starts[length] = i++;
+      if (code >= 0xd800 && code <= 0xdfff) {
+        code = text.codePointAt(i - 1)!;
+        if (code > 0xffff) i++;
+        else code = REPLACEMENT;
+      }
+      codes[length] = code;
+      ends[length] = i;
+    }
+    result.length = length;
+    return result;
+  }
+
+  push(code: number, start: number, end: number): void {
+    if (this.length === this.codes.length) this.#grow();
+    this.codes[this.length] = code;
+    this.starts[this.length] = start;
+    this.ends[this.length++] = end;
+  }
+
+  /** The part between two indices (of code points), which still knows its place in the original text. */
+  slice(from: number, to: number): NormalizedString {
+    const result = new NormalizedString(0);
+    result.codes = this.codes.slice(from, to);
+    result.starts = this.starts.slice(from, to);
+    result.ends = this.ends.slice(from, to);
+    result.length = to - from;
+    return result;
+  }
+
+  /** Takes over another's content. */
+  assign(other: NormalizedString): void {
+    this.codes = other.codes;
+    this.starts = other.starts;
+    this.ends = other.ends;
+    this.length = other.length;
+  }
+
+  /** The text between two indices (of code points). */
+  toString(from = 0, to = this.length): string {
+    let text = '';
+    for (let i = from; i < to; i++) text += String.fromCodePoint(this.codes[i]!);
+    return text;
+  }
+
+  /** The classes of all its code points together (bits of `Unicode.classes`), to skip what does not concern it. */
+  classes(): number {
+    const { classes } = unicode();
+    const { codes, length } = this;
+    let seen = 0;
+    for (let i = 0; i < length; i++) seen |= classes[codes[i]!]!;
+    return seen;
+  }
+
+  /** Deletes every code point that `remove` says yes to. */
+  removeIf(remove: (code: number) => boolean): void {
+    const { codes, starts, ends, length } = this;
+    let kept = 0;
+    for (let i = 0; i < length; i++) {
+      if (remove(codes[i]!)) continue;
+      codes[kept] = codes[i]!;
+      starts[kept] = starts[i]!;
+      ends[kept++] = ends[i]!;
+    }
+    this.length = kept;
+  }
+
+  #grow(): void {
+    const wider = (array: Int32Array) => {
+      const result = new Int32Array(Math.max(16, array.length * 2));
+      result.set(array);
+      return result;
+    };
+    this.codes = wider(this.codes);
+    this.starts = wider(this.starts);
+    this.ends = wider(this.ends);
+  }
+}

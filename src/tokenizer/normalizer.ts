@@ -1,0 +1,45 @@
+import { BertNormalizer } from './bertNormalizer.ts';
+import type { JsonField } from './jsonField.ts';
+import type { NormalizedString } from './normalizedString.ts';
+import { marks } from './unicode.ts';
+import { decompose, toLowercase } from './unicodeNormalizers.ts';
+
+/** First stage: changes the characters of a text (case, accents, spaces) and keeps track of where each came from. */
+export interface Normalizer {
+  normalize(text: NormalizedString): void;
+}
+
+/**
+ * The `normalizer` of a tokenizer.json.
+ *
+ * @throws TokenizerError for a malformed field or an unsupported type
+ */
+export function readNormalizer(json: JsonField): Normalizer {
+  return json.byType(READERS)(json);
+}
+
+const READERS: Record<string, (json: JsonField) => Normalizer> = {
+  BertNormalizer: readBertNormalizer,
+  Lowercase: () => ({ normalize: toLowercase }),
+  NFD: () => ({ normalize: decompose }),
+  StripAccents: () => ({ normalize: (text) => text.removeIf((code) => marks.has(code)) }),
+  Sequence: (json) => inOrder(json.get('normalizers').array().map(readNormalizer)),
+};
+
+function readBertNormalizer(json: JsonField): Normalizer {
+  const stripAccents = json.get('strip_accents');
+  return new BertNormalizer({
+    cleanText: json.get('clean_text').boolean(),
+    handleChineseChars: json.get('handle_chinese_chars').boolean(),
+    stripAccents: stripAccents.isMissing ? undefined : stripAccents.boolean(),
+    lowercase: json.get('lowercase').boolean(),
+  });
+}
+
+function inOrder(normalizers: Normalizer[]): Normalizer {
+  return {
+    normalize(text) {
+      for (const normalizer of normalizers) normalizer.normalize(text);
+    },
+  };
+}

@@ -1,0 +1,216 @@
+import { InputError, show, TokenizerError } from '../errors.ts';
+import type { AddedTokens } from './addedTokens.ts';
+import { assemble, pad } from './assemble.ts';
+import type { Decoder } from './decoder.ts';
+import { type EncodeDefaults, type EncodeOptions, planEncoding } from './encodeOptions.ts';
+import type { Encoding } from './encoding.ts';
+import type { Model } from './model.ts';
+import { NormalizedString } from './normalizedString.ts';
+import type { Normalizer } from './normalizer.ts';
+import { type PostProcessor, templateOf } from './postProcessor.ts';
+import { type PreTokenizer, Splits } from './preTokenizer.ts';
+import { TokenBuffer, type TokenizedText } from './tokenizedText.ts';
+
+/** One text, or two that belong together. */
+export type TextInput = string | readonly [string, string];
+
+/** The special tokens that models give a meaning to, by name; a tokenizer may lack any. */
+export type SpecialTokenNames = Partial<Record<'cls' | 'sep' | 'pad' | 'unk' | 'mask' | 'bos' | 'eos', string>>;
+
+/** The stages of a tokenizer, as in a tokenizer.json. */
+export interface Pipeline extends EncodeDefaults {
+  normalizer: Normalizer | undefined;
+  preTokenizer: PreTokenizer | undefined;
+  model: Model;
+  postProcessor: PostProcessor;
+  decoder: Decoder;
+  addedTokens: AddedTokens;
+  specialTokens: SpecialTokenNames;
+}
+
+/** Encodings of a batch, and their arrays side by side: as long as each text, unless padding was asked for. */
+export interface BatchEncoding {
+  encodings: Encoding[];
+  inputIds: Int32Array[];
+  attentionMask: Int32Array[];
+  tokenTypeIds: Int32Array[];
+}
+
+/**
+ * Text to token ids and back, by the stages of a tokenizer.json. Gives what the Rust `tokenizers` give, token for token
+ * and offset for offset. Nothing is truncated or padded unless asked for.
+ */
+export class Tokenizer {
+  /** Most tokens the model was made for, special ones included; Infinity when its config does not say. */
+  readonly modelMaxLength: number;
+  readonly vocabSize: number;
+  readonly #pipeline: Pipeline;
+  readonly #buffer = new TokenBuffer();
+
+  constructor(pipeline: Pipeline) {
+    this.#pipeline = pipeline;
+    this.modelMaxLength = pipeline.modelMaxLength;
+    this.vocabSize = pipeline.model.vocabSize + pipeline.addedTokens.countBeyondModel;
+  }
+
+  /**
+   * @param text one text, or `[first, second]`
+   * @throws InputError when it is not text, or cannot be truncated as asked
+   * @throws ConfigError for an option without sense
+   */
+  encode(text: TextInput, options: EncodeOptions = {}): Encoding {
+    if (typeof options !== 'object') {
+      throw new InputError({ what: 'options of encode', got: show(options), fix: 'give a pair as [first, second]' });
+    }
+    return this.#encodeAll([textsOf(text, 'text')], options)[0]!;
+  }
+
+  /**
+   * Encodes many texts or pairs.
+   *
+   * @throws InputError as `encode` does, naming the text's index
+   */
+  encodeBatch(texts: readonly TextInput[], options: EncodeOptions = {}): BatchEncoding {
+    if (!Array.isArray(texts)) {
+      throw new InputError({ what: 'texts', expected: 'an array', got: show(texts), fix: 'use encode for one text' });
+    }
+    const inputs = Array.from(texts as readonly TextInput[], (text, index) => textsOf(text, `texts[${index}]`));
+    const encodings = this.#encodeAll(inputs, options);
+    return {
+      encodings,
+      inputIds: encodings.map((encoding) => encoding.inputIds),
+      attentionMask: encodings.map((encoding) => encoding.attentionMask),
+      tokenTypeIds: encodings.map((encoding) => encoding.tokenTypeIds),
+    };
+  }
+
+  /** The tokens of a text, without special tokens. */
+  tokenize(text: string): string[] {
+    return this.encode(text, { addSpecialTokens: false }).tokens;
+  }
+
+  /**
+   * The text of token ids, as near as the tokens tell it.
+   *
+   * @throws InputError for an id that no token has
+   */
+  decode(ids: ArrayLike<number>, { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {}): string {
+    const { addedTokens, decoder } = this.#pipeline;
+    let tokens = Array.from(ids, (id, index) => {
+      const token = this.idToToken(id);
+      if (token !== undefined) return token;
+      throw new InputError({
+        what: `ids[${index}]`,
+        expected: `the id of one of ${this.vocabSize} tokens`,
+        got: show(id),
+        fix: 'check that the ids belong to this tokenizer',
+      });
+    });
+    if (skipSpecialTokens) tokens = tokens.filter((token) => !addedTokens.isSpecial(token));
+    return decoder.decodeChain(tokens).join('');
+  }
+
+  decodeBatch(batch: readonly ArrayLike<number>[], options: { skipSpecialTokens?: boolean } = {}): string[] {
+    return batch.map((ids) => this.decode(ids, options));
+  }
+
+  tokenToId(token: string): number | undefined {
+    return this.#pipeline.addedTokens.tokenToId(token) ?? this.#pipeline.model.tokenToId(token);
+  }
+
+  idToToken(id: number): string | undefined {
+    return this.#pipeline.addedTokens.idToToken(id) ?? this.#pipeline.model.idToToken(id);
+  }
+
+  get clsTokenId(): number | undefined {
+    return this.#specialId('cls');
+  }
+
+  get sepTokenId(): number | undefined {
+    return this.#specialId('sep');
+  }
+
+  get padTokenId(): number | undefined {
+    return this.#specialId('pad');
+  }
+
+  get unkTokenId(): number | undefined {
+    return this.#specialId('unk');
+  }
+
+  get maskTokenId(): number | undefined {
+    return this.#specialId('mask');
+  }
+
+  #specialId(role: keyof SpecialTokenNames): number | undefined {
+    const token = this.#pipeline.specialTokens[role];
+    return token === undefined ? undefined : this.tokenToId(token);
+  }
+
+  #encodeAll(inputs: readonly string[][], options: EncodeOptions): Encoding[] {
+    const plan = planEncoding(options, this.#pipeline);
+    const { postProcessor, specialTokens } = this.#pipeline;
+    const single = templateOf(postProcessor, false, plan.addSpecialTokens);
+    const pair = templateOf(postProcessor, true, plan.addSpecialTokens);
+    const encodings = inputs.map((texts) => {
+      const tokenized = texts.map((text) => this.#tokenizeText(text));
+      return assemble(tokenized, texts.length === 2 ? pair : single, plan.truncation);
+    });
+    if (plan.padding === undefined) return encodings;
+    const id = this.padTokenId;
+    if (id === undefined) throw new TokenizerError({ what: 'padding', expected: 'a padding token', got: 'none' });
+    return pad(encodings, plan.padding, specialTokens.pad!, id);
+  }
+
+  /** All stages up to the model, on the stretches between added tokens. */
+  #tokenizeText(text: string): TokenizedText {
+    const { addedTokens, normalizer } = this.#pipeline;
+    const whole = NormalizedString.from(text);
+    for (const { id, start, end } of addedTokens.sectionsOfRaw(whole) ?? [{ id: -1, start: 0, end: whole.length }]) {
+      if (id >= 0) {
+        this.#addToken(id, whole, start, end);
+        continue;
+      }
+      const stretch = end - start === whole.length ? whole : whole.slice(start, end);
+      normalizer?.normalize(stretch);
+      for (const section of addedTokens.sectionsOfNormalized(stretch) ?? [{ id: -1, start: 0, end: stretch.length }]) {
+        if (section.id >= 0) this.#addToken(section.id, stretch, section.start, section.end);
+        else this.#tokenizeStretch(stretch, section.start, section.end);
+      }
+    }
+    return this.#buffer.take(text, (id) => this.idToToken(id)!);
+  }
+
+  #addToken(id: number, text: NormalizedString, start: number, end: number): void {
+    const content = text.toString(start, end);
+    this.#buffer.pushAs(content, id, text.starts[start]!, text.ends[end - 1]!);
+    this.#buffer.word++;
+  }
+
+  #tokenizeStretch(text: NormalizedString, start: number, end: number): void {
+    const { preTokenizer, model } = this.#pipeline;
+    let words = new Splits();
+    words.push(start, end);
+    if (preTokenizer) {
+      const pieces = new Splits();
+      preTokenizer.preTokenize(text, words, pieces);
+      words = pieces;
+    }
+    for (let i = 0; i < words.length; i++) {
+      model.tokenize(text, words.starts[i]!, words.ends[i]!, this.#buffer);
+      this.#buffer.word++;
+    }
+  }
+}
+
+/** The text, or both of a pair. */
+function textsOf(input: TextInput, name: string): string[] {
+  if (typeof input === 'string') return [input];
+  if (Array.isArray(input) && input.length === 2 && input.every((text) => typeof text === 'string')) return [...input];
+  throw new InputError({
+    what: name,
+    expected: 'a string or a pair of strings',
+    got: show(input),
+    fix: 'convert it to text first',
+  });
+}

@@ -1,0 +1,47 @@
+import { type AddedToken, AddedTokens, readAddedToken } from './addedTokens.ts';
+import { plainDecoder, readDecoder } from './decoder.ts';
+import type { JsonField } from './jsonField.ts';
+import { readModel } from './model.ts';
+import { readNormalizer } from './normalizer.ts';
+import { plainPostProcessor, readPostProcessor } from './postProcessor.ts';
+import { readPreTokenizer } from './preTokenizer.ts';
+import type { Pipeline } from './tokenizer.ts';
+import { type TokenizerConfig } from './tokenizerConfig.ts';
+
+/**
+ * The stages that a tokenizer.json describes. Its `truncation` and `padding` are left alone: callers ask for those.
+ *
+ * @throws TokenizerError for a malformed field, an unsupported stage or an inconsistent vocabulary
+ */
+export function readTokenizerJson(json: JsonField, config: TokenizerConfig): Pipeline {
+  const version = json.get('version');
+  if (!version.isMissing && version.value !== '1.0') version.fail('"1.0"');
+  const normalizer = optional(json.get('normalizer'), readNormalizer);
+  const model = readModel(json.get('model'));
+  const added = json.get('added_tokens').isMissing ? [] : json.get('added_tokens').array();
+  const addedTokens = new AddedTokens(added.map(readAddedToken), model, normalizer);
+  for (const token of added) checkId(token, addedTokens);
+  return {
+    ...config,
+    normalizer,
+    preTokenizer: optional(json.get('pre_tokenizer'), readPreTokenizer),
+    model,
+    postProcessor: optional(json.get('post_processor'), readPostProcessor) ?? plainPostProcessor,
+    decoder: optional(json.get('decoder'), readDecoder) ?? plainDecoder,
+    addedTokens,
+  };
+}
+
+function optional<T>(json: JsonField, read: (json: JsonField) => T): T | undefined {
+  return json.isMissing ? undefined : read(json);
+}
+
+/** An added token has the id of the vocabulary's token of that name, else the next free one: no other can be right. */
+function checkId(json: JsonField, addedTokens: AddedTokens): void {
+  const content: AddedToken['content'] = json.get('content').string();
+  const expected = addedTokens.tokenToId(content);
+  if (expected === undefined || json.get('id').count() === expected) return;
+  json
+    .get('id')
+    .fail(`${expected}, the id of ${JSON.stringify(content)}`, 'check that the vocabulary is the right one');
+}

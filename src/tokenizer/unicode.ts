@@ -1,0 +1,174 @@
+/**
+ * What the Rust `tokenizers` take each code point for, decoded on first use from generated tables.
+ *
+ * The JavaScript engine is never asked (`\p{…}`, `toLowerCase`, `normalize`): engines have different Unicode versions,
+ * and so have the Rust crates, one for each of these questions. See `tools/unicode/generate.py`.
+ */
+import * as tables from './unicodeTables.ts';
+
+/** Classes of a code point, as bits of `Unicode.classes`. */
+export const REMOVED = 1; // clean_text deletes it: NUL, U+FFFD, controls, format, private use
+export const WHITESPACE = 2;
+export const CHINESE = 4; // gets spaces around it
+export const NONSPACING_MARK = 8; // what strip_accents removes once the text is decomposed
+export const PUNCTUATION = 16; // ASCII symbols too, as in the original BERT
+export const LOWERED = 32; // has another lower case
+export const REARRANGED = 64; // NFD decomposes it or may move it
+
+/** Hangul syllables decompose by arithmetic (Unicode Standard 3.12). */
+export const HANGUL_FIRST = 0xac00;
+export const HANGUL_LAST = 0xd7a3;
+
+export interface Unicode {
+  /** The classes of each code point. */
+  readonly classes: Uint8Array;
+  /** Lower case, a code point at a time: without regard to context, so that every capital sigma becomes σ. */
+  readonly lowercase: ReadonlyMap<number, readonly number[]>;
+  /** Full canonical decompositions, but for Hangul syllables. */
+  readonly decompositions: ReadonlyMap<number, readonly number[]>;
+  /** Canonical combining classes other than 0. */
+  readonly combiningClasses: ReadonlyMap<number, number>;
+}
+
+let decoded: Unicode | undefined;
+
+export function unicode(): Unicode {
+  decoded ??= decodeTables();
+  return decoded;
+}
+
+/** Whether a code point is in one of the two sets that few tokenizers need: sorted boundaries, in and out by turns. */
+export class CodePointSet {
+  #boundaries: number[] | undefined;
+  readonly #table: string;
+
+  constructor(table: string) {
+    this.#table = table;
+  }
+
+  has(code: number): boolean {
+    this.#boundaries ??= decodeRuns(this.#table).flat();
+    let low = 0;
+    let high = this.#boundaries.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#boundaries[middle]! <= code) low = middle + 1;
+      else high = middle;
+    }
+    return low % 2 === 1;
+  }
+}
+
+/** `\w` of Rust's regex crate. */
+export const wordCharacters = /* @__PURE__ */ new CodePointSet(tables.wordCharacters);
+
+/** The marks that the StripAccents normalizer removes: spacing and enclosing ones too, unlike strip_accents of BERT. */
+export const marks = /* @__PURE__ */ new CodePointSet(tables.marks);
+
+function decodeTables(): Unicode {
+  const classes = new Uint8Array(0x110000);
+  const mark = (first: number, end: number, bit: number) => {
+    for (let code = first; code < end; code++) classes[code]! |= bit;
+  };
+  const sets: [string, number][] = [
+    [tables.removed, REMOVED],
+    [tables.whitespace, WHITESPACE],
+    [tables.chinese, CHINESE],
+    [tables.nonspacingMarks, NONSPACING_MARK],
+    [tables.punctuation, PUNCTUATION],
+  ];
+  for (const [table, bit] of sets) for (const [first, end] of decodeRuns(table)) mark(first, end, bit);
+
+  const lowercase = decodeLowercase();
+  const decompositions = decodeDecompositions();
+  const combiningClasses = decodeCombiningClasses();
+  for (const code of lowercase.keys()) mark(code, code + 1, LOWERED);
+  for (const code of decompositions.keys()) mark(code, code + 1, REARRANGED);
+  for (const code of combiningClasses.keys()) mark(code, code + 1, REARRANGED);
+  mark(HANGUL_FIRST, HANGUL_LAST + 1, REARRANGED);
+  return { classes, lowercase, decompositions, combiningClasses };
+}
+
+const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+
+/** Base64 VLQ, as in source maps: five bits a digit, the lowest first, the sixth for more to come; bit 0 is the sign. */
+function* numbersIn(text: string): Generator<number, undefined> {
+  let value = 0;
+  let shift = 0;
+  for (const character of text) {
+    const digit = DIGITS.indexOf(character);
+    value |= (digit & 31) << shift;
+    shift += 5;
+    if (digit & 32) continue;
+    yield value & 1 ? -(value >> 1) : value >> 1;
+    value = 0;
+    shift = 0;
+  }
+  return undefined;
+}
+
+/** [first, end) of each run, from its distance to the run before it and its length. */
+function decodeRuns(table: string): [number, number][] {
+  const runs: [number, number][] = [];
+  const numbers = [...numbersIn(table)];
+  let end = 0;
+  for (let i = 0; i < numbers.length; i += 2) {
+    const first = end + numbers[i]!;
+    end = first + numbers[i + 1]!;
+    runs.push([first, end]);
+  }
+  return runs;
+}
+
+/** Runs of keys, one or two apart, whose values lie at the same distances from them. */
+function decodeLowercase(): Map<number, number[]> {
+  const result = new Map<number, number[]>();
+  const numbers = numbersIn(tables.lowercase);
+  const next = () => numbers.next().value;
+  let end = 0;
+  for (let gap = next(); gap !== undefined; gap = next()) {
+    const step = next()!;
+    const count = next()!;
+    const distances = Array.from({ length: next()! }, () => next()!);
+    let code = end + gap;
+    for (let i = 0; i < count; i++, code += step) {
+      const key = code;
+      result.set(
+        key,
+        distances.map((distance) => key + distance),
+      );
+    }
+    end = code - step + 1;
+  }
+  return result;
+}
+
+/** By length of the values: the keys, then each value as its difference from the one before it in its column. */
+function decodeDecompositions(): Map<number, number[]> {
+  const result = new Map<number, number[]>();
+  tables.decompositions.forEach(([keys, values], index) => {
+    const numbers = numbersIn(values!);
+    let column: number[] = new Array(index + 1).fill(0);
+    for (const [first, end] of decodeRuns(keys!)) {
+      for (let code = first; code < end; code++) {
+        column = column.map((previous) => previous + numbers.next().value!);
+        result.set(code, column);
+      }
+    }
+  });
+  return result;
+}
+
+function decodeCombiningClasses(): Map<number, number> {
+  const result = new Map<number, number>();
+  const numbers = [...numbersIn(tables.combiningClasses)];
+  let end = 0;
+  let combiningClass = 0;
+  for (let i = 0; i < numbers.length; i += 3) {
+    const first = end + numbers[i]!;
+    end = first + numbers[i + 1]!;
+    combiningClass += numbers[i + 2]!;
+    for (let code = first; code < end; code++) result.set(code, combiningClass);
+  }
+  return result;
+}

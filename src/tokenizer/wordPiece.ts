@@ -1,0 +1,101 @@
+import { show, TokenizerError } from '../errors.ts';
+import type { JsonField } from './jsonField.ts';
+import type { Model } from './model.ts';
+import type { NormalizedString } from './normalizedString.ts';
+import type { TokenBuffer } from './tokenizedText.ts';
+import { TokenTable } from './tokenTable.ts';
+
+export interface WordPieceOptions {
+  /** Id of each token. */
+  vocab: ReadonlyMap<string, number>;
+  unkToken: string;
+  continuingSubwordPrefix: string;
+  /** In code points, after normalization; a longer word is unknown without a look. */
+  maxInputCharsPerWord: number;
+}
+
+/**
+ * WordPiece (Schuster and Nakajima 2012, as BERT uses it): from the left, the longest token that fits, then the longest
+ * continuation (`##…`), and so on. A word that cannot be covered to its end is one unknown token.
+ */
+export class WordPiece implements Model {
+  readonly vocabSize: number;
+  readonly #vocab: ReadonlyMap<string, number>;
+  readonly #tokens: string[] = []; // by id
+  readonly #beginnings: TokenTable;
+  readonly #continuations: TokenTable; // without their prefix
+  readonly #unkId: number;
+  readonly #maxLength: number;
+
+  /** @throws TokenizerError when two tokens share an id or the unknown token is missing */
+  constructor({ vocab, unkToken, continuingSubwordPrefix, maxInputCharsPerWord }: WordPieceOptions) {
+    const continuations = new Map<string, number>();
+    for (const [token, id] of vocab) {
+      if (this.#tokens[id] !== undefined) {
+        throw new TokenizerError({
+          what: 'vocabulary',
+          expected: 'one token for each id',
+          got: `id ${id} for both ${show(this.#tokens[id])} and ${show(token)}`,
+        });
+      }
+      this.#tokens[id] = token;
+      if (token.startsWith(continuingSubwordPrefix)) {
+        continuations.set(token.slice(continuingSubwordPrefix.length), id);
+      }
+    }
+    const unkId = vocab.get(unkToken);
+    if (unkId === undefined) {
+      throw new TokenizerError({
+        what: 'vocabulary',
+        expected: `the unknown token ${show(unkToken)} among its ${vocab.size} tokens`,
+        fix: 'check that the vocabulary belongs to this model and that unk_token names one of its tokens',
+      });
+    }
+    this.#vocab = vocab;
+    this.#beginnings = new TokenTable(vocab);
+    this.#continuations = new TokenTable(continuations);
+    this.#unkId = unkId;
+    this.#maxLength = maxInputCharsPerWord;
+    this.vocabSize = vocab.size;
+  }
+
+  tokenize(text: NormalizedString, start: number, end: number, tokens: TokenBuffer): void {
+    const { codes, starts, ends } = text;
+    const before = tokens.length;
+    let covered = end - start > this.#maxLength ? -1 : start;
+    let table = this.#beginnings;
+    while (covered >= 0 && covered < end) {
+      const id = table.longestPrefix(codes, covered, end);
+      if (id >= 0) tokens.push(id, starts[covered]!, ends[table.matchEnd - 1]!);
+      covered = id >= 0 ? table.matchEnd : -1;
+      table = this.#continuations;
+    }
+    if (covered < 0) {
+      tokens.length = before;
+      tokens.push(this.#unkId, starts[start]!, ends[end - 1]!);
+    }
+  }
+
+  tokenToId(token: string): number | undefined {
+    return this.#vocab.get(token);
+  }
+
+  idToToken(id: number): string | undefined {
+    return this.#tokens[id];
+  }
+}
+
+/** The WordPiece model of a tokenizer.json. */
+export function readWordPiece(json: JsonField): WordPiece {
+  const vocab = new Map<string, number>();
+  const field = json.get('vocab');
+  for (const [token, id] of Object.entries(field.members())) {
+    vocab.set(token, typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? id : field.get(token).count());
+  }
+  return new WordPiece({
+    vocab,
+    unkToken: json.get('unk_token').string(),
+    continuingSubwordPrefix: json.get('continuing_subword_prefix').string(),
+    maxInputCharsPerWord: json.get('max_input_chars_per_word').count(),
+  });
+}

@@ -1,0 +1,209 @@
+"""Writes src/tokenizer/unicodeTables.ts: what the Rust `tokenizers` do with each code point, as compact strings.
+
+    python tools/unicode/generate.py [OUTPUT]
+
+Every table is probed from the behaviour that uses it, not read from the Unicode database: the Rust crates behind these
+behaviours were frozen at different Unicode versions (unicode_categories is years older than std), and only the
+behaviour says which. Needs `pip install tokenizers`; the version is written into the header of the output.
+"""
+
+import sys
+import unicodedata
+
+import tokenizers
+from tokenizers import normalizers, pre_tokenizers
+
+CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]  # Rust chars: everything but surrogates
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+HANGUL = range(0xAC00, 0xD7A4)  # decomposed by arithmetic, not by table (Unicode 3.12)
+
+
+# ---- probes -----------------------------------------------------------------------------------------------------------
+
+
+def bert_normalizer(**on):
+    options = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+    return normalizers.BertNormalizer(**{**options, **on})
+
+
+def results(normalizer):
+    return {c: normalizer.normalize_str(chr(c)) for c in CODE_POINTS}
+
+
+def pieces(pre_tokenizer, text):
+    return [piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)]
+
+
+def probe_sets():
+    clean = results(bert_normalizer(clean_text=True))
+    chinese = results(bert_normalizer(handle_chinese_chars=True))
+    strip_accents = normalizers.StripAccents()
+    bert, whitespace = pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Whitespace()
+    nfd = results(normalizers.NFD())
+    stripped = results(bert_normalizer(strip_accents=True))
+
+    around = {c: pieces(bert, f"a{chr(c)}b") for c in CODE_POINTS}
+    spaces = [c for c in CODE_POINTS if around[c] == ["a", "b"]]
+    removed = [c for c in CODE_POINTS if clean[c] == ""]
+    # One set of whitespace serves both stages: clean_text only removes some of it first (U+0085 and other controls).
+    assert set(spaces) - set(removed) == {c for c in CODE_POINTS if clean[c] == " "}, "two kinds of whitespace"
+
+    return {
+        "removed": removed,
+        "whitespace": spaces,
+        "chinese": [c for c in CODE_POINTS if chinese[c] != chr(c)],
+        "nonspacingMarks": [c for c in CODE_POINTS if nfd[c] == chr(c) and stripped[c] == ""],
+        "marks": [c for c in CODE_POINTS if strip_accents.normalize_str(chr(c)) == ""],
+        "punctuation": [c for c in CODE_POINTS if around[c] == ["a", chr(c), "b"]],
+        # `\w` of the regex crate: the Whitespace pre-tokenizer joins word characters.
+        "wordCharacters": [c for c in CODE_POINTS if pieces(whitespace, f"a{chr(c)}") == [f"a{chr(c)}"]],
+    }
+
+
+def probe_decompositions():
+    nfd = normalizers.NFD()
+    found = {c: [ord(x) for x in nfd.normalize_str(chr(c))] for c in CODE_POINTS if c not in HANGUL}
+    return {c: result for c, result in found.items() if result != [c]}
+
+
+def probe_lowercase():
+    lower, bert = results(normalizers.Lowercase()), results(bert_normalizer(lowercase=True))
+    assert lower == bert, "Lowercase and BertNormalizer disagree"
+    return {c: [ord(x) for x in result] for c, result in lower.items() if result != chr(c)}
+
+
+def probe_combining_classes(decompositions):
+    """Canonical combining classes, seen only through how NFD orders two marks (Unicode 3.11, D108)."""
+    nfd = normalizers.NFD()
+
+    def swaps(first, second):
+        return first != second and nfd.normalize_str(first + second) == second + first
+
+    overlay, iota = "\u0334", "\u0345"  # the lowest class (1) and the highest (240)
+    marks = [c for c in CODE_POINTS if c not in decompositions and c not in HANGUL]
+    marks = [c for c in marks if swaps(chr(c), overlay) or swaps(iota, chr(c)) or chr(c) in (overlay, iota)]
+    representatives = {}
+    for c in marks:
+        representatives.setdefault(unicodedata.combining(chr(c)), chr(c))
+    classes = {}
+    for c in marks:
+        above = [number for number in sorted(representatives) if swaps(representatives[number], chr(c))]
+        below = [number for number in sorted(representatives) if swaps(chr(c), representatives[number])]
+        between = [n for n in representatives if n not in above and n not in below]
+        assert len(between) == 1, f"U+{c:04X} has a class Python's unicodedata does not know"
+        classes[c] = between[0]
+    return classes
+
+
+# ---- encoding: base64 VLQ, as in source maps; src/tokenizer/unicode.ts has the decoder ---------------------------------
+
+
+def vlq(value):
+    rest, text = (-value << 1 | 1) if value < 0 else value << 1, ""
+    while True:
+        digit, rest = rest & 31, rest >> 5
+        text += ALPHABET[digit | 32 if rest else digit]
+        if not rest:
+            return text
+
+
+def encode(numbers):
+    return "".join(vlq(n) for n in numbers)
+
+
+def runs(code_points):
+    """[first, last] of each run of consecutive numbers."""
+    result = []
+    for c in code_points:
+        if result and result[-1][1] == c - 1:
+            result[-1][1] = c
+        else:
+            result.append([c, c])
+    return result
+
+
+def encode_set(code_points):
+    """Alternating gap and length of each run. Surrogates never reach a table, so a run may step over them."""
+    numbers, end = [], 0
+    for first, last in runs(code_points):
+        numbers += [first - end, last - first + 1]
+        end = last + 1
+    return encode(numbers)
+
+
+def encode_map(mapping):
+    """Runs of [gap, step, count, length, difference...]: `count` keys, `step` apart, whose values grow alongside.
+
+    `difference` is each value's distance from the key at the first of the run; values of a run share it (step 1 or 2),
+    so that A-Z and the alternating upper and lower case of Latin Extended are one run each.
+    """
+    numbers, keys, end = [], sorted(mapping), 0
+    offsets = {c: [value - c for value in mapping[c]] for c in keys}
+    i = 0
+    while i < len(keys):
+        step, count = 1, 1
+        for candidate in (1, 2):
+            n = 1
+            while offsets.get(keys[i] + n * candidate) == offsets[keys[i]]:
+                n += 1
+            if n > count:
+                step, count = candidate, n
+        if step == 2 and any(keys[i] + 2 * k + 1 in mapping for k in range(count - 1)):
+            step, count = 1, 1
+        numbers += [keys[i] - end, step, count, len(offsets[keys[i]]), *offsets[keys[i]]]
+        end = keys[i] + step * (count - 1) + 1
+        i += count
+    return encode(numbers)
+
+
+def encode_decompositions(decompositions):
+    """Grouped by length: the set of keys, then their values, each as its difference from the one before it in its column."""
+    groups = []
+    for length in range(1, 5):
+        keys = [c for c in sorted(decompositions) if len(decompositions[c]) == length]
+        numbers, before = [], [0] * length
+        for c in keys:
+            numbers += [value - previous for value, previous in zip(decompositions[c], before)]
+            before = decompositions[c]
+        groups.append((encode_set(keys), encode(numbers)))
+    return groups
+
+
+def encode_classes(classes):
+    """Runs of [gap, length, change of class]."""
+    numbers, end, before, keys = [], 0, 0, sorted(classes)
+    i = 0
+    while i < len(keys):
+        j = i
+        while j + 1 < len(keys) and keys[j + 1] == keys[j] + 1 and classes[keys[j + 1]] == classes[keys[i]]:
+            j += 1
+        numbers += [keys[i] - end, j - i + 1, classes[keys[i]] - before]
+        end, before, i = keys[j] + 1, classes[keys[i]], j + 1
+    return encode(numbers)
+
+
+HEADER = """// Generated by tools/unicode/generate.py from the behaviour of tokenizers {version} (Rust). Do not edit.
+// Base64 VLQ runs; src/tokenizer/unicode.ts decodes them, and says what each is for.
+"""
+
+
+def literal(table):
+    return f"'{table}'" if isinstance(table, str) else "[" + ", ".join(map(literal, table)) + "]"
+
+
+def main(output):
+    decompositions = probe_decompositions()
+    tables = {name: encode_set(code_points) for name, code_points in probe_sets().items()}
+    tables["lowercase"] = encode_map(probe_lowercase())
+    tables["decompositions"] = encode_decompositions(decompositions)
+    tables["combiningClasses"] = encode_classes(probe_combining_classes(decompositions))
+    with open(output, "w") as file:
+        file.write(HEADER.format(version=tokenizers.__version__))
+        file.write(f"export const oracleVersion = 'tokenizers {tokenizers.__version__}';\n")
+        for name, table in tables.items():
+            file.write(f"export const {name} =\n  {literal(table)};\n")
+            print(f"{name:20} {len(literal(table)):6} characters", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "src/tokenizer/unicodeTables.ts")
