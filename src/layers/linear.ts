@@ -2,16 +2,15 @@ import { linear, type ActivationName, type Tensor } from '../tensor/index.ts';
 import { Module } from './module.ts';
 import type { Parameter, Weights } from './weights.ts';
 
-/** A fully connected layer. Parameters: weight [outFeatures, inFeatures], bias [outFeatures]. */
+/** A fully connected layer. Parameters: weight [outFeatures, inFeatures], and, unless it has none, bias [outFeatures]. */
 export class Linear extends Module {
   readonly weight: Parameter;
-  readonly bias: Parameter;
+  readonly bias: Parameter | null;
 
-  /** @param weight one that another module owns, for tied weights; by default it is read from `weights` */
-  constructor(weights: Weights, inFeatures: number, outFeatures: number, weight?: Parameter) {
+  constructor(weights: Weights, inFeatures: number, outFeatures: number, { bias = true } = {}) {
     super(weights.path);
-    this.weight = weight ?? weights.get('weight', [outFeatures, inFeatures], 'normal');
-    this.bias = weights.get('bias', [outFeatures], 'zeros');
+    this.weight = weights.get('weight', [outFeatures, inFeatures], 'normal');
+    this.bias = bias ? weights.get('bias', [outFeatures], 'zeros') : null;
   }
 
   /** x: [rows, inFeatures] → [rows, outFeatures]; the activation, if any, is fused into the product. */

@@ -28,8 +28,11 @@ export type ActivationName =
 
 export type BinaryOperation = 'add' | 'subtract' | 'multiply' | 'divide';
 
-/** How the rows of a sequence become one: their mean, maximum, first or last, or their mean weighted 1, 2, 3 and so on. */
-export type Pooling = 'mean' | 'max' | 'first' | 'last' | 'weightedMean';
+/**
+ * How the n rows of a sequence become one: their mean, maximum, first or last; their sum divided by √n ('meanSqrtLength');
+ * or their mean weighted 1, 2, 3 … n ('weightedMean').
+ */
+export type Pooling = 'mean' | 'max' | 'first' | 'last' | 'meanSqrtLength' | 'weightedMean';
 
 /**
  * The arithmetic that a forward pass needs, over flat row-major arrays. A kernel knows typed arrays and sizes, never tensors;

@@ -154,7 +154,8 @@ export const referenceKernels: Kernels = {
             weights += weight;
           }
         }
-        y[s * size + i] = weights > 0 ? pooled / weights : pooled;
+        const divisor = how === 'meanSqrtLength' ? Math.sqrt(weights) : weights;
+        y[s * size + i] = divisor > 0 ? pooled / divisor : pooled;
       }
     }
   },

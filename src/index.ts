@@ -1,0 +1,7 @@
+export * from './bert/index.ts';
+export * from './errors.ts';
+export * from './hub/index.ts';
+export * from './layers/index.ts';
+export * from './tasks/index.ts';
+export * from './tensor/index.ts';
+export * from './tokenizer/index.ts';
