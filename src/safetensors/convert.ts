@@ -4,8 +4,8 @@ import type { TensorView } from './file.ts';
 import { floatTable, isNarrowFloat } from './floats.ts';
 import { whatTensor } from './header.ts';
 
-/** The array type that holds the elements of a dtype as they are. */
-export const ARRAYS = {
+/** The array type that holds the elements of an integer dtype as they are. */
+const INTEGERS = {
   BOOL: Uint8Array,
   U8: Uint8Array,
   I8: Int8Array,
@@ -13,8 +13,6 @@ export const ARRAYS = {
   U16: Uint16Array,
   I32: Int32Array,
   U32: Uint32Array,
-  F32: Float32Array,
-  F64: Float64Array,
   I64: BigInt64Array,
   U64: BigUint64Array,
 } as const satisfies Partial<Record<Dtype, unknown>>;
@@ -42,7 +40,11 @@ export function toFloat64(view: TensorView): Float64Array {
   return narrowFloats(view, Float64Array);
 }
 
-/** The values of an I8 tensor, sharing memory with the file. @throws CheckpointError for any other dtype */
+/**
+ * The values of an I8 tensor, sharing memory with the file.
+ *
+ * @throws CheckpointError for any other dtype
+ */
 export function toInt8(view: TensorView): Int8Array {
   if (view.dtype === 'I8') return elements(view, Int8Array);
   throw unsuitable(view, 'I8');
@@ -104,25 +106,11 @@ function narrowFloats<A extends Float32Array | Float64Array>(view: TensorView, R
 }
 
 function integers(view: TensorView): ArrayLike<number | bigint> {
-  const { dtype } = view;
-  switch (dtype) {
-    case 'BOOL': {
-      const wrong = view.bytes.findIndex((byte) => byte > 1);
-      if (wrong >= 0) throw outOfRange(view, wrong, view.bytes[wrong]!, 'BOOL (0 or 1)');
-      return view.bytes;
-    }
-    case 'U8':
-    case 'I8':
-    case 'I16':
-    case 'U16':
-    case 'I32':
-    case 'U32':
-    case 'I64':
-    case 'U64':
-      return elements<ArrayLike<number | bigint>>(view, ARRAYS[dtype]);
-    default:
-      throw unsuitable(view, 'an integer dtype (I64 … U8) or BOOL');
-  }
+  const { dtype, bytes } = view;
+  if (!Object.hasOwn(INTEGERS, dtype)) throw unsuitable(view, 'an integer dtype (I64 … U8) or BOOL');
+  const wrong = dtype === 'BOOL' ? bytes.findIndex((byte) => byte > 1) : -1;
+  if (wrong >= 0) throw outOfRange(view, wrong, bytes[wrong]!, 'BOOL (0 or 1)');
+  return elements<ArrayLike<number | bigint>>(view, INTEGERS[dtype as keyof typeof INTEGERS]);
 }
 
 function unsuitable(view: TensorView, expected: string): CheckpointError {

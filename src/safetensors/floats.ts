@@ -10,7 +10,7 @@ interface FloatFormat {
   readonly specials: 'ieee' | 'fn' | 'fnuz';
 }
 
-/** Micikevicius et al. 2022 for the 8-bit formats, Noune et al. 2022 for their FNUZ variants. */
+/** F16: IEEE 754 binary16. 8 bits: Micikevicius et al. 2022; their FNUZ variants: Noune et al. 2022. */
 const FORMATS = {
   F16: { exponentBits: 5, mantissaBits: 10, bias: 15, specials: 'ieee' },
   BF16: { exponentBits: 8, mantissaBits: 7, bias: 127, specials: 'ieee' },

@@ -26,6 +26,8 @@ export const METADATA = '__metadata__';
 /** The cap of the reference implementation. */
 const MAX_HEADER_BYTES = 100_000_000;
 
+const DOWNLOAD = 'download the file again';
+
 /**
  * How many bytes at the start of a file its header takes, the length itself included.
  *
@@ -53,7 +55,8 @@ export function headerSize(bytes: Uint8Array, fileSize: number, file = 'safetens
 
 /**
  * The header of a safetensors file, every statement of it checked: the tensors fill the file without gap or overlap,
- * and each has the bytes its shape and dtype call for.
+ * and each has the bytes its shape and dtype call for. Stricter than the reference implementation, which lets pass
+ * a key said twice, an unknown field, white space before the header, and metadata that is null.
  *
  * @param bytes the file, or at least its first `headerSize` bytes
  * @param file names it in errors
@@ -85,8 +88,6 @@ export function parseHeader(bytes: Uint8Array, fileSize: number, file = 'safeten
 export function whatTensor(file: string | undefined, name: string): string {
   return `${file === undefined ? '' : `${file}, `}tensor ${JSON.stringify(name)}`;
 }
-
-const DOWNLOAD = 'download the file again';
 
 function parseEntry(entry: unknown, dataStart: number, what: string): TensorInfo {
   if (!isObject(entry)) {
@@ -148,9 +149,7 @@ function checkLayout(
 function parseMetadata(metadata: unknown, file: string): Map<string, string> {
   if (metadata === undefined) return new Map();
   const what = `${file}, ${METADATA}`;
-  if (!isObject(metadata)) {
-    throw new CheckpointError({ what, expected: 'an object of strings', got: show(metadata) });
-  }
+  if (!isObject(metadata)) throw new CheckpointError({ what, expected: 'an object of strings', got: show(metadata) });
   return new Map(
     Object.entries(metadata).map(([key, value]) => {
       if (typeof value === 'string') return [key, value];
@@ -162,8 +161,9 @@ function parseMetadata(metadata: unknown, file: string): Map<string, string> {
 /** What people take for a safetensors file, known by its first bytes. */
 function otherFormat(bytes: Uint8Array): { got: string; fix: string } | undefined {
   const start = String.fromCharCode(...bytes.subarray(0, 16));
-  if (start.startsWith('version https://'))
+  if (start.startsWith('version https:/')) {
     return { got: 'a Git LFS pointer', fix: 'run "git lfs pull" in the folder' };
+  }
   if (/^\s*</.test(start)) return { got: 'an HTML page', fix: 'download the file itself, not the page about it' };
   if (start.startsWith('PK\x03\x04') || start.startsWith('\x80')) {
     return {

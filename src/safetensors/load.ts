@@ -20,6 +20,7 @@ export interface Checkpoint extends SafetensorsFile {
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
+const FETCH = 'download the missing or mixed-up shards again';
 
 /**
  * The tensors of a model folder: those of `model.safetensors`, else those of the shards that
@@ -78,8 +79,6 @@ async function loadShards(source: FileSource, weightMap: ReadonlyMap<string, str
   }
   return { metadata, tensors, unlisted: [...tensors.keys()].filter((name) => !weightMap.has(name)) };
 }
-
-const FETCH = 'download the missing or mixed-up shards again';
 
 /** Tensor name → shard, from the index file. */
 function parseWeightMap(bytes: Uint8Array, file: string): Map<string, string> {
