@@ -23,7 +23,7 @@ export class TokenBuffer {
   #starts = new Int32Array(64);
   #ends = new Int32Array(64);
   #words = new Int32Array(64);
-  #contents = new Map<number, string>();
+  #contents: Map<number, string> | undefined;
 
   push(id: number, start: number, end: number): void {
     if (this.length === this.#ids.length) this.#grow();
@@ -35,7 +35,7 @@ export class TokenBuffer {
 
   /** Adds a token that was read from `content`. */
   pushAs(content: string, id: number, start: number, end: number): void {
-    this.#contents.set(this.length, content);
+    (this.#contents ??= new Map()).set(this.length, content);
     this.push(id, start, end);
   }
 
@@ -49,12 +49,12 @@ export class TokenBuffer {
       starts: this.#starts.slice(0, length),
       ends: this.#ends.slice(0, length),
       words: this.#words.slice(0, length),
-      contents: this.#contents,
+      contents: this.#contents ?? NO_CONTENTS,
       nameOf,
     };
     this.length = 0;
     this.word = 0;
-    if (this.#contents.size > 0) this.#contents = new Map();
+    this.#contents = undefined;
     return result;
   }
 
@@ -70,3 +70,5 @@ export class TokenBuffer {
     this.#words = wider(this.#words);
   }
 }
+
+const NO_CONTENTS: ReadonlyMap<number, string> = new Map();
