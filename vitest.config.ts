@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['tests/**/*.test.ts'],
-    exclude: ['tests/parity/full/**', 'tests/browser/**', 'node_modules/**'],
+    exclude: ['tests/parity/full/**', 'node_modules/**'],
     testTimeout: 60_000,
   },
 });
