@@ -61,6 +61,7 @@ export class Engine {
     try {
       const result = body();
       if (result instanceof Promise) {
+        result.catch(() => {}); // whatever it still runs into comes of the scope's being closed
         throw new ScopeError({ what: 'Engine.scope', expected: 'a synchronous body', got: 'an async one' });
       }
       for (const tensor of tensorsIn(result)) if (tensor.scope === scope) tensor.scope = scope.parent;

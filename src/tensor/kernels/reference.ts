@@ -1,5 +1,5 @@
 import { activations } from './activations.ts';
-import type { BinaryOperation, FloatArray, Kernels, Pooling } from './kernels.ts';
+import type { BinaryOperation, FloatArray, Kernels } from './kernels.ts';
 
 /**
  * The specification: plain loops in the order of the formulas. Sums and functions are computed in float64 and rounded
@@ -142,20 +142,24 @@ export const referenceKernels: Kernels = {
 
   poolSequences(y, x, offsets, size, how) {
     for (let s = 0; s + 1 < offsets.length; s++) {
-      const [begin, end] = [offsets[s], offsets[s + 1]];
+      if (offsets[s] === offsets[s + 1]) {
+        y.fill(0, s * size, (s + 1) * size);
+        continue;
+      }
+      const begin = how === 'last' ? offsets[s + 1] - 1 : offsets[s];
+      const end = how === 'first' ? begin + 1 : offsets[s + 1];
       for (let i = 0; i < size; i++) {
-        let pooled = how === 'max' && begin < end ? -Infinity : 0;
+        let max = -Infinity;
+        let sum = 0;
         let weights = 0;
         for (let r = begin; r < end; r++) {
-          if (how === 'max') pooled = Math.max(pooled, x[r * size + i]);
-          else {
-            const weight = rowWeight(how, r - begin, end - begin);
-            pooled += weight * x[r * size + i];
-            weights += weight;
-          }
+          const weight = how === 'weightedMean' ? r - begin + 1 : 1;
+          max = Math.max(max, x[r * size + i]);
+          sum += weight * x[r * size + i];
+          weights += weight;
         }
-        const divisor = how === 'meanSqrtLength' ? Math.sqrt(weights) : weights;
-        y[s * size + i] = divisor > 0 ? pooled / divisor : pooled;
+        const mean = sum / (how === 'meanSqrtLength' ? Math.sqrt(weights) : weights); // of one row, for the first or last
+        y[s * size + i] = how === 'max' ? max : mean;
       }
     }
   },
@@ -169,13 +173,6 @@ export const referenceKernels: Kernels = {
     }
   },
 };
-
-/** What row r of n counts for in a pooled vector. */
-function rowWeight(how: Pooling, r: number, n: number): number {
-  if (how === 'first') return r === 0 ? 1 : 0;
-  if (how === 'last') return r === n - 1 ? 1 : 0;
-  return how === 'weightedMean' ? r + 1 : 1;
-}
 
 /** Softmax of x[begin .. begin+size]; the maximum is taken off first so that exp never overflows. */
 function softmaxRow(y: FloatArray, x: FloatArray, begin: number, size: number): void {

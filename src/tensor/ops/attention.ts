@@ -34,7 +34,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   expectShape('attention: v', v.shape, q.shape);
   const [totalTokens, width] = q.shape;
   const headSize = width / heads;
-  if (!Number.isInteger(headSize)) {
+  if (!(heads >= 1) || width % heads !== 0 || !Number.isInteger(heads)) {
     throw new ShapeError({ what: 'attention: q', expected: `a width divisible by ${heads} heads`, got: `${width}` });
   }
   expectOffsets('attention', offsets, totalTokens);

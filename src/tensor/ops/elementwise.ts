@@ -14,7 +14,7 @@ export const multiply = (a: Tensor, b: Tensor): Tensor => binary('multiply', a, 
 export const divide = (a: Tensor, b: Tensor): Tensor => binary('divide', a, b);
 
 /** x · factor. */
-export const scale = (x: Tensor, factor: number): Tensor => multiply(x, x.engine.tensor([factor], [1]));
+export const scale = (x: Tensor, factor: number): Tensor => multiply(x, x.engine.tensor([factor], []));
 
 /**
  * One of transformers' activations, element by element.
@@ -28,8 +28,8 @@ export function activation(x: Tensor, name: ActivationName): Tensor {
 
 function binary(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
   const engine = sharedEngine(operation, a, b);
-  const repeats = b.size === 1 || sameShape(a.shape.slice(a.rank - b.rank), b.shape);
-  if (b.rank > a.rank || !repeats) {
+  const repeats = b.size === 1 || (b.rank <= a.rank && sameShape(a.shape.slice(a.rank - b.rank), b.shape));
+  if (!repeats) {
     throw new ShapeError({
       what: `${operation}: b`,
       expected: `${showShape(a.shape)}, its last axes, or one number`,

@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor.ts';
  * @param table [entries, size]
  * @param ids   [rows]
  * @returns     [rows, size]
- * @throws InputError if an id is not a row of the table; `names` says what the ids are
+ * @throws InputError if an id is not a row of the table; `name` says what the ids are
  */
 export function embedding(table: Tensor, ids: Int32Array, name = 'ids'): Tensor {
   return embeddingSum([table], [ids], [name]);

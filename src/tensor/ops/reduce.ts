@@ -3,7 +3,7 @@ import { expectRank } from '../shape.ts';
 import type { Pooling } from '../kernels/kernels.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectOffsets } from './attention.ts';
-import { scale } from './elementwise.ts';
+import { divide } from './elementwise.ts';
 
 /** Softmax over the last axis. x: [..., size] → same. */
 export function softmax(x: Tensor): Tensor {
@@ -21,7 +21,8 @@ export function sum(x: Tensor): Tensor {
 
 /** Mean over the last axis. x: [..., size] → [...]. */
 export function mean(x: Tensor): Tensor {
-  return scale(sum(x), 1 / x.shape[x.rank - 1]);
+  const [, size] = rowsAndSize(x);
+  return divide(sum(x), x.engine.tensor([size], []));
 }
 
 /** Each row divided by its Euclidean length (at least 1e-12, as torch.nn.functional.normalize). x: [..., size] → same. */

@@ -1,0 +1,463 @@
+import { describe, expect, it } from 'vitest';
+import { fillNormal, randomStream, type ActivationName, type FloatArray, type Kernels } from '../src/tensor/index.ts';
+import { torch, torchIntegers, torchTensor } from './support/fixtures.ts';
+import './support/matchers.ts';
+
+/** How a kernel set is run, and how far it may be from the exact result. */
+export interface Setup {
+  /** Zeros in the storage that the kernels work on, where they work on it. */
+  floats(length: number): FloatArray;
+  /** Of sums and everything made of them, as a part of the largest value of the result. */
+  tolerance: number;
+  /** Of activations, element by element, as a part of the larger of |x| and |f(x)|. */
+  elementTolerance: number;
+}
+
+/** What a kernel set must do, check by check. Each throws when it does not; the must-fail twins run them one by one. */
+export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = {
+  'linear: every number of rows and outputs from 1 to 9, with and without bias'(kernels, setup) {
+    for (let rows = 1; rows <= 9; rows++) {
+      for (let outputs = 1; outputs <= 9; outputs++) expectLinear(kernels, setup, rows, 7, outputs);
+    }
+  },
+
+  'linear: inner sizes around every multiple of the vector width, and larger products'(kernels, setup) {
+    for (const inner of [1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 33, 64]) expectLinear(kernels, setup, 3, inner, 5);
+    expectLinear(kernels, setup, 13, 129, 67);
+    expectLinear(kernels, setup, 70, 48, 130);
+  },
+
+  'linear: no rows write nothing; no inputs leave the bias'(kernels, { floats }) {
+    const y = floats(2);
+    kernels.linear(floats(0), floats(0), random(6, floats, 'w'), null, 'linear', 0, 3, 2);
+    kernels.linear(y, floats(0), floats(0), Float32Array.of(1.5, -2), 'relu', 1, 0, 2);
+    expect([...y]).toEqual([1.5, 0]);
+  },
+
+  'linear: a row alone gives the bits that it gives among others'(kernels, { floats }) {
+    const [rows, inner, outputs] = [9, 37, 11];
+    const [x, weight, bias] = [
+      random(rows * inner, floats, 'x'),
+      random(outputs * inner, floats, 'w'),
+      floats(outputs),
+    ];
+    const together = floats(rows * outputs);
+    kernels.linear(together, x, weight, bias, 'gelu', rows, inner, outputs);
+    for (let count = 1; count < rows; count++) {
+      for (const first of [0, rows - count]) {
+        const some = floats(count * outputs);
+        const those = into(floats, x.slice(first * inner, (first + count) * inner));
+        kernels.linear(some, those, weight, bias, 'gelu', count, inner, outputs);
+        expect([...some]).toEqual([...together.slice(first * outputs, (first + count) * outputs)]);
+      }
+    }
+  },
+
+  'linear: the activation acts after the bias'(kernels, setup) {
+    const names: ActivationName[] = ['gelu', 'gelu_new', 'relu', 'tanh', 'silu'];
+    for (const name of names) {
+      const [x, weight, bias] = [
+        random(12, setup.floats, 'x'),
+        random(20, setup.floats, 'w'),
+        random(5, setup.floats, 'b'),
+      ];
+      const fused = setup.floats(15);
+      const sum = setup.floats(15);
+      kernels.linear(fused, x, weight, bias, name, 3, 4, 5);
+      kernels.linear(sum, x, weight, bias, 'linear', 3, 4, 5);
+      const after = setup.floats(15);
+      kernels.activation(after, sum, name);
+      expectArray(fused, [...after], 2 * setup.tolerance); // the sum is rounded once more when it is stored in between
+    }
+  },
+
+  'linear: equals PyTorch'(kernels, { floats, tolerance }) {
+    const [x, weight, bias] = ['x', 'weight', 'bias'].map((name) => golden(`linear.${name}`, floats));
+    const y = floats(5 * 37);
+    kernels.linear(y, x, weight, bias, 'linear', 5, 24, 37);
+    expectGolden(y, 'linear.y.f64', tolerance);
+    kernels.linear(y, x, weight, null, 'linear', 5, 24, 37);
+    expectGolden(y, 'linear.no_bias.y.f64', tolerance);
+  },
+
+  'matmul: every m and n from 1 to 9, and inner sizes from 0'(kernels, { floats, tolerance }) {
+    for (let m = 1; m <= 9; m++) {
+      for (let n = 1; n <= 9; n++) {
+        for (const k of [0, 1, 6, 17]) {
+          const [a, b, y] = [random(m * k, floats, 'a'), random(k * n, floats, 'b'), floats(m * n).fill(7)];
+          kernels.matmul(y, a, b, m, k, n);
+          expectArray(
+            y,
+            grid(m, n, (i, j) => sumOver(k, (p) => a[i * k + p] * b[p * n + j])),
+            tolerance,
+          );
+        }
+      }
+    }
+  },
+
+  'matmul: equals PyTorch'(kernels, { floats, tolerance }) {
+    const y = floats(7 * 11);
+    kernels.matmul(y, golden('matmul.a', floats), golden('matmul.b', floats), 7, 19, 11);
+    expectGolden(y, 'matmul.y.f64', tolerance);
+  },
+
+  'attention: every length and head size from 1 to 9, against the formula'(kernels, { floats, tolerance }) {
+    for (let headSize = 1; headSize <= 9; headSize++) {
+      const [heads, lengths] = [3, [headSize, 0, 1, 10 - headSize, 17]];
+      const { q, k, v, offsets, width } = attentionInputs(lengths, heads, headSize, floats);
+      const [y, probabilities] = [floats(q.length), floats(heads * sumOver(5, (s) => lengths[s] ** 2))];
+      kernels.attention(y, probabilities, q, k, v, offsets, heads, headSize, 0.7);
+      const expected = naiveAttention(q, k, v, offsets, heads, headSize, width, 0.7);
+      expectArray(y, expected.context, tolerance);
+      expectArray(probabilities, expected.probabilities, tolerance);
+      kernels.attention(y.fill(NaN), null, q, k, v, offsets, heads, headSize, 0.7);
+      expectArray(y, expected.context, tolerance);
+    }
+  },
+
+  'attention: scores of thousands neither overflow nor vanish'(kernels, { floats }) {
+    const q = into(floats, [300, -300, 0, 0]); // scores of the first query: 90000, -90000
+    const k = into(floats, [300, 0, -300, 0]);
+    const v = into(floats, [1, 2, 3, 4]);
+    const y = floats(4);
+    kernels.attention(y, null, q, k, v, Int32Array.of(0, 2), 1, 2, 1);
+    expect([...y]).toEqual([1, 2, 2, 3]);
+  },
+
+  'attention: a sequence alone gives the bits that it gives in a batch'(kernels, { floats }) {
+    const { q, k, v, offsets, width } = attentionInputs([3, 0, 8, 1, 13], 2, 5, floats);
+    const together = floats(q.length);
+    kernels.attention(together, null, q, k, v, offsets, 2, 5, 0.4);
+    for (let s = 0; s < 5; s++) {
+      const [begin, end] = [offsets[s] * width, offsets[s + 1] * width];
+      const [ownQ, ownK, ownV] = [q, k, v].map((x) => into(floats, x.slice(begin, end)));
+      const alone = floats(end - begin);
+      kernels.attention(alone, null, ownQ, ownK, ownV, Int32Array.of(0, offsets[s + 1] - offsets[s]), 2, 5, 0.4);
+      expect([...alone]).toEqual([...together.slice(begin, end)]);
+    }
+  },
+
+  'attention: equals PyTorch, context and probabilities'(kernels, { floats, tolerance }) {
+    const [q, k, v] = ['q', 'k', 'v'].map((name) => golden(`attention.${name}`, floats));
+    const offsets = torchIntegers('attention.offsets');
+    const lengths = [1, 4, 13, 2, 7];
+    const squares = sumOver(5, (s) => lengths[s] ** 2);
+    const [y, probabilities] = [floats(q.length), floats(3 * squares)];
+    kernels.attention(y, probabilities, q, k, v, offsets, 3, 5, 1 / Math.sqrt(5));
+    expectGolden(y, 'attention.y.f64', tolerance);
+    let square = 0;
+    lengths.forEach((length, s) => {
+      const ofSequence = [0, 1, 2].flatMap((head) => {
+        const begin = head * squares + square;
+        return [...probabilities.slice(begin, begin + length ** 2)];
+      });
+      expectGolden(ofSequence, `attention.${s}.probabilities.f64`, tolerance);
+      square += length ** 2;
+    });
+  },
+
+  'layerNorm: every size from 1 to 9 and beyond, with and without residual'(kernels, { floats, tolerance }) {
+    for (const size of [1, 2, 3, 4, 5, 6, 7, 8, 9, 24, 33]) {
+      const rows = 4;
+      const [x, residual] = [random(rows * size, floats, 'x'), random(rows * size, floats, 'r')];
+      const [weight, bias] = [random(size, floats, 'w'), random(size, floats, 'b')];
+      for (const added of [null, residual]) {
+        const y = floats(rows * size);
+        kernels.layerNorm(y, x, added, weight, bias, 0.01, rows, size);
+        const expected = Array.from({ length: rows }, (_, r) => {
+          const row = Array.from({ length: size }, (_, i) => x[r * size + i] + (added ? added[r * size + i] : 0));
+          return naiveLayerNorm(row, weight, bias, 0.01);
+        });
+        expectArray(y, expected.flat(), tolerance);
+      }
+    }
+  },
+
+  'layerNorm: equals PyTorch at both eps, also on rows of tiny variance and of large offset'(kernels, setup) {
+    const { floats, tolerance } = setup;
+    const [x, weight, bias] = ['x', 'weight', 'bias'].map((name) => golden(`layer_norm.${name}`, floats));
+    for (const [name, eps] of [
+      ['eps1e-12', 1e-12],
+      ['eps1e-5', 1e-5],
+    ] as const) {
+      const y = floats(x.length);
+      kernels.layerNorm(y, x, null, weight, bias, eps, 6, 24);
+      // Row 2 is 100 plus noise: the last digits of its mean cost two more of its differences, in float64 too.
+      expectGolden(y, `layer_norm.${name}.y.f64`, Math.max(tolerance, 1e-13));
+    }
+  },
+
+  'activation: every one equals PyTorch, element by element'(kernels, { floats, elementTolerance }) {
+    const x = golden('act.x', floats);
+    const y = floats(x.length);
+    for (const name of activationNames) {
+      kernels.activation(y, x, name);
+      const { data } = torchTensor(`act.${name}.y.f64`);
+      y.forEach((value, i) => {
+        const of = name === 'laplace' ? 1 : Math.max(Math.abs(x[i]), Math.abs(data[i])); // 1 + erf(...) cancels there
+        const within = Math.abs(value - data[i]) <= elementTolerance * of;
+        if (!within) expect.fail(`${name}(${x[i]}): got ${value}, PyTorch ${data[i]}`);
+      });
+    }
+  },
+
+  'activation: NaN stays NaN'(kernels, { floats }) {
+    const y = floats(1);
+    for (const name of activationNames) {
+      kernels.activation(y, into(floats, [NaN]), name);
+      if (!Number.isNaN(y[0])) expect.fail(`${name}(NaN) is ${y[0]}`);
+    }
+  },
+
+  'binary: each operation, b of the same size, a row, and one number'(kernels, { floats, tolerance }) {
+    const a = random(15, floats, 'a');
+    const operations = {
+      add: (p: number, q: number) => p + q,
+      subtract: (p: number, q: number) => p - q,
+      multiply: (p: number, q: number) => p * q,
+      divide: (p: number, q: number) => p / q,
+    };
+    for (const [name, f] of Object.entries(operations) as [keyof typeof operations, typeof operations.add][]) {
+      for (const size of [15, 5, 1]) {
+        const b = random(size, floats, 'b');
+        const y = floats(15);
+        kernels.binary(y, a, b, name);
+        expectArray(
+          y,
+          [...a].map((value, i) => f(value, b[i % size])),
+          tolerance,
+        );
+      }
+    }
+  },
+
+  'softmax: every row length from 1 to 9'(kernels, { floats, tolerance }) {
+    for (let size = 1; size <= 9; size++) {
+      const x = random(3 * size, floats, 'x');
+      const y = floats(3 * size);
+      kernels.softmax(y, x, 3, size);
+      expectArray(
+        y,
+        [0, 1, 2].flatMap((r) => naiveSoftmax([...x.slice(r * size, (r + 1) * size)])),
+        tolerance,
+      );
+    }
+  },
+
+  'softmax: equals PyTorch, also on large, equal, dominated and masked rows'(kernels, { floats, tolerance }) {
+    const x = golden('softmax.x', floats);
+    const y = floats(x.length);
+    kernels.softmax(y, x, 6, 13);
+    expectGolden(y, 'softmax.y.f64', tolerance);
+    kernels.softmax(floats(0), floats(0), 0, 13);
+  },
+
+  'softmax: values of thousands neither overflow nor vanish'(kernels, { floats }) {
+    const y = floats(6);
+    kernels.softmax(y, into(floats, [5000, 5000, -5000, -5000, -5000, -9000]), 2, 3);
+    expect([...y]).toEqual([0.5, 0.5, 0, 0.5, 0.5, 0]);
+  },
+
+  'embeddingSum: one table equals PyTorch, three are added'(kernels, { floats, tolerance }) {
+    const [table, ids] = [golden('embedding.weight', floats), torchIntegers('embedding.ids')];
+    const y = floats(90);
+    kernels.embeddingSum(y, [table], [ids], 10);
+    expectGolden(y, 'embedding.y.f64', tolerance);
+    const tables = [table, random(50, floats, 'p'), random(20, floats, 't')];
+    const rows = [ids, Int32Array.from(ids, (_, r) => r % 5), Int32Array.from(ids, (_, r) => r % 2)];
+    kernels.embeddingSum(y, tables, rows, 10);
+    expectArray(
+      y,
+      grid(9, 10, (r, i) => sumOver(3, (t) => tables[t][rows[t][r] * 10 + i])),
+      tolerance,
+    );
+  },
+
+  'sumRows and normalizeRows: every row length from 1 to 9, a zero row and a tiny one'(kernels, setup) {
+    const { floats, tolerance } = setup;
+    for (let size = 1; size <= 9; size++) {
+      const x = random(4 * size, floats, 'x')
+        .fill(0, size, 2 * size)
+        .fill(1e-14, 2 * size, 3 * size);
+      const sums = floats(4);
+      kernels.sumRows(sums, x, 4, size);
+      expectArray(
+        sums,
+        grid(4, 1, (r) => sumOver(size, (i) => x[r * size + i])),
+        tolerance,
+      );
+      const y = floats(4 * size);
+      kernels.normalizeRows(y, x, 4, size);
+      const lengths = grid(4, 1, (r) => Math.max(Math.hypot(...x.slice(r * size, (r + 1) * size)), 1e-12));
+      expectArray(
+        y,
+        [...x].map((value, i) => value / lengths[Math.floor(i / size)]),
+        tolerance,
+      );
+    }
+  },
+
+  'poolSequences: equals PyTorch'(kernels, { floats, tolerance }) {
+    const [x, offsets] = [golden('pooling.x', floats), torchIntegers('pooling.offsets')];
+    const y = floats(50);
+    for (const [how, name] of [
+      ['mean', 'mean'],
+      ['max', 'max'],
+      ['first', 'cls'],
+    ] as const) {
+      kernels.poolSequences(y, x, offsets, 10, how);
+      expectGolden(y, `pooling.${name}.y.f64`, tolerance);
+    }
+    kernels.poolSequences(y, x, offsets, 10, 'mean');
+    const normalized = floats(50);
+    kernels.normalizeRows(normalized, y, 5, 10);
+    expectGolden(normalized, 'pooling.normalized_mean.y.f64', 2 * tolerance); // rounded twice
+  },
+
+  'poolSequences: what each way means, zeros for an empty sequence'(kernels, { floats, tolerance }) {
+    const x = into(floats, [1, -10, 4, -40, 16, -20]);
+    const offsets = Int32Array.of(0, 3, 3);
+    const expected = {
+      mean: [7, -70 / 3],
+      max: [16, -10],
+      first: [1, -10],
+      last: [16, -20],
+      meanSqrtLength: [21 / Math.sqrt(3), -70 / Math.sqrt(3)],
+      weightedMean: [(1 + 2 * 4 + 3 * 16) / 6, (-10 - 2 * 40 - 3 * 20) / 6],
+    };
+    for (const [how, pooled] of Object.entries(expected) as [keyof typeof expected, number[]][]) {
+      const y = floats(4).fill(7);
+      kernels.poolSequences(y, x, offsets, 2, how);
+      expectArray(y, [...pooled, 0, 0], tolerance);
+    }
+  },
+
+  'poolSequences: the first and the last row are as they are, whatever the others hold'(kernels, { floats }) {
+    const x = into(floats, [3, Infinity, NaN, 5]);
+    const y = floats(1);
+    kernels.poolSequences(y, x, Int32Array.of(0, 4), 1, 'first');
+    expect(y[0]).toBe(3);
+    kernels.poolSequences(y, x, Int32Array.of(0, 4), 1, 'last');
+    expect(y[0]).toBe(5);
+  },
+};
+
+/** The suite that every kernel set passes. */
+export function describeKernels(name: string, kernels: Kernels, setup: Setup): void {
+  describe(`kernels: ${name}`, () => {
+    it.each(Object.entries(checks))('%s', (_, check) => check(kernels, setup));
+  });
+}
+
+const activationNames = [...torch.keys()]
+  .filter((name) => /^act\..*\.f64$/.test(name))
+  .map((name) => name.split('.')[1] as ActivationName);
+
+// Inputs ------------------------------------------------------------------------------------------------------------
+
+function random(length: number, floats: Setup['floats'], name: string): FloatArray {
+  const values = floats(length);
+  fillNormal(values, 1, randomStream(length, name));
+  return values;
+}
+
+function into(floats: Setup['floats'], values: ArrayLike<number>): FloatArray {
+  const array = floats(values.length);
+  array.set(values);
+  return array;
+}
+
+const golden = (name: string, floats: Setup['floats']) => into(floats, torchTensor(name).data);
+
+function attentionInputs(lengths: number[], heads: number, headSize: number, floats: Setup['floats']) {
+  const width = heads * headSize;
+  const offsets = Int32Array.from([0, ...lengths], (_, s) => sumOver(s, (i) => lengths[i]));
+  const [q, k, v] = ['q', 'k', 'v'].map((name) => random(offsets[lengths.length] * width, floats, name));
+  return { q, k, v, offsets, width };
+}
+
+// Formulas, in float64, as a textbook has them -------------------------------------------------------------------------
+
+function sumOver(n: number, term: (i: number) => number): number {
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += term(i);
+  return sum;
+}
+
+function grid(rows: number, columns: number, value: (row: number, column: number) => number): number[] {
+  return Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
+}
+
+function naiveSoftmax(row: number[]): number[] {
+  const exponentials = row.map((x) => Math.exp(x - Math.max(...row)));
+  return exponentials.map((e) => e / sumOver(row.length, (i) => exponentials[i]));
+}
+
+function naiveLayerNorm(row: number[], weight: FloatArray, bias: FloatArray, eps: number): number[] {
+  const mean = sumOver(row.length, (i) => row[i]) / row.length;
+  const variance = sumOver(row.length, (i) => (row[i] - mean) ** 2) / row.length;
+  return row.map((x, i) => ((x - mean) / Math.sqrt(variance + eps)) * weight[i] + bias[i]);
+}
+
+function naiveAttention(
+  q: FloatArray,
+  k: FloatArray,
+  v: FloatArray,
+  offsets: Int32Array,
+  heads: number,
+  headSize: number,
+  width: number,
+  scale: number,
+) {
+  const context: number[] = Array.from({ length: q.length }, () => 0);
+  const probabilities: number[] = [];
+  for (let head = 0; head < heads; head++) {
+    const at = (token: number, d: number) => token * width + head * headSize + d;
+    for (let s = 0; s + 1 < offsets.length; s++) {
+      const tokens = Array.from({ length: offsets[s + 1] - offsets[s] }, (_, i) => offsets[s] + i);
+      for (const query of tokens) {
+        const dot = (key: number) => sumOver(headSize, (d) => q[at(query, d)] * k[at(key, d)]);
+        const row = naiveSoftmax(tokens.map((key) => dot(key) * scale));
+        probabilities.push(...row);
+        for (let d = 0; d < headSize; d++) {
+          context[at(query, d)] = sumOver(tokens.length, (j) => row[j] * v[at(tokens[j], d)]);
+        }
+      }
+    }
+  }
+  return { context, probabilities };
+}
+
+// Expectations --------------------------------------------------------------------------------------------------------
+
+function expectArray(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
+  expect({ data: actual, shape: [actual.length] }).toMatchTensor(
+    { data: expected, shape: [expected.length] },
+    { tolerance },
+  );
+}
+
+function expectGolden(actual: ArrayLike<number>, name: string, tolerance: number): void {
+  expectArray(actual, torchTensor(name).data, tolerance);
+}
+
+function expectLinear(
+  kernels: Kernels,
+  { floats, tolerance }: Setup,
+  rows: number,
+  inner: number,
+  outputs: number,
+): void {
+  const [x, weight] = [random(rows * inner, floats, 'x'), random(outputs * inner, floats, 'w')];
+  for (const bias of [null, random(outputs, floats, 'b')]) {
+    const y = floats(rows * outputs).fill(7);
+    kernels.linear(y, x, weight, bias, 'linear', rows, inner, outputs);
+    const dot = (r: number, o: number) => sumOver(inner, (i) => x[r * inner + i] * weight[o * inner + i]);
+    expectArray(
+      y,
+      grid(rows, outputs, (r, o) => dot(r, o) + (bias ? bias[o] : 0)),
+      tolerance,
+    );
+  }
+}
