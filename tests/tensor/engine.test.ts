@@ -1,0 +1,161 @@
+import { describe, expect, it } from 'vitest';
+import { ScopeError, ShapeError } from '../../src/errors.ts';
+import { add, Engine, linear, scale, type Tensor } from '../../src/tensor/index.ts';
+
+const engine = new Engine();
+
+describe('Tensor', () => {
+  it('has a shape, a size, a rank and nested numbers', () => {
+    const x = engine.tensor([1, 2, 3, 4, 5, 6], [1, 2, 3]);
+    expect({ shape: x.shape, size: x.size, rank: x.rank }).toEqual({ shape: [1, 2, 3], size: 6, rank: 3 });
+    expect(x.toArray()).toEqual([
+      [
+        [1, 2, 3],
+        [4, 5, 6],
+      ],
+    ]);
+    expect(engine.tensor([7], []).toArray()).toBe(7);
+    expect(engine.zeros([2, 0]).toArray()).toEqual([[], []]);
+    expect(engine.zeros([0, 2]).toArray()).toEqual([]);
+  });
+
+  it('is reshaped without a copy', () => {
+    const x = engine.tensor([1, 2, 3, 4, 5, 6], [2, 3]);
+    const y = x.reshape([3, 2]);
+    expect(y.toArray()).toEqual([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ]);
+    expect(y.data).toBe(x.data);
+    expect(() => x.reshape([4])).toThrow('Tensor: expected 4 numbers for shape [4], got 6');
+  });
+
+  it('refuses numbers that do not fill its shape', () => {
+    expect(() => engine.tensor([1, 2, 3], [2, 2])).toThrow(
+      new ShapeError({ what: 'Tensor', expected: '4 numbers for shape [2, 2]', got: '3' }),
+    );
+  });
+});
+
+describe('Engine', () => {
+  it('stores numbers in its own precision', () => {
+    expect(engine.tensor([0.1], [1]).data).toEqual(Float32Array.of(0.1));
+    expect(new Engine({ dtype: 'float64' }).tensor([0.1], [1]).data).toEqual(Float64Array.of(0.1));
+    expect(engine.tensor(Float64Array.of(0.1), [1]).data).toEqual(Float32Array.of(0.1));
+  });
+
+  it('takes over an array of its dtype as it is', () => {
+    const data = Float32Array.of(1, 2);
+    expect(engine.tensor(data, [2]).data).toBe(data);
+  });
+
+  it('says what it computes with, and why not with more', () => {
+    const { notes, ...info } = new Engine({ dtype: 'float64' }).info();
+    expect(info).toEqual({ kernels: 'reference', dtype: 'float64', threads: 1 });
+    expect(notes.map((note) => note.split(':')[0])).toEqual(['SIMD', 'threads']);
+  });
+
+  it('does not compute with the tensors of another', () => {
+    const elsewhere = new Engine({ dtype: 'float64' }).zeros([2, 2]);
+    const here = engine.zeros([2, 2]);
+    for (const op of [() => add(here, elsewhere), () => linear(here, here, elsewhere.reshape([2, 2]))]) {
+      expect(op).toThrow(ShapeError);
+    }
+    expect(() => add(here, elsewhere)).toThrow(
+      'add: expected all operands on one engine, got float32 reference and float64 reference; ' +
+        'make every tensor and model with the same engine',
+    );
+  });
+});
+
+describe('Engine.scope', () => {
+  const usable = (x: Tensor): boolean => {
+    try {
+      return x.data.length >= 0;
+    } catch (error) {
+      if (error instanceof ScopeError) return false;
+      throw error;
+    }
+  };
+
+  it('takes back what was made inside, except what is returned', () => {
+    const made: Tensor[] = [];
+    const kept = engine.scope(() => {
+      made.push(engine.zeros([1]));
+      return scale(made[0], 2);
+    });
+    expect(usable(kept)).toBe(true);
+    expect(usable(made[0])).toBe(false);
+  });
+
+  it('lets out tensors inside arrays and plain objects', () => {
+    const result = engine.scope(() => ({ a: [engine.zeros([1]), { b: engine.zeros([2]) }], c: null, d: 5 }));
+    const [first, second] = result.a as [Tensor, { b: Tensor }];
+    expect([usable(first), usable(second.b), result.d]).toEqual([true, true, 5]);
+  });
+
+  it('hands tensors from an inner scope to the outer one, which takes them back in turn', () => {
+    let inner: Tensor | undefined;
+    const outer = engine.scope(() => {
+      inner = engine.scope(() => engine.tensor([4], [1]));
+      expect(usable(inner)).toBe(true);
+      return engine.zeros([1]);
+    });
+    expect([usable(inner!), usable(outer)]).toEqual([false, true]);
+  });
+
+  it('leaves alone what was made before it', () => {
+    const before = engine.zeros([1]);
+    engine.scope(() => before);
+    engine.scope(() => undefined);
+    expect(usable(before)).toBe(true);
+  });
+
+  it('never shows stale numbers: use after the end is an error, also through a reshape', () => {
+    let lost: Tensor | undefined;
+    let view: Tensor | undefined;
+    engine.scope(() => {
+      lost = engine.zeros([2, 3]);
+      view = lost.reshape([6]);
+    });
+    const message =
+      'Tensor [2, 3]: expected use inside the scope it was made in, got use after that scope closed; ' +
+      'return the tensor from the scope, or copy its data before the end';
+    expect(() => lost!.data).toThrow(message);
+    expect(() => lost!.toArray()).toThrow(ScopeError);
+    expect(() => lost!.reshape([6])).toThrow(ScopeError);
+    expect(() => scale(lost!, 2)).toThrow(ScopeError);
+    expect(() => view!.data).toThrow(ScopeError);
+  });
+
+  it('closes when its body throws, and the enclosing scope goes on', () => {
+    let lost: Tensor | undefined;
+    const kept = engine.scope(() => {
+      const failing = () =>
+        engine.scope(() => {
+          lost = engine.zeros([1]);
+          throw new Error('inside');
+        });
+      expect(failing).toThrow('inside');
+      return engine.zeros([1]);
+    });
+    expect([usable(lost!), usable(kept), engine.zeros([1]).scope]).toEqual([false, true, null]);
+  });
+
+  it('refuses an async body, whose later failure is not left unhandled', async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    const body = async () => {
+      const x = engine.zeros([1]);
+      await Promise.resolve();
+      return x.data; // by now the scope has closed
+    };
+    expect(() => engine.scope(body)).toThrow('Engine.scope: expected a synchronous body, got an async one');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+    expect(engine.zeros([1]).scope).toBeNull();
+  });
+});
