@@ -1,0 +1,78 @@
+import { Command } from 'commander';
+import { cosineSimilarity, type SentenceEncoder } from '../../tasks/index.ts';
+import { clean, fit } from '../display.ts';
+import { embedTexts, loadEncoder } from '../encoding.ts';
+import type { Io } from '../io.ts';
+import { shadedMatrix, shortScore } from '../matrix.ts';
+import { addModelOptions, type ModelFlags } from '../modelOptions.ts';
+
+/** Three topics, so that the matrix shows three blocks. */
+const SENTENCES = [
+  'A cat sleeps on the sofa.',
+  'The kitten naps on a couch.',
+  'Cats doze on soft cushions.',
+  'Stocks fell as rates rose.',
+  'Share prices dropped today.',
+  'Investors sold their shares.',
+  'Simmer the soup for an hour.',
+  'How long do I boil the stew?',
+];
+
+/** What `npm start` shows: sentences become vectors, and vectors tell which of them are alike. */
+export function demo(io: Io): Command {
+  const command = new Command('demo').description('compare sentences: some that are built in, or your own');
+  return addModelOptions(command)
+    .argument('[texts...]', 'your own; a single one is compared with the built-in sentences')
+    .action(async (own: string[], flags: ModelFlags) => {
+      const texts = own.length > 1 ? own : [...own, ...SENTENCES];
+      const encoder = await loadEncoder(flags, io);
+      const begin = performance.now();
+      const embeddings = await embedTexts(encoder, texts, {}, io);
+      const seconds = (performance.now() - begin) / 1000;
+      const vectors = embeddings.map(({ embedding }) => embedding);
+      const scores = vectors.map((a) => vectors.map((b) => cosineSimilarity(a, b)));
+      const tokens = embeddings.reduce((sum, { tokenCount }) => sum + Math.min(tokenCount, encoder.maxLength), 0);
+      await io.stdout.write(
+        [
+          `bertscript: how alike are these ${texts.length} sentences? (cosine of their vectors)\n`,
+          shadedMatrix(texts, scores, io),
+          nearest(texts, scores, io.stdout.columns),
+          summary(encoder, { texts: texts.length, tokens, seconds, size: vectors[0].length }),
+        ]
+          .filter((part) => part !== undefined)
+          .join('\n'),
+      );
+    });
+}
+
+/** For each text the one most like it. */
+function nearest(texts: readonly string[], scores: readonly (readonly number[])[], columns: number): string {
+  const numberWidth = String(texts.length).length;
+  const width = Math.floor((Math.min(columns, 100) - 11 - 2 * numberWidth) / 2);
+  const label = (i: number) => `${String(i + 1).padStart(numberWidth)} ${fit(clean(texts[i]), width)}`;
+  const lines = texts.map((_, i) => {
+    const others = texts.map((_, j) => j).filter((j) => j !== i);
+    const best = others.reduce((a, b) => (scores[i][b] > scores[i][a] ? b : a));
+    return `${label(i)}  ${shortScore(scores[i][best]).padStart(4)}  ${label(best)}`.trimEnd();
+  });
+  return `nearest neighbours\n${lines.join('\n')}\n`;
+}
+
+interface Run {
+  texts: number;
+  tokens: number;
+  seconds: number;
+  size: number;
+}
+
+function summary({ model, dtype }: SentenceEncoder, { texts, tokens, seconds, size }: Run): string {
+  const { kernels, dtype: precision, threads, notes } = model.engine.info();
+  const weights = dtype === 'q8' ? 'int8' : 'float32';
+  const speed = `${Math.round(tokens / seconds).toLocaleString('en')} tokens per second`;
+  return [
+    `${texts} sentences, ${tokens} tokens → vectors of ${size} numbers in ${seconds.toFixed(2)} s: ${speed}`,
+    `engine: ${kernels} kernels in ${precision}, ${weights} weights, ${threads} thread${threads > 1 ? 's' : ''}`,
+    ...notes.map((text) => `  ${text}`),
+    '',
+  ].join('\n');
+}

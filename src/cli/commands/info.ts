@@ -1,0 +1,18 @@
+import { Command } from 'commander';
+import type { Io } from '../io.ts';
+import { addModelOptions, loadOptions, type ModelFlags } from '../modelOptions.ts';
+import { jsonLine } from '../output.ts';
+
+/** What computes here, and what faster ways are not in use and why. */
+export function info(io: Io): Command {
+  const command = new Command('info').description('what computes here: kernels, threads, versions');
+  return addModelOptions(command).action(async (flags: ModelFlags) => {
+    const { engine } = await loadOptions(flags, io);
+    const { notes, ...facts } = engine!.info();
+    const { bertscript, ...rest } = io.versions;
+    const all = { version: bertscript, ...rest, model: io.shippedModel ?? null, ...facts };
+    if (flags.json) return io.stdout.write(jsonLine({ ...all, notes }));
+    const lines = [...Object.entries(all), ...notes.map((text) => ['note', text] as const)];
+    await io.stdout.write(lines.map(([key, value]) => `${key.padEnd(9)} ${value ?? 'none'}\n`).join(''));
+  });
+}

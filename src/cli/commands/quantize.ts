@@ -1,0 +1,157 @@
+import { Command } from 'commander';
+import { quantizationConfig, quantizeTensors } from '../../bert/index.ts';
+import { FileError, UsageError } from '../../errors.ts';
+import { openFiles, readJson, type ModelFiles } from '../../hub/index.ts';
+import {
+  loadTensors,
+  toFloat32,
+  writeSafetensors,
+  type TensorInput,
+  type TensorView,
+} from '../../safetensors/index.ts';
+import type { Io } from '../io.ts';
+import { addModelOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
+import { jsonLine, megabytes } from '../output.ts';
+
+interface QuantizeFlags extends ModelFlags {
+  output: string;
+  force?: boolean;
+}
+
+/** Files that go along with the weights unchanged: of the tokenizer, and of sentence-transformers. */
+const COMPANIONS = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'vocab.txt',
+  'modules.json',
+  'sentence_bert_config.json',
+  'config_sentence_transformers.json',
+  '1_Pooling/config.json',
+  '2_Dense/config.json',
+  '2_Dense/model.safetensors',
+  '2_Normalize/config.json',
+  'README.md',
+];
+const WEIGHTS = 'model.safetensors';
+
+/** Stores a model's matrices in int8, in a folder of its own. */
+export function quantize(io: Io): Command {
+  const command = new Command('quantize').description('store the matrices of a model in int8');
+  return addModelOptions(command)
+    .requiredOption('--output <dir>', 'folder for the new model')
+    .option('--force', 'overwrite a model that is there')
+    .action(async ({ output, force = false, json, ...flags }: QuantizeFlags) => {
+      const location = modelLocation(flags, io);
+      await checkOutput(output, location, force, io);
+      const files = openFiles(location);
+      const config = (await readJson(files, 'config.json')) as Record<string, unknown> | undefined;
+      if (config === undefined) {
+        throw new FileError({
+          what: `${location}/config.json`,
+          expected: 'the config of a model',
+          got: 'no such file',
+        });
+      }
+      const { tensors, metadata } = await loadTensors(files);
+      const quantized = quantizeTensors(tensors);
+      const source = await checksums(files, tensors);
+      const bytes = writeSafetensors(quantized, {
+        ...Object.fromEntries(metadata),
+        producer: `bertscript ${io.versions.bertscript} quantize`,
+        method: 'symmetric int8, a scale per row',
+        source_sha256: source,
+      });
+      const newConfig = { ...config, quantization_config: quantizationConfig(quantized) };
+      await copyCompanions(files, output, io);
+      await writeTo(`${output}/config.json`, `${JSON.stringify(newConfig, null, 2)}\n`, io);
+      await writeTo(`${output}/${WEIGHTS}`, bytes, io); // last: until it is there, the folder is no model
+      const report = {
+        output,
+        tensors: tensors.size,
+        ...roundingError(tensors, quantized),
+        bytes_before: [...tensors.values()].reduce((sum, view) => sum + view.bytes.length, 0),
+        bytes_after: bytes.length,
+        source_sha256: source,
+      };
+      await io.stdout.write(json ? jsonLine(report) : readable(report));
+    });
+}
+
+async function checkOutput(output: string, location: string, force: boolean, io: Io): Promise<void> {
+  const fix = 'pass another folder';
+  if (io.resolve(output) === location) {
+    throw new UsageError({ what: `--output ${output}`, expected: 'another folder than --model', got: 'the same', fix });
+  }
+  if (!force && (await io.exists(`${output}/${WEIGHTS}`))) {
+    throw new UsageError({
+      what: `--output ${output}`,
+      got: `a folder that holds ${WEIGHTS}`,
+      fix: `${fix}, or --force`,
+    });
+  }
+  await io.makeFolder(output);
+}
+
+async function copyCompanions(files: ModelFiles, output: string, io: Io): Promise<void> {
+  for (const path of COMPANIONS) {
+    const bytes = await files.read(path);
+    if (bytes === undefined) continue;
+    if (path.includes('/')) await io.makeFolder(`${output}/${path.slice(0, path.lastIndexOf('/'))}`);
+    await writeTo(`${output}/${path}`, bytes, io);
+  }
+}
+
+async function writeTo(path: string, data: string | Uint8Array, io: Io): Promise<void> {
+  await io.writeFile(path, (write) => write(data));
+}
+
+/** Of the weights files: one checksum, or `name:checksum` for each of several shards. */
+async function checksums(files: ModelFiles, tensors: ReadonlyMap<string, TensorView>): Promise<string> {
+  const names = new Set([...tensors.values()].map(({ file = WEIGHTS }) => file.slice(file.lastIndexOf('/') + 1)));
+  const sums: string[] = [];
+  for (const name of names) {
+    const digest = await crypto.subtle.digest('SHA-256', (await files.read(name)) as Uint8Array<ArrayBuffer>);
+    const sum = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    sums.push(names.size === 1 ? sum : `${name}:${sum}`);
+  }
+  return sums.join(' ');
+}
+
+/** How far the int8 numbers, times their scales, are from those they stand for. */
+function roundingError(tensors: ReadonlyMap<string, TensorView>, quantized: ReadonlyMap<string, TensorInput>) {
+  let [count, numbers, sum, largest] = [0, 0, 0, 0];
+  for (const [name, view] of tensors) {
+    const scale = quantized.get(`${name}_scale`);
+    const rounded = quantized.get(name);
+    if (scale === undefined || rounded === undefined || !('data' in scale) || !('data' in rounded)) continue;
+    const original = toFloat32(view);
+    const columns = original.length / scale.data.length;
+    for (let i = 0; i < original.length; i++) {
+      const value = Number(rounded.data[i]) * Number(scale.data[Math.floor(i / columns)]);
+      const error = Math.abs(original[i] - value);
+      sum += error;
+      if (error > largest) largest = error;
+    }
+    count++;
+    numbers += original.length;
+  }
+  return { quantized: count, max_error: largest, mean_error: numbers > 0 ? sum / numbers : 0 };
+}
+
+interface QuantizeReport extends ReturnType<typeof roundingError> {
+  output: string;
+  tensors: number;
+  bytes_before: number;
+  bytes_after: number;
+  source_sha256: string;
+}
+
+function readable(report: QuantizeReport): string {
+  return [
+    `${report.output}: ${report.quantized} of ${report.tensors} tensors in int8`,
+    `${megabytes(report.bytes_before)} before, ${megabytes(report.bytes_after)} after`,
+    `rounding error: ${report.max_error.toExponential(2)} at most, ${report.mean_error.toExponential(2)} in the mean`,
+    `source sha256: ${report.source_sha256}\n`,
+  ].join('\n');
+}

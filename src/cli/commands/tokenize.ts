@@ -1,0 +1,74 @@
+import { Command } from 'commander';
+import {
+  BertTokenizer,
+  type EncodeOptions,
+  type Encoding,
+  type PaddingStrategy,
+  type TruncationStrategy,
+} from '../../tokenizer/index.ts';
+import { addInputOptions, readInput, type InputFlags } from '../input.ts';
+import type { Io } from '../io.ts';
+import { addModelOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
+import { jsonLine, writeLines } from '../output.ts';
+import { given, oneOf, wholeNumber } from '../values.ts';
+
+interface TokenizeFlags extends InputFlags, ModelFlags {
+  offsets: 'utf16' | 'codepoint';
+  maxLength?: number;
+  truncation?: TruncationStrategy;
+  stride?: number;
+  padding?: PaddingStrategy;
+  specialTokens: boolean;
+}
+
+const truncations = ['longest_first', 'only_first', 'only_second'] as const;
+const paddings = ['longest', 'max_length'] as const;
+const offsetUnits = ['utf16', 'codepoint'] as const;
+
+/** Texts → tokens, ids and offsets, as JSON lines. */
+export function tokenize(io: Io): Command {
+  const command = new Command('tokenize').description('split texts into tokens; prints JSON lines');
+  return addModelOptions(addInputOptions(command, { pairs: true }))
+    .option('--offsets <unit>', 'unit of offset_mapping: utf16 or codepoint', oneOf('--offsets', offsetUnits), 'utf16')
+    .option('--max-length <n>', 'most tokens, special ones included', wholeNumber('--max-length', 0))
+    .option('--truncation <strategy>', truncations.join(', '), oneOf('--truncation', truncations))
+    .option('--stride <n>', 'print every window, each sharing n tokens with the next', wholeNumber('--stride', 0))
+    .option('--padding <to>', 'longest (of all texts) or max_length', oneOf('--padding', paddings))
+    .option('--no-special-tokens', 'leave out [CLS], [SEP] and the like')
+    .action(async (texts: string[], flags: TokenizeFlags) => {
+      const tokenizer = await BertTokenizer.fromPretrained(modelLocation(flags, io));
+      const { encodings } = tokenizer.encodeBatch(await readInput(texts, flags, io), encodeOptions(flags));
+      await writeLines(io.stdout, lines(encodings, flags));
+    });
+}
+
+function encodeOptions({ maxLength, truncation, stride, padding, specialTokens }: TokenizeFlags): EncodeOptions {
+  return given<EncodeOptions>({
+    maxLength,
+    // Windows only come about by truncation: to ask for them is to ask for it.
+    truncation: truncation ?? (stride === undefined ? undefined : 'longest_first'),
+    stride,
+    padding,
+    addSpecialTokens: specialTokens,
+  });
+}
+
+function* lines(encodings: readonly Encoding[], { offsets, stride }: TokenizeFlags): Generator<string> {
+  for (const [index, encoding] of encodings.entries()) {
+    const windows = stride === undefined ? [encoding] : [encoding, ...encoding.overflowing];
+    for (const [window, part] of windows.entries()) {
+      yield jsonLine({
+        index,
+        window,
+        tokens: part.tokens,
+        input_ids: Array.from(part.inputIds),
+        token_type_ids: Array.from(part.tokenTypeIds),
+        attention_mask: Array.from(part.attentionMask),
+        special_tokens_mask: Array.from(part.specialTokensMask),
+        offset_mapping: offsets === 'utf16' ? part.offsets : part.codePointOffsets,
+        word_ids: part.wordIds,
+        truncated: part.truncated,
+      });
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/** Everything the commands know of the world outside. Tests give their own. */
+export interface Io {
+  readonly stdin: { readonly isTTY: boolean; read(): Promise<Uint8Array> };
+  /** Results. */
+  readonly stdout: Output;
+  /** Progress, notes and errors. */
+  readonly stderr: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly versions: { bertscript: string; node: string; platform: string };
+  /** Folder of the model that comes with the package, if it is there. */
+  readonly shippedModel: string | undefined;
+
+  /** A path as the user wrote it → the absolute one. */
+  resolve(path: string): string;
+  /** @throws FileError */
+  readFile(path: string): Promise<Uint8Array>;
+  /**
+   * Writes a file that appears under its name only once `body` is done: nothing half-written stays behind, whatever
+   * happens on the way. It is opened before `body` runs, so that a bad path shows before any work is done.
+   *
+   * @throws FileError
+   */
+  writeFile(path: string, body: (write: Write) => Promise<void>): Promise<void>;
+  /** Makes a folder, and those above it, unless it is there. @throws FileError */
+  makeFolder(path: string): Promise<void>;
+  exists(path: string): Promise<boolean>;
+  /** Shows progress on a terminal; elsewhere does nothing. */
+  progress(label: string, total: number): Progress;
+}
+
+export interface Output {
+  readonly isTTY: boolean;
+  readonly columns: number;
+  /** Resolves when there is room for more. @throws ClosedPipe when nobody reads any longer */
+  write(text: string): Promise<void>;
+}
+
+export type Write = (data: string | Uint8Array) => Promise<void>;
+
+export interface Progress {
+  update(done: number): void;
+  stop(): void;
+}
+
+/** The reader of an output, such as `head`, has seen enough. No error: the command ends quietly. */
+export class ClosedPipe extends Error {}
+
+/** A check was carried out, and failed: exit code 1. The message is one line. */
+export class CheckFailed extends Error {}
+
+/** Something the user should know that does not stop the command. */
+export async function note(io: Io, text: string): Promise<void> {
+  await io.stderr.write(`bertscript: note: ${text}\n`);
+}

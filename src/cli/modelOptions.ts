@@ -1,0 +1,63 @@
+import type { Command } from 'commander';
+import type { LoadOptions } from '../bert/index.ts';
+import { UsageError } from '../errors.ts';
+import { Engine, type FloatType } from '../tensor/index.ts';
+import { note, type Io } from './io.ts';
+import { oneOf, wholeNumber } from './values.ts';
+
+/** The flags that every command takes. */
+export interface ModelFlags {
+  model?: string;
+  dtype: 'auto' | 'f32' | 'q8';
+  threads: number | 'auto';
+  turbo?: boolean;
+  kernels: 'auto' | 'reference';
+  json?: boolean;
+}
+
+export function addModelOptions(command: Command): Command {
+  return command
+    .option('--model <dir>', 'folder or address of a model (default: the one shipped with the package)')
+    .option('--adapter <dir>', 'LoRA adapter (not supported yet)', refuseAdapter)
+    .option('--dtype <type>', 'weights: auto (as stored), f32 or q8', oneOf('--dtype', ['auto', 'f32', 'q8']), 'auto')
+    .option('--threads <n>', 'threads, or auto', parseThreads, 'auto')
+    .option('--turbo', 'ask for 256-bit vectors')
+    .option('--kernels <set>', 'auto, simd or reference', parseKernels, 'auto')
+    .option('--json', 'print JSON, one object per line');
+}
+
+function refuseAdapter(): never {
+  throw new UsageError({
+    what: '--adapter',
+    got: 'an option that this version does not support yet',
+    fix: 'merge the adapter into the weights and pass those with --model',
+  });
+}
+
+function parseThreads(text: string): number | 'auto' {
+  return text === 'auto' ? text : wholeNumber('--threads', 1)(text);
+}
+
+function parseKernels(text: string): ModelFlags['kernels'] {
+  if (text !== 'simd') return oneOf('--kernels', ['auto', 'reference'])(text);
+  throw new UsageError({ what: '--kernels', expected: 'auto or reference, which this version has', got: 'simd' });
+}
+
+/** @throws UsageError if no model was named and none is shipped */
+export function modelLocation({ model }: Pick<ModelFlags, 'model'>, io: Io): string {
+  if (model === '') throw new UsageError({ what: '--model', expected: 'a folder or an address', got: 'nothing' });
+  if (model !== undefined) return /^[a-z][a-z0-9+.-]+:\/\//i.test(model) ? model : io.resolve(model);
+  if (io.shippedModel !== undefined) return io.shippedModel;
+  throw new UsageError({
+    what: 'no model',
+    got: 'the one that is shipped apart is not installed',
+    fix: 'pass --model DIR, or npm install bertscript-all-minilm-l6-v2',
+  });
+}
+
+/** How to load a model for these flags. Says on stderr what this version cannot do of what was asked. */
+export async function loadOptions(flags: ModelFlags, io: Io, precision: FloatType = 'float32'): Promise<LoadOptions> {
+  if (flags.threads !== 'auto' && flags.threads > 1) await note(io, 'this version computes on one thread');
+  if (flags.turbo) await note(io, 'this version has no 256-bit kernels; --turbo changes nothing');
+  return { dtype: flags.dtype, engine: new Engine({ dtype: precision }) };
+}
