@@ -58,6 +58,7 @@ export class UsageError extends BertscriptError {}
 
 /** The part of an unknown value that helps in a message: short, on one line. */
 export function show(value: unknown): string {
-  const text = typeof value === 'bigint' ? `${value}n` : (JSON.stringify(value) ?? String(value));
+  const isJson = typeof value !== 'number' && typeof value !== 'bigint'; // JSON has no NaN, no Infinity and no bigint
+  const text = (isJson ? JSON.stringify(value) : undefined) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -10,6 +10,7 @@ export abstract class Module {
   readonly name: string;
   /** Dropout acts only when this is true. */
   training = false;
+  readonly #observers = new Set<Observer>();
 
   constructor(name: string) {
     this.name = name;
@@ -54,14 +55,24 @@ export abstract class Module {
   observe(observer: Observer): () => void {
     const observed = this.modules();
     for (const module of observed) {
-      const forward = module.forward as (...inputs: unknown[]) => unknown;
-      module.forward = (...inputs: unknown[]) => {
-        const output = forward.apply(module, inputs);
-        observer(module, output, inputs);
-        return output;
-      };
+      if (module.#observers.size === 0) module.#reportForward();
+      module.#observers.add(observer);
     }
-    return () => observed.forEach((module) => delete (module as Partial<Module>).forward); // the class's own again
+    return () => {
+      for (const module of observed) {
+        module.#observers.delete(observer);
+        if (module.#observers.size === 0) delete (module as Partial<Module>).forward; // the class's own again
+      }
+    };
+  }
+
+  #reportForward(): void {
+    const forward = this.forward as (...inputs: unknown[]) => unknown;
+    this.forward = (...inputs: unknown[]) => {
+      const output = forward.apply(this, inputs);
+      for (const observer of this.#observers) observer(this, output, inputs);
+      return output;
+    };
   }
 
   #fields(): unknown[] {

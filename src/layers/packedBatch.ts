@@ -32,11 +32,19 @@ export class PackedBatch {
   /** @throws InputError naming the sequence and the token that is malformed */
   constructor({ inputIds, attentionMask, tokenTypeIds, positionIds }: ModelInputs) {
     const size = inputIds.length;
+    expectSequences('attentionMask', attentionMask, size);
+    expectSequences('tokenTypeIds', tokenTypeIds, size);
+    expectSequences('positionIds', positionIds, size);
     const kept: { sequence: number; column: number }[] = [];
     this.offsets = new Int32Array(size + 1);
     let paddedLength = 0;
     for (let sequence = 0; sequence < size; sequence++) {
-      const length = inputIds[sequence].length;
+      const length = inputIds[sequence].length as number | undefined;
+      if (length === undefined) {
+        const what = `inputIds of sequence ${sequence}`;
+        const fix = 'pass one array of ids per sequence, [[101, 102]] rather than [101, 102]';
+        throw new InputError({ what, expected: 'an array of ids', got: show(inputIds[sequence]), fix });
+      }
       expectLengths('attentionMask', attentionMask, sequence, length);
       expectLengths('tokenTypeIds', tokenTypeIds, sequence, length);
       expectLengths('positionIds', positionIds, sequence, length);
@@ -51,7 +59,8 @@ export class PackedBatch {
     const gather = (name: string, rows: ArrayLike<ArrayLike<number>>): Int32Array =>
       Int32Array.from(kept, ({ sequence, column }) => {
         const value = rows[sequence][column];
-        if (value !== (value | 0)) throw badValue(name, sequence, column, 'a whole number', value);
+        if (!Number.isInteger(value) || value !== (value | 0))
+          throw badValue(name, sequence, column, 'a whole number', value);
         return value;
       });
     this.inputIds = gather('inputIds', inputIds);
@@ -79,6 +88,12 @@ export class PackedBatch {
   }
 }
 
+function expectSequences(name: keyof ModelInputs, rows: ArrayLike<unknown> | undefined, size: number): void {
+  if (rows && rows.length !== size) {
+    throw new InputError({ what: name, expected: `${size} sequences, as inputIds has`, got: `${rows.length}` });
+  }
+}
+
 function expectLengths(
   name: keyof ModelInputs,
   rows: ArrayLike<ArrayLike<number>> | undefined,
@@ -86,12 +101,12 @@ function expectLengths(
   length: number,
 ): void {
   if (!rows) return;
-  const row = rows[sequence] as ArrayLike<number> | undefined;
-  if (row === undefined || row.length !== length) {
+  const row = rows[sequence];
+  if (row.length !== length) {
     throw new InputError({
       what: `${name} of sequence ${sequence}`,
       expected: `${length} values, one per input id`,
-      got: row === undefined ? 'none' : `${row.length}`,
+      got: `${row.length}`,
     });
   }
   if (typeof row[0] === 'object') {

@@ -39,19 +39,19 @@ export class Weights {
   }
 
   scope(name: string): Weights {
-    return new Weights(this.store, this.key(name));
+    return new Weights(this.store, this.#key(name));
   }
 
   has(name: string): boolean {
-    return this.store.has(this.key(name));
+    return this.store.has(this.#key(name));
   }
 
   get(name: string, shape: Shape, initializer: Initializer): Parameter {
-    const key = this.key(name);
+    const key = this.#key(name);
     return new Parameter(key, this.store.load(key, shape, initializer));
   }
 
-  private key(name: string): string {
+  #key(name: string): string {
     return this.path ? `${this.path}.${name}` : name;
   }
 }
