@@ -28,7 +28,7 @@ export function parseObject(bytes: Uint8Array, what: string): JsonObject {
 
 function decodeUtf8(bytes: Uint8Array, what: string): string {
   try {
-    // A copy, because decoders refuse memory that is shared between threads.
+    // A copy, because browsers do not decode memory that is shared between threads.
     return new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array(bytes));
   } catch (cause) {
     throw new CheckpointError({ what, expected: 'UTF-8', got: 'other bytes', fix: 'download the file again', cause });
