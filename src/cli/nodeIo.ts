@@ -13,8 +13,8 @@ export function nodeIo(root: URL): Io {
   const { version } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as { version: string };
   return {
     stdin: { isTTY: process.stdin.isTTY === true, read: readStdin },
-    stdout: output(process.stdout),
-    stderr: output(process.stderr),
+    stdout: output('stdout', process.stdout),
+    stderr: output('stderr', process.stderr),
     env: process.env,
     versions: { bertscript: version, node: process.version, platform: `${process.platform} ${process.arch}` },
     shippedModel: findShippedModel(root),
@@ -64,7 +64,7 @@ async function readStdin(): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-function output(stream: NodeJS.WriteStream): Output {
+function output(name: string, stream: NodeJS.WriteStream): Output {
   stream.on('error', () => {}); // the callback of the write tells it too
   return {
     isTTY: stream.isTTY === true,
@@ -72,10 +72,9 @@ function output(stream: NodeJS.WriteStream): Output {
     write: (text) =>
       new Promise((done, failed) => {
         stream.write(text, (error?: NodeJS.ErrnoException | null) => {
-          if (!error) done();
-          else if (error.code === 'EPIPE') failed(new ClosedPipe());
-          else
-            failed(new FileError({ what: 'output', expected: 'it can be written', got: error.message, cause: error }));
+          if (error?.code === 'EPIPE') failed(new ClosedPipe());
+          else if (error) failed(fault(name, 'an output that can be written', error));
+          else done();
         });
       }),
   };
@@ -120,7 +119,10 @@ const REASONS: Record<string, string> = {
   EEXIST: 'a file of that name',
 };
 
+function fault(path: string, expected: string, cause: NodeJS.ErrnoException): FileError {
+  return new FileError({ what: path, expected, got: REASONS[cause.code ?? ''] ?? cause.code ?? cause.message, cause });
+}
+
 function fail(path: string, expected: string, cause: NodeJS.ErrnoException): never {
-  const got = REASONS[cause.code ?? ''] ?? cause.code ?? cause.message;
-  throw new FileError({ what: path, expected, got, cause });
+  throw fault(path, expected, cause);
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { BertConfig } from '../../bert/index.ts';
-import { FileError } from '../../errors.ts';
+import { FileError, show } from '../../errors.ts';
 import { openFiles, readJson } from '../../hub/index.ts';
 import { loadTensors, type TensorView } from '../../safetensors/index.ts';
 import type { Io } from '../io.ts';
@@ -69,7 +69,7 @@ function readable({ model, config, metadata, parameters, bytes, memory, tensors 
     ...Object.entries(config),
     ...Object.entries(metadata).map(([k, v]) => [`metadata.${k}`, v] as const),
   ];
-  const facts = entries.map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]);
+  const facts = entries.map(([key, value]) => [key, typeof value === 'string' ? value : show(value)]);
   const list = tensors.map(({ name, dtype, shape, bytes }) => [name, dtype, `[${shape.join(', ')}]`, bytes]);
   return [
     `${model}\n`,

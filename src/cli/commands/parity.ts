@@ -48,7 +48,7 @@ export function parity(io: Io): Command {
       }
       await printRows(io, json, rows, columns);
       if (report.skipped.length > 0) await note(io, `not compared: ${listed(report.skipped)}`);
-      const limit = `${tolerance} ${absolute ? 'in absolute value' : 'of the largest value'}`;
+      const limit = `${tolerance.toExponential()} ${absolute ? 'in absolute value' : 'of the largest value'}`;
       const verdict = report.ok ? `all ${rows.length} tensors are within ${limit}` : failure(report, limit);
       if (!json) await io.stdout.write(`\n${verdict}\n`);
       if (!report.ok) throw new CheckFailed(verdict);
