@@ -103,7 +103,7 @@ export class BertConfig {
    */
   constructor(options: Partial<BertConfigOptions> = {}, source = 'BertConfig') {
     for (const key of Object.keys(fields) as Key[]) {
-      const value = options[key] ?? defaults[key];
+      const value = options[key] === undefined ? defaults[key] : options[key];
       const [jsonKey, [expected, holds]] = fields[key];
       if (!holds(value)) throw new ConfigError({ what: `${source}: ${jsonKey}`, expected, got: show(value) });
       Object.assign(this, { [key]: value });
@@ -146,9 +146,9 @@ export class BertConfig {
     }
     const options: Record<string, unknown> = {};
     for (const key of Object.keys(fields) as Key[]) {
-      const value = values[fields[key][0]];
-      if (value !== undefined && (value !== null || defaults[key] === null)) options[key] = value;
-      if (key === 'padTokenId' && value === null) options[key] = null;
+      const [jsonKey, [, holds]] = fields[key];
+      const value = values[jsonKey];
+      if (value !== null || holds(null)) options[key] = value; // a null that means nothing is as good as absent
     }
     options.id2label = readLabels(values, source);
     return new BertConfig(options as Partial<BertConfigOptions>, source);
@@ -169,7 +169,9 @@ function readLabels(values: Record<string, unknown>, source: string): unknown {
   const labels = values.id2label;
   if (labels === undefined || labels === null) {
     const number = values.num_labels ?? defaults.id2label.length;
-    return count[1](number) ? Array.from({ length: number as number }, (_, i) => `LABEL_${i}`) : number;
+    const [expected, holds] = count;
+    if (!holds(number)) throw new ConfigError({ what: `${source}: num_labels`, expected, got: show(number) });
+    return Array.from({ length: number as number }, (_, i) => `LABEL_${i}`);
   }
   if (typeof labels !== 'object') return labels;
   const number = Object.keys(labels).length;

@@ -162,12 +162,14 @@ export class BertForQuestionAnswering extends BertWithHead {
   }
 
   forward(inputs: Inputs, options: ForwardOptions = {}): QuestionAnsweringOutput {
-    const { logits, logitsPer: _, ...rest } = this.tokenLogits(inputs, options, (x) => this.qaOutputs.forward(x));
-    const column = (offset: number) => {
-      const values = Array.from({ length: logits.shape[0] }, (_, token) => logits.data[2 * token + offset]);
-      return this.engine.tensor(values, [values.length]);
-    };
-    return { ...rest, startLogits: column(0), endLogits: column(1) };
+    return this.engine.scope(() => {
+      const { logits, logitsPer: _, ...rest } = this.tokenLogits(inputs, options, (x) => this.qaOutputs.forward(x));
+      const column = (offset: number) => {
+        const values = Array.from({ length: logits.shape[0] }, (_, token) => logits.data[2 * token + offset]);
+        return this.engine.tensor(values, [values.length]);
+      };
+      return { ...rest, startLogits: column(0), endLogits: column(1) };
+    });
   }
 }
 

@@ -1,0 +1,176 @@
+import { describe, expect, it } from 'vitest';
+import { BertModel, loadAnyModel, type BertPreTrainedModel } from '../../src/bert/index.ts';
+import { compareWithReference, runReference, type Comparison, type Reference } from '../../src/parity/index.ts';
+import { toFloat64 } from '../../src/safetensors/index.ts';
+import { Engine, type FloatType } from '../../src/tensor/index.ts';
+import { checkpoints, fileContents, loadReference, modelFiles, referenceLabels } from '../support/fixtures.ts';
+
+// Every output of every small checkpoint against PyTorch, whole tensors: hidden states, attentions, activations, heads.
+
+/** Measured over all tensors: 1.3e-6 of the largest value, nearly all of it PyTorch's own float32 rounding (see below). */
+const FLOAT32 = 2e-6;
+/** Measured: 4.3e-15. */
+const FLOAT64 = 1e-14;
+const everything = { hiddenStates: true, attentions: true, activations: true };
+
+const cases = checkpoints.flatMap((checkpoint) => referenceLabels(checkpoint).map((label) => ({ checkpoint, label })));
+
+/** A label is the name of a variant of config.json, of a class other than the checkpoint's, or of other inputs. */
+function load(checkpoint: string, label: string, dtype: FloatType = 'float32'): Promise<BertPreTrainedModel> {
+  const variant = `config.${label}.json`;
+  const files = modelFiles(checkpoint, variant in fileContents(checkpoint) ? { config: variant } : {});
+  const engine = new Engine({ dtype });
+  return label === 'BertModel' ? BertModel.fromPretrained(files, { engine }) : loadAnyModel(files, { engine });
+}
+
+/** What a report came to, with the tensors that are off; `toEqual(allWithin)` then says which and how far. */
+function verdict(reference: Reference, model: BertPreTrainedModel, tolerance: number) {
+  const report = compareWithReference(reference, runReference(model, reference, everything), { tolerance });
+  const off = report.comparisons.filter(({ ok }) => !ok);
+  return { ok: report.ok, off, missing: report.missing };
+}
+const allWithin = { ok: true, off: [], missing: [] };
+
+describe.each(cases)('$checkpoint $label', ({ checkpoint, label }) => {
+  it('float32 equals PyTorch float32', async () => {
+    const model = await load(checkpoint, label);
+    expect(verdict(loadReference(checkpoint, 'f32', label), model, FLOAT32)).toEqual(allWithin);
+  });
+
+  it('float64 equals PyTorch float64', async () => {
+    const model = await load(checkpoint, label, 'float64');
+    expect(verdict(loadReference(checkpoint, 'f64', label), model, FLOAT64)).toEqual(allWithin);
+  });
+
+  it('float32 is no further from float64 than PyTorch float32 is, tensor by tensor', async () => {
+    const [torch32, torch64] = (['f32', 'f64'] as const).map((precision) =>
+      loadReference(checkpoint, precision, label),
+    );
+    const outputs = runReference(await load(checkpoint, label), torch32, everything);
+    const ours = compareWithReference(torch64, outputs).comparisons;
+    const theirs = compareWithReference(torch64, outputsOf(torch32, ours)).comparisons;
+    const further = ours.filter(({ rms, max_abs }, i) => rms > theirs[i].rms || max_abs > theirs[i].max_abs);
+    expect(further).toEqual([]);
+  });
+});
+
+/** The outputs that a reference file holds, those that were compared. */
+function outputsOf(reference: Reference, comparisons: Comparison[]) {
+  return new Map(
+    comparisons.map(({ tensor }) => {
+      const view = reference.tensors.get(tensor)!;
+      return [tensor, { data: toFloat64(view), shape: view.shape }];
+    }),
+  );
+}
+
+describe('what is compared', () => {
+  it('is every reference', () => expect(cases.length).toBeGreaterThanOrEqual(45));
+
+  it('is every output of base but the modules that this library fuses or does not have', async () => {
+    const reference = loadReference('base', 'f32');
+    const { comparisons, skipped } = compareWithReference(
+      reference,
+      runReference(await load('base', ''), reference, everything),
+    );
+    const perLayer = [
+      'attention', // one of ours with attention.output.LayerNorm
+      'attention.output', // likewise
+      'intermediate', // its activation is fused into its product
+      'intermediate.dense',
+      'intermediate.intermediate_act_fn',
+      'output',
+    ].flatMap((name) => [0, 1].map((layer) => `encoder.layer.${layer}.${name}`));
+    const tables = ['word', 'position', 'token_type'].map((table) => `embeddings.${table}_embeddings`);
+    const fused = ['pooler.activation', 'pooler.dense'];
+    expect(skipped.sort()).toEqual([...perLayer, ...tables, ...fused].map((name) => `activations.${name}`).sort());
+    expect(comparisons.length).toBe(29);
+  });
+});
+
+describe('a mistake shows', () => {
+  const mistakes: [mistake: string, checkpoint: string, label: string, broken: () => Promise<BertPreTrainedModel>][] = [
+    ['tanh GELU for erf', 'activations', 'gelu', () => load('activations', 'gelu_new')],
+    ['erf GELU for tanh', 'activations', 'gelu_new', () => load('activations', 'gelu')],
+    ['the cubic tanh for the sigmoid form', 'activations', 'quick_gelu', () => load('activations', 'gelu_new')],
+    ['eps 1e-5 for 1e-12', 'layerNormEps', '', () => load('layerNormEps', 'eps1e-5')],
+    ['eps 1e-12 for 1e-5', 'layerNormEps', 'eps1e-5', () => load('layerNormEps', '')],
+    ['a layer left out', 'base', '', () => loadAnyModel(modelFiles('base', { changes: { num_hidden_layers: 1 } }))],
+    [
+      'Q and K swapped',
+      'base',
+      '',
+      async () => {
+        const model = (await load('base', '')) as BertModel;
+        const { query, key } = model.encoder.layers[1].attention;
+        Object.assign(model.encoder.layers[1].attention, { query: key, key: query });
+        return model;
+      },
+    ],
+    [
+      'a transposed weight',
+      'base',
+      '',
+      async () => {
+        const model = (await load('base', '')) as BertModel;
+        const { data, shape } = model.encoder.layers[0].attention.value.weight;
+        const transposed = data.map((_, i) => data[(i % shape[1]) * shape[1] + Math.floor(i / shape[1])]);
+        data.set(transposed);
+        return model;
+      },
+    ],
+    [
+      'a residual left out',
+      'base',
+      '',
+      async () => {
+        const model = (await load('base', '')) as BertModel;
+        const norm = model.encoder.layers[0].outputNorm;
+        const forward = norm.forward.bind(norm);
+        norm.forward = (x) => forward(x);
+        return model;
+      },
+    ],
+  ];
+
+  it.each(mistakes)('%s', async (_, checkpoint, label, broken) => {
+    const { ok, off } = verdict(loadReference(checkpoint, 'f32', label), await broken(), FLOAT32);
+    expect(ok).toBe(false);
+    expect(off.length).toBeGreaterThan(0);
+  });
+
+  const inputMistakes: [mistake: string, checkpoint: string, label: string, change: Partial<Reference['inputs']>][] = [
+    ['token types ignored', 'base', '', { tokenTypeIds: undefined }],
+    ['the mask dropped', 'base', '', { attentionMask: undefined }],
+    ['holes filled', 'masks', 'holes', { attentionMask: undefined }],
+    ['position ids ignored', 'masks', 'positions', { positionIds: undefined }],
+  ];
+
+  it.each(inputMistakes)('%s', async (_, checkpoint, label, change) => {
+    const reference = loadReference(checkpoint, 'f32', label);
+    const inputs = { ...reference.inputs, ...change };
+    const outputs = runReference(await load(checkpoint, label), { ...reference, inputs }, everything);
+    expect(compareWithReference(reference, outputs, { tolerance: 1e-3 }).ok).toBe(false);
+  });
+
+  it('a wrong head count, in the numbers and in the shape of attentions', async () => {
+    const reference = loadReference('base', 'f32');
+    const model = await loadAnyModel(modelFiles('base', { changes: { num_attention_heads: 4 } }));
+    const { comparisons } = compareWithReference(reference, runReference(model, reference), { tolerance: 1e-3 });
+    expect(comparisons.map(({ tensor, ok }) => [tensor, ok])).toEqual([
+      ['last_hidden_state', false],
+      ['pooler_output', false],
+    ]);
+    expect(() => verdict(reference, model, FLOAT32)).toThrow(
+      "tensor attentions.0: expected the reference's shape, [3, 3, 11, 11], got [3, 4, 11, 11]",
+    );
+  });
+
+  it('positions shifted by one', async () => {
+    const reference = loadReference('base', 'f32');
+    const positionIds = Array.from(reference.inputs.inputIds, (row) => Array.from(row, (_, column) => column + 1));
+    const inputs = { ...reference.inputs, positionIds };
+    const outputs = runReference(await load('base', ''), { ...reference, inputs }, everything);
+    expect(compareWithReference(reference, outputs, { tolerance: 1e-3 }).ok).toBe(false);
+  });
+});
