@@ -70,8 +70,9 @@ function summary({ model, dtype }: SentenceEncoder, { texts, tokens, seconds, si
   const weights = dtype === 'q8' ? 'int8' : 'float32';
   const speed = `${Math.round(tokens / seconds).toLocaleString('en')} tokens per second`;
   return [
-    `${texts} sentences, ${tokens} tokens → vectors of ${size} numbers in ${seconds.toFixed(2)} s: ${speed}`,
-    `engine: ${kernels} kernels in ${precision}, ${weights} weights, ${threads} thread${threads > 1 ? 's' : ''}`,
+    `${texts} sentences, ${tokens} tokens in ${seconds.toFixed(2)} s: ${speed}`,
+    `model: vectors of ${size} numbers, ${weights} weights`,
+    `engine: ${kernels} kernels in ${precision}, ${threads} thread${threads > 1 ? 's' : ''}`,
     ...notes.map((text) => `  ${text}`),
     '',
   ].join('\n');

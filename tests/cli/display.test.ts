@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest';
+import { clean, displayWidth, fit } from '../../src/cli/display.ts';
+import { shortScore } from '../../src/cli/matrix.ts';
+import { jsonLine, megabytes, table } from '../../src/cli/output.ts';
+
+test.each([
+  ['cat', 3],
+  ['猫がいる', 8],
+  ['한국어', 6],
+  ['😺', 2],
+  ['👨‍👩‍👧', 2],
+  ['e\u0301', 1],
+  ['❤️', 2],
+  ['ｆｕｌｌ', 8],
+])('%s takes %i columns', (text, width) => expect(displayWidth(text)).toBe(width));
+
+test('fit fills or cuts, by columns and whole characters', () => {
+  expect(fit('cat', 5)).toBe('cat  ');
+  expect(fit('cat', 5, true)).toBe('  cat');
+  expect(fit('a cat sat', 5)).toBe('a ca…');
+  expect(fit('猫がいる', 6)).toBe('猫が… ');
+  expect(fit('cafe\u0301s', 5)).toBe('cafe\u0301s');
+});
+
+test('texts cannot steer the terminal', () => {
+  expect(clean('a\nb\x1b[31mc\u202ed')).toBe('a b [31mc d');
+});
+
+test('tables align by display width, numbers to the right', () => {
+  const output = { isTTY: false, columns: 80, write: async () => {} };
+  expect(table(['n', 'text'], [[1, '猫'], [10, 'cat\n']], output)).toBe(' n  text\n 1  猫\n10  cat\n'); // prettier-ignore
+  expect(table(['n', 'text'], [[1, 'a long text']], { ...output, isTTY: true, columns: 13 })).toBe(
+    'n  text\n1  a long te…\n',
+  );
+});
+
+describe('numbers', () => {
+  test.each([
+    [1, '1.0'],
+    [0.9951, '1.0'],
+    [0.437, '.44'],
+    [0, '.00'],
+    [-0.001, '.00'],
+    [-0.05, '-.05'],
+    [-1, '-1.00'],
+  ])('score %d', (score, text) => expect(shortScore(score)).toBe(text));
+
+  test('sizes', () => expect([12, 1234567, 2.5e9].map(megabytes)).toEqual(['0.0 kB', '1.2 MB', '2.50 GB']));
+  test('infinity in JSON', () => expect(JSON.parse(jsonLine({ x: Infinity }))).toEqual({ x: Number.MAX_VALUE }));
+});

@@ -1,0 +1,125 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parseSafetensors, toFloat32, writeSafetensors } from '../../src/safetensors/index.ts';
+import { fixtures, run, temporaryFolder } from './harness.ts';
+
+const folder = await temporaryFolder();
+const world = { folder };
+const at = (name: string, reference = 'reference.safetensors') => [
+  '--model',
+  join(fixtures, name),
+  '--reference',
+  join(fixtures, name, reference),
+];
+
+describe('parity', () => {
+  test.each([
+    'base',
+    'maskedLanguageModel',
+    'multipleChoice',
+    'questionAnswering',
+    'oldKeyNames',
+    'sharded',
+    'float16',
+  ])('%s is what PyTorch computed', async (name) => {
+    const { code, json } = await run(['parity', ...at(name), '--json'], world);
+    expect(code).toBe(0);
+    expect(Object.keys(json()[0])).toEqual(['tensor', 'max_abs', 'rms', 'max_rel', 'cosine', 'where', 'ok']);
+    expect(json().every(({ ok }) => ok === true)).toBe(true);
+    expect(json().map(({ tensor }) => tensor)).toContain('hidden_states.1');
+  });
+
+  test('in float64', async () => {
+    const args = [...at('base', 'reference.f64.safetensors'), '--tolerance', '1e-12'];
+    expect((await run(['parity', ...args, '--float64'], world)).code).toBe(0);
+    expect((await run(['parity', ...args], world)).code).toBe(1);
+  });
+
+  test('a difference gives exit code 1 and the module where it begins', async () => {
+    const args = at('layerNormEps', 'reference.eps1e-5.safetensors');
+    const { code, stdout, stderr, json } = await run(['parity', ...args, '--json'], world);
+    expect(code).toBe(1);
+    expect(json().some(({ ok }) => ok === false)).toBe(true);
+    expect(stderr).toBe(
+      'bertscript parity: 7 of 7 tensors are over 1e-5 of the largest value; first diverging module: embeddings\n',
+    );
+    const readable = await run(['parity', ...args], world);
+    expect(readable.stdout).toMatch(/^tensor +max abs +rms +max rel +cosine +where +ok\n/);
+    expect(readable.stdout).toContain('first diverging module: embeddings\n');
+    expect(stdout).not.toContain('diverging');
+  });
+
+  test('the tolerance, relative or absolute', async () => {
+    const code = async (...flags: string[]) =>
+      (await run(['parity', ...at('layerNormEps', 'reference.eps1e-5.safetensors'), ...flags], world)).code;
+    expect(await code('--tolerance', '5')).toBe(0);
+    expect(await code('--tolerance', '5e-3', '--absolute')).toBe(0);
+    expect(await code('--tolerance', '1e-3', '--absolute')).toBe(1);
+  });
+
+  test('an output that the model lacks is a failure', async () => {
+    const reference = join(fixtures, 'noPooler/reference.safetensors');
+    const { tensors } = parseSafetensors(await readFile(reference));
+    const pooler = { data: new Float32Array(48), shape: [2, 24] };
+    await writeFile(
+      join(folder, 'pooler.safetensors'),
+      writeSafetensors(new Map([...tensors, ['pooler_output', pooler]])),
+    );
+    const args = ['--model', join(fixtures, 'noPooler'), '--reference', 'pooler.safetensors', '--json'];
+    const { code, json, stderr } = await run(['parity', ...args], world);
+    expect(code).toBe(1);
+    expect(json().at(-1)).toMatchObject({ tensor: 'pooler_output', max_abs: null, ok: false });
+    expect(stderr).toBe('bertscript parity: the model does not give pooler_output\n');
+  });
+});
+
+describe('forward', () => {
+  const forward = async (name: string, ...flags: string[]) => {
+    const input = join(fixtures, name, 'reference.safetensors');
+    const args = ['--model', join(fixtures, name), '--input', input, '--output', 'out.safetensors', ...flags];
+    const outcome = await run(['forward', ...args], world);
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    const reference = parseSafetensors(await readFile(input)).tensors;
+    return { ...outcome, reference, ...parseSafetensors(await readFile(join(folder, 'out.safetensors'))) };
+  };
+
+  test('writes the inputs as they were, and the outputs in float32', async () => {
+    const { tensors, reference, json } = await forward('base', '--json');
+    const inputs = ['attention_mask', 'input_ids', 'token_type_ids'];
+    expect([...tensors.keys()].sort()).toEqual([...inputs, 'last_hidden_state', 'pooler_output'].sort());
+    for (const name of inputs) expect(tensors.get(name)!.bytes).toEqual(reference.get(name)!.bytes);
+    expect(json()).toEqual([
+      { tensor: 'last_hidden_state', dtype: 'F32', shape: [3, 11, 24] },
+      { tensor: 'pooler_output', dtype: 'F32', shape: [3, 24] },
+    ]);
+    const ours = toFloat32(tensors.get('pooler_output')!);
+    toFloat32(reference.get('pooler_output')!).forEach((x, i) => expect(ours[i]).toBeCloseTo(x, 4));
+  });
+
+  test('zeros at padding', async () => {
+    const { tensors } = await forward('base');
+    const [B, S, H] = tensors.get('last_hidden_state')!.shape;
+    const values = toFloat32(tensors.get('last_hidden_state')!);
+    const mask = new BigInt64Array(new Uint8Array(tensors.get('attention_mask')!.bytes).buffer);
+    expect(mask).toContain(0n);
+    for (let i = 0; i < B * S; i++) {
+      expect(values.subarray(i * H, (i + 1) * H).every((x) => x === 0)).toBe(mask[i] === 0n);
+    }
+  });
+
+  test('all traces on request, under the names of reference files', async () => {
+    const { tensors, reference, stdout } = await forward('multipleChoice', '--hidden-states', '--attentions');
+    for (const [name, { shape }] of reference)
+      if (name !== 'loss') expect(tensors.get(name)!.shape, name).toEqual(shape);
+    expect(stdout).toMatch(
+      /^tensor +dtype +shape\n[^]*logits +F32 +\[2, 4\]\n\n\d+ tensors, .* kB, in out.safetensors\n$/,
+    );
+  });
+
+  test('what it writes is a reference that the model matches', async () => {
+    await forward('questionAnswering', '--hidden-states', '--attentions');
+    const args = ['--model', join(fixtures, 'questionAnswering'), '--reference', 'out.safetensors'];
+    expect((await run(['parity', ...args, '--tolerance', '0'], world)).code).toBe(0);
+  });
+});
