@@ -40,7 +40,7 @@ export function runReference(
 ): Map<string, NamedTensor> {
   const batch = new PackedBatch(reference.inputs);
   const results: [name: string, tensor: NamedTensor][] = [];
-  const put = (name: string, { data, shape }: Tensor) => results.push([name, { data, shape }]);
+  const put = (name: string, { data, shape }: Tensor) => results.push([name, { data: data.slice(), shape }]);
   const executed: string[] = [];
 
   const stop = model.observe((module, output, inputs) => {
@@ -49,10 +49,7 @@ export function runReference(
     if (!activations || !(output instanceof Tensor) || module.name === '' || fused) return;
     const perSequence =
       /(^|\.)(pooler|seq_relationship)(\.|$)/.test(module.name) || output.shape[0] !== batch.totalTokens;
-    put(
-      `activations.${module.name}`,
-      model.engine.scope(() => (perSequence ? copy(output) : padTokens(output, batch))),
-    );
+    put(`activations.${module.name}`, perSequence ? output : padTokens(output, batch));
   });
   try {
     const options = { outputHiddenStates: hiddenStates, outputAttentions: attentions, choices: reference.choices };
@@ -75,5 +72,3 @@ export function runReference(
 
 /** Models with a head hold their encoder under `bert.`. */
 const withoutPrefix = (name: string) => name.replace(/^bert\./, '');
-
-const copy = (x: Tensor) => x.engine.tensor(x.data.slice(), x.shape);
