@@ -88,6 +88,7 @@ function fromVocabAndConfig(lines: readonly string[], name: string, config: Json
   const cls = [special.cls, idOf(special.cls)] as const;
   const sep = [special.sep, idOf(special.sep)] as const;
   const model = new WordPiece({
+    name,
     vocab,
     unkToken: special.unk,
     continuingSubwordPrefix: '##',

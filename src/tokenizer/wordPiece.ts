@@ -6,6 +6,8 @@ import type { TokenBuffer } from './tokenizedText.ts';
 import { TokenTable } from './tokenTable.ts';
 
 export interface WordPieceOptions {
+  /** What messages call the vocabulary: its file. */
+  name?: string;
   /** Id of each token. */
   vocab: ReadonlyMap<string, number>;
   unkToken: string;
@@ -28,12 +30,13 @@ export class WordPiece implements Model {
   readonly #maxLength: number;
 
   /** @throws TokenizerError when two tokens share an id or the unknown token is missing */
-  constructor({ vocab, unkToken, continuingSubwordPrefix, maxInputCharsPerWord }: WordPieceOptions) {
+  constructor(options: WordPieceOptions) {
+    const { name = 'vocabulary', vocab, unkToken, continuingSubwordPrefix, maxInputCharsPerWord } = options;
     const continuations = new Map<string, number>();
     for (const [token, id] of vocab) {
       if (this.#tokens[id] !== undefined) {
         throw new TokenizerError({
-          what: 'vocabulary',
+          what: name,
           expected: 'one token for each id',
           got: `id ${id} for both ${show(this.#tokens[id])} and ${show(token)}`,
         });
@@ -46,7 +49,7 @@ export class WordPiece implements Model {
     const unkId = vocab.get(unkToken);
     if (unkId === undefined) {
       throw new TokenizerError({
-        what: 'vocabulary',
+        what: name,
         expected: `the unknown token ${show(unkToken)} among its ${vocab.size} tokens`,
         fix: 'check that the vocabulary belongs to this model and that unk_token names one of its tokens',
       });
@@ -90,12 +93,17 @@ export function readWordPiece(json: JsonField): WordPiece {
   const vocab = new Map<string, number>();
   const field = json.get('vocab');
   for (const [token, id] of Object.entries(field.members())) {
-    vocab.set(token, typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? id : field.get(token).count());
+    vocab.set(token, isId(id) ? id : field.get(token).fail('a token id'));
   }
   return new WordPiece({
+    name: `${json.file}: model.vocab`,
     vocab,
     unkToken: json.get('unk_token').string(),
     continuingSubwordPrefix: json.get('continuing_subword_prefix').string(),
     maxInputCharsPerWord: json.get('max_input_chars_per_word').count(),
   });
+}
+
+function isId(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0x7fffffff;
 }
