@@ -25,10 +25,11 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     if (error instanceof ClosedPipe) return 0;
     const { code, message } = verdict(error);
-    const prefix = name !== undefined && known.includes(name) ? `bertscript ${name}` : 'bertscript';
+    const command = program.commands.find((candidate) => candidate.name() === name);
+    const prefix = command ? `bertscript ${name}` : 'bertscript';
     const debug = argv.includes('--debug') || Boolean(io.env.BERTSCRIPT_DEBUG);
     const stack = debug && error instanceof Error ? `${error.stack}\n` : '';
-    await io.stderr.write(`${prefix}: ${message.trim().replace(/\s*[\r\n]+\s*/g, ' ')}\n${stack}`).catch(() => {});
+    await io.stderr.write(`${prefix}: ${oneLine(withFlags(message, command))}\n${stack}`).catch(() => {});
     return code;
   }
 }
@@ -68,3 +69,13 @@ function usageMessage({ code, message }: CommanderError): string {
   const text = message.replace(/^error: /, '');
   return code === 'commander.unknownOption' ? `${text}; see --help, and put -- before texts that begin with -` : text;
 }
+
+/** The library calls its options as its callers write them, `maxLength`; here they are flags, `--max-length`. */
+function withFlags(message: string, command: Command | undefined): string {
+  const compound = (command?.options ?? []).filter((option) => /[a-z][A-Z]/.test(option.attributeName()));
+  return compound.reduce((text, option) => {
+    return text.replace(new RegExp(`\\b${option.attributeName()}\\b`, 'g'), option.long ?? option.flags);
+  }, message);
+}
+
+const oneLine = (text: string) => text.trim().replace(/\s*[\r\n]+\s*/g, ' ');

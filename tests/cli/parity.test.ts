@@ -62,10 +62,8 @@ describe('parity', () => {
     const reference = join(fixtures, 'noPooler/reference.safetensors');
     const { tensors } = parseSafetensors(await readFile(reference));
     const pooler = { data: new Float32Array(48), shape: [2, 24] };
-    await writeFile(
-      join(folder, 'pooler.safetensors'),
-      writeSafetensors(new Map([...tensors, ['pooler_output', pooler]])),
-    );
+    const withPooler = { ...Object.fromEntries(tensors), pooler_output: pooler };
+    await writeFile(join(folder, 'pooler.safetensors'), writeSafetensors(withPooler));
     const args = ['--model', join(fixtures, 'noPooler'), '--reference', 'pooler.safetensors', '--json'];
     const { code, json, stderr } = await run(['parity', ...args], world);
     expect(code).toBe(1);
