@@ -1,0 +1,52 @@
+import type { ActivationName } from '../kernels/kernels.ts';
+import type { Arithmetic } from './arithmetic.ts';
+import { f32x4, i32, type FunctionBuilder, type FunctionReference, type Local, type ModuleBuilder, type Value } from './assembler.ts';
+import { gelu, geluTanh, sigmoid, tanh } from './math.ts';
+
+type VectorFunction = (fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>) => Value<'v128'>;
+
+const relu: VectorFunction = (fn, _arithmetic, x) => f32x4.pmax(x, fn.constant(0));
+const silu: VectorFunction = (fn, arithmetic, x) => f32x4.mul(x, sigmoid(fn, arithmetic, x));
+
+/** Activations with a kernel of their own, numbered from 1. The rest of the table is computed by the reference kernels. */
+const vectorActivations: [names: ActivationName[], compute: VectorFunction][] = [
+  [['gelu', 'gelu_python'], gelu],
+  [['gelu_new', 'gelu_pytorch_tanh', 'gelu_python_tanh', 'gelu_accurate'], geluTanh],
+  [['relu'], relu],
+  [['silu', 'swish'], silu],
+  [['tanh'], tanh],
+  [['sigmoid'], sigmoid],
+];
+
+/** The number by which kernels know an activation: 0 for none, undefined where there is no kernel for it. */
+export function activationNumber(name: ActivationName): number | undefined {
+  if (name === 'linear') return 0;
+  const index = vectorActivations.findIndex(([names]) => names.includes(name));
+  return index < 0 ? undefined : index + 1;
+}
+
+/**
+ * `activate`: applies activation `number` in place to `rows` rows of `vectors` · 4 numbers, `stride` bytes apart.
+ * One loop per activation, so that each is compiled on its own.
+ */
+export function defineActivate(module: ModuleBuilder, arithmetic: Arithmetic): FunctionReference<null> {
+  const loops = vectorActivations.map(([[name], compute]) =>
+    module.define(name, { rows: 'i32', vectors: 'i32', stride: 'i32', address: 'i32' }, (fn, { rows, vectors, stride, address }) => {
+      const at = fn.local('i32');
+      fn.repeat(rows, () => {
+        fn.set(at, address);
+        fn.repeatAtLeastOnce(vectors, () => {
+          fn.store(f32x4.store(at, compute(fn, arithmetic, fn.let(f32x4.load(at)))));
+          fn.advance(at, 16);
+        });
+        fn.advance(address, stride);
+      });
+    }),
+  );
+  const parameters = { number: 'i32', address: 'i32', rows: 'i32', vectors: 'i32', stride: 'i32' } as const;
+  return module.define('activate', parameters, (fn, { number, address, rows, vectors, stride }) => {
+    loops.forEach((loop, i) => {
+      fn.if(i32.eq(number, i32.const(i + 1)), () => fn.call(loop, rows, vectors, stride, address));
+    });
+  });
+}

@@ -1,0 +1,104 @@
+import { f32x4, i32, type FunctionReference, type Local, type ModuleBuilder } from './assembler.ts';
+import type { Arithmetic } from './arithmetic.ts';
+
+/** How many rows and columns of the product are summed in registers at a time. */
+export interface Tile {
+  rows: number;
+  /** Vectors of 4 columns; 4 · vectors columns make a panel of the packed weight. */
+  vectors: number;
+}
+
+/**
+ * `linear`: y = activation(x · weightᵀ + bias), by tiles.
+ *
+ * The weight is packed in panels of as many output columns as a tile is wide: [panel][inFeatures][columns], the last
+ * panel filled up with zeros (as is the bias). Each sum runs along inFeatures from first to last in its own lane, whatever
+ * the tile, so a row's result does not depend on how many rows there are, nor on which thread computes which panels.
+ *
+ * @param tileRows what `defineTileRows` gave
+ */
+export function defineLinear(module: ModuleBuilder, tile: Tile, tileRows: TileRows, activate: FunctionReference<null>): void {
+  const panelBytes = 16 * tile.vectors; // of one k
+  const parameters = {
+    y: 'i32', x: 'i32', weight: 'i32', bias: 'i32', rows: 'i32', depth: 'i32', panels: 'i32', yStride: 'i32', activation: 'i32',
+  } as const;
+  module.define('linear', parameters, (fn, { y, x, weight, bias, rows, depth, panels, yStride, activation }) => {
+    const xStride = fn.let(i32.shl(depth, i32.const(2)));
+    const [xRow, yRow, left, count] = [fn.local('i32'), fn.local('i32'), fn.local('i32'), fn.local('i32')];
+    fn.repeat(panels, () => {
+      fn.set(xRow, x);
+      fn.set(yRow, y);
+      fn.set(left, rows);
+      fn.while(i32.gt_s(left, i32.const(0)), () => {
+        fn.set(count, i32.min(left, i32.const(tile.rows)));
+        fn.call(tileRows, count, yRow, xRow, weight, bias, depth, xStride, yStride);
+        fn.if(activation, () => fn.call(activate, activation, yRow, count, i32.const(tile.vectors), yStride));
+        fn.advance(xRow, i32.mul(xStride, count));
+        fn.advance(yRow, i32.mul(yStride, count));
+        fn.set(left, i32.sub(left, count));
+      });
+      fn.advance(weight, i32.mul(depth, i32.const(panelBytes)));
+      fn.advance(bias, panelBytes);
+      fn.advance(y, panelBytes);
+    });
+  });
+}
+
+export type TileRows = FunctionReference<null>;
+
+/** `tileRows`: y = x · panel + bias for 1 to `tile.rows` rows of x and one panel, with a function for each number of rows. */
+export function defineTileRows(module: ModuleBuilder, tile: Tile, arithmetic: Arithmetic): TileRows {
+  const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors, arithmetic));
+  return module.define('tileRows', { rows: 'i32', ...tileParameters }, (fn, { rows, ...rest }) => {
+    const values = Object.values(rest);
+    fn.if(
+      i32.eq(rows, i32.const(tile.rows)), // nearly always
+      () => fn.call(tiles[tile.rows - 1], ...values),
+      () => {
+        for (let r = 1; r < tile.rows; r++) fn.if(i32.eq(rows, i32.const(r)), () => fn.call(tiles[r - 1], ...values));
+      },
+    );
+  });
+}
+
+const tileParameters = {
+  y: 'i32', x: 'i32', panel: 'i32', bias: 'i32', depth: 'i32', xStride: 'i32', yStride: 'i32',
+} as const;
+
+/** `rows` × `vectors` sums in registers, over one panel of the weight. */
+function defineTile(
+  module: ModuleBuilder,
+  rows: number,
+  vectors: number,
+  { multiplyAdd }: Arithmetic,
+): FunctionReference<null> {
+  const columns = Array.from({ length: vectors }, (_, v) => v);
+  return module.define(
+    `tile${rows}`,
+    tileParameters,
+    (fn, { y, x, panel, bias, depth, xStride, yStride }) => {
+      const sums = rowsOf(rows, () => columns.map(() => fn.local('v128')));
+      const xRows: Local<'i32'>[] = [x];
+      for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
+
+      fn.repeatAtLeastOnce(depth, () => {
+        const b = columns.map((v) => fn.let(f32x4.load(panel, 16 * v)));
+        for (let r = 0; r < rows; r++) {
+          const a = fn.let(f32x4.loadSplat(xRows[r]));
+          for (const v of columns) fn.set(sums[r][v], multiplyAdd(a, b[v], sums[r][v]));
+        }
+        for (const row of xRows) fn.advance(row, 4);
+        fn.advance(panel, 16 * vectors);
+      });
+
+      // Loaded before any store: revectorization pairs loads only when no store stands between them.
+      const biases = columns.map((v) => fn.let(f32x4.load(bias, 16 * v)));
+      for (let r = 0; r < rows; r++) {
+        for (const v of columns) fn.store(f32x4.store(y, f32x4.add(sums[r][v], biases[v]), 16 * v));
+        if (r + 1 < rows) fn.advance(y, yStride);
+      }
+    },
+  );
+}
+
+const rowsOf = <T>(count: number, make: (row: number) => T): T[] => Array.from({ length: count }, (_, r) => make(r));

@@ -1,0 +1,69 @@
+import type { Arithmetic } from './arithmetic.ts';
+import { f32x4, i32x4, v128, type FunctionBuilder, type Local, type Value } from './assembler.ts';
+
+type Vector = Value<'v128'>;
+
+/** c[0] + c[1]·x + c[2]·x² + …, by Horner's rule. */
+export function polynomial(fn: FunctionBuilder, { multiplyAdd }: Arithmetic, x: Local<'v128'>, coefficients: readonly number[]): Vector {
+  return coefficients
+    .map((c) => fn.constant(c))
+    .reduceRight<Vector>((sum, c) => multiplyAdd(sum, x, c));
+}
+
+const LN2_HIGH = 0.693359375; // ln 2 to 9 bits: a multiple of it by a whole number is exact in float32
+const LN2_LOW = Math.LN2 - LN2_HIGH;
+/** 1/n!: on |r| ≤ ln(2)/2 the first term left out is below 1e-8. */
+const EXP_TERMS = [1, 1, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040];
+/** Added to a small number, leaves it rounded to a whole one in the low bits of the sum; here with the exponent's bias. */
+const ROUND = 1.5 * 2 ** 23 + 127;
+
+/** eˣ = 2ⁿ·eʳ with x = n·ln 2 + r. Below -87 and above 88 x is taken as those. Relative error about 1e-7. */
+export function exp(fn: FunctionBuilder, arithmetic: Arithmetic, x: Vector): Local<'v128'> {
+  const { multiplyAdd } = arithmetic;
+  const clamped = fn.let(f32x4.pmin(f32x4.pmax(x, fn.constant(-87)), fn.constant(88)));
+  const rounded = fn.let(f32x4.add(f32x4.mul(clamped, fn.constant(Math.LOG2E)), fn.constant(ROUND)));
+  const n = fn.let(f32x4.sub(rounded, fn.constant(ROUND)));
+  const r = fn.let(multiplyAdd(n, fn.constant(-LN2_LOW), multiplyAdd(n, fn.constant(-LN2_HIGH), clamped)));
+  const power = i32x4.shl(rounded, 23); // the bits of 2ⁿ: what is above n + 127 is shifted out
+  return fn.let(f32x4.mul(polynomial(fn, arithmetic, r, EXP_TERMS), power));
+}
+
+/**
+ * ln of the normal distribution's upper tail, ln(1 - Φ(z)), for z ≥ 0: fitted so that z times the tail is right to 1e-8
+ * (tools/fit-gelu.py). Beyond z = 6 it falls on towards -∞, where the tail is 0 in float32.
+ */
+const LOG_TAIL = [
+  -0.6931471228599548, -0.797888457775116, -0.3182739317417145, -0.03646165505051613, 0.00500201852992177,
+  -0.0001756678248057142, -9.571582631906494e-5, 2.0289871827117167e-5, -1.3806841252517188e-6,
+];
+
+/** GELU by its definition, x·Φ(x) = x - x·(1 - Φ(x)) for x ≥ 0, and x·(1 - Φ(-x)) below. Error below 3e-7 · max(1, |x|/4). */
+export function gelu(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): Vector {
+  const z = fn.let(f32x4.pmin(f32x4.abs(x), fn.constant(20)));
+  const tail = exp(fn, arithmetic, polynomial(fn, arithmetic, z, LOG_TAIL));
+  const product = fn.let(f32x4.mul(x, tail));
+  return v128.bitselect(product, f32x4.sub(x, product), f32x4.lt(x, fn.constant(0)));
+}
+
+/** 1 / (1 + e⁻ˣ) */
+export function sigmoid(fn: FunctionBuilder, arithmetic: Arithmetic, x: Vector): Vector {
+  const one = fn.constant(1);
+  return f32x4.div(one, f32x4.add(one, exp(fn, arithmetic, f32x4.neg(x))));
+}
+
+/** (1 - e) / (1 + e) with e = exp(-2|x|), and the sign of x. Absolute error about 1e-7. */
+export function tanh(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): Vector {
+  const one = fn.constant(1);
+  const e = exp(fn, arithmetic, f32x4.mul(f32x4.abs(x), fn.constant(-2)));
+  const magnitude = f32x4.div(f32x4.sub(one, e), f32x4.add(one, e));
+  return v128.or(magnitude, v128.and(x, v128.const(0x80000000 | 0)));
+}
+
+/** The tanh form of GELU, which is not the same function: for configs that ask for gelu_new or gelu_pytorch_tanh. */
+export function geluTanh(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): Vector {
+  const square = f32x4.mul(x, x);
+  const slope = Math.sqrt(2 / Math.PI);
+  const inner = f32x4.mul(x, arithmetic.multiplyAdd(square, fn.constant(0.044715 * slope), fn.constant(slope)));
+  const t = tanh(fn, arithmetic, fn.let(inner));
+  return f32x4.mul(f32x4.mul(x, fn.constant(0.5)), f32x4.add(t, fn.constant(1)));
+}

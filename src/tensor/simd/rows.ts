@@ -1,0 +1,112 @@
+import type { Arithmetic } from './arithmetic.ts';
+import { f32, f32x4, i32, sumLanes, type FunctionBuilder, type FunctionReference, type Local, type ModuleBuilder } from './assembler.ts';
+import { exp } from './math.ts';
+
+type Address = Local<'i32'>;
+
+/** Runs `vector` for every four numbers of a row and `single` for the up to three that are left; both advance the addresses. */
+function forRow(
+  fn: FunctionBuilder,
+  size: Local<'i32'>,
+  addresses: Address[],
+  vector: () => void,
+  single: () => void,
+): void {
+  fn.repeat(i32.shr_u(size, i32.const(2)), () => {
+    vector();
+    for (const address of addresses) fn.advance(address, 16);
+  });
+  fn.repeat(i32.and(size, i32.const(3)), () => {
+    single();
+    for (const address of addresses) fn.advance(address, 4);
+  });
+}
+
+/**
+ * `layerNorm`, and `layerNormResidual` with z = x + residual: y = (z - mean(z)) / √(variance(z) + eps) · weight + bias of
+ * each row, in three passes over a row that stays in the nearest cache; z waits in y.
+ */
+export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmetic): void {
+  for (const hasResidual of [false, true]) {
+    const name = hasResidual ? 'layerNormResidual' : 'layerNorm';
+    const parameters = {
+      y: 'i32', x: 'i32', residual: 'i32', weight: 'i32', bias: 'i32', rows: 'i32', size: 'i32', eps: 'f32',
+    } as const;
+    module.define(name, parameters, (fn, { y, x, residual, weight, bias, rows, size, eps }) => {
+      const [to, w, b] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
+      const sums = fn.local('v128');
+      const sum = fn.local('f32');
+      const count = fn.let(f32.convert_i32_s(size));
+      const meanOfSums = () => f32.div(f32.add(sumLanes(sums), sum), count);
+      const pass = (addresses: Address[], vector: () => void, single: () => void) => {
+        fn.set(sums, f32x4.const(0));
+        fn.set(sum, f32.const(0));
+        fn.set(to, y);
+        forRow(fn, size, [to, ...addresses], vector, single);
+      };
+
+      fn.repeat(rows, () => {
+        pass(hasResidual ? [x, residual] : [x], () => {
+          const z = fn.let(hasResidual ? f32x4.add(f32x4.load(x), f32x4.load(residual)) : f32x4.load(x));
+          fn.set(sums, f32x4.add(sums, z));
+          fn.store(f32x4.store(to, z));
+        }, () => {
+          const z = fn.let(hasResidual ? f32.add(f32.load(x), f32.load(residual)) : f32.load(x));
+          fn.set(sum, f32.add(sum, z));
+          fn.store(f32.store(to, z));
+        });
+        const mean = fn.let(meanOfSums());
+        const means = fn.let(f32x4.splat(mean));
+
+        pass([], () => {
+          const d = fn.let(f32x4.sub(f32x4.load(to), means));
+          fn.set(sums, multiplyAdd(d, d, sums));
+        }, () => {
+          const d = fn.let(f32.sub(f32.load(to), mean));
+          fn.set(sum, f32.add(sum, f32.mul(d, d)));
+        });
+        const inverse = fn.let(f32.div(f32.const(1), f32.sqrt(f32.add(meanOfSums(), eps))));
+        const inverses = fn.let(f32x4.splat(inverse));
+
+        fn.set(w, weight);
+        fn.set(b, bias);
+        pass([w, b], () => {
+          const normed = f32x4.mul(f32x4.sub(f32x4.load(to), means), inverses);
+          fn.store(f32x4.store(to, multiplyAdd(normed, f32x4.load(w), f32x4.load(b))));
+        }, () => {
+          const normed = f32.mul(f32.sub(f32.load(to), mean), inverse);
+          fn.store(f32.store(to, f32.add(f32.mul(normed, f32.load(w)), f32.load(b))));
+        });
+        fn.set(y, to);
+      });
+    });
+  }
+}
+
+/**
+ * `softmaxRow`: y = exp((x - max(x)) · scale) over one row of `vectors` · 4 numbers; returns 1 / Σ y, by which the caller
+ * multiplies, here or later. Numbers that are not to count must be -∞ in x.
+ */
+export function defineSoftmaxRow(module: ModuleBuilder, arithmetic: Arithmetic): FunctionReference<'f32'> {
+  const parameters = { y: 'i32', x: 'i32', vectors: 'i32', scale: 'f32' } as const;
+  return module.define<typeof parameters, 'f32'>('softmaxRow', parameters, (fn, { y, x, vectors, scale }) => {
+    const at = fn.let(x);
+    const largest = fn.let(f32x4.const(-Infinity));
+    fn.repeatAtLeastOnce(vectors, () => {
+      fn.set(largest, f32x4.pmax(largest, f32x4.load(at)));
+      fn.advance(at, 16);
+    });
+    const lane = (i: number) => f32x4.extract_lane(largest, i);
+    const max = fn.let(f32x4.splat(f32.max(f32.max(lane(0), lane(2)), f32.max(lane(1), lane(3)))));
+    const scales = fn.let(f32x4.splat(scale));
+    const sums = fn.let(f32x4.const(0));
+    fn.repeatAtLeastOnce(vectors, () => {
+      const e = exp(fn, arithmetic, f32x4.mul(f32x4.sub(f32x4.load(x), max), scales));
+      fn.set(sums, f32x4.add(sums, e));
+      fn.store(f32x4.store(y, e));
+      fn.advance(x, 16);
+      fn.advance(y, 16);
+    });
+    return f32.div(f32.const(1), sumLanes(sums));
+  });
+}
