@@ -2,11 +2,8 @@ import { CheckpointError } from '../errors.ts';
 import type { ModelFiles } from '../hub/index.ts';
 import type { Initializer, ParameterStore } from '../layers/index.ts';
 import { loadTensors, toFloat32, toFloat64, toInt8, type TensorView } from '../safetensors/index.ts';
-import type { Engine, FloatArray, Shape, Tensor } from '../tensor/index.ts';
+import type { Engine, FloatArray, Matrix, Shape, Tensor, WeightType } from '../tensor/index.ts';
 import { isQuantizable, quantizeRows, scaleName } from './quantization.ts';
-
-/** What a model's matrices are: float32, or int8 with a scale per row. */
-export type WeightType = 'f32' | 'q8';
 
 export interface LoadReport {
   /** What the model computes with. */
@@ -15,6 +12,12 @@ export interface LoadReport {
   unused: string[];
   /** Keys that the model wanted, that were not there, and that were started at random because the caller said so. */
   initialized: string[];
+}
+
+/** Rows of a matrix as int8 numbers and a scale for each row. */
+interface Int8Rows {
+  values: Int8Array;
+  scale: Float32Array;
 }
 
 /** Opens the weights of a model folder. `fallback` starts what is missing; without it, missing keys are an error. */
@@ -65,21 +68,28 @@ export class CheckpointStore implements ParameterStore {
   }
 
   load(key: string, shape: Shape, initializer: Initializer): Tensor {
-    const view = this.#find(key);
+    const view = this.#view(key, shape);
+    if (view === undefined) return this.#fallback?.load(key, shape, initializer) ?? this.engine.keep(shape);
+    const tensor = this.engine.keep(shape);
+    tensor.data.set(this.engine.dtype === 'float64' ? toFloat64(view) : toFloat32(view));
+    return tensor;
+  }
+
+  loadMatrix(key: string, outFeatures: number, inFeatures: number, initializer: Initializer): Matrix {
+    const view = this.#view(key, [outFeatures, inFeatures]);
     if (view === undefined) {
-      this.#missing.push(key);
-      return this.#fallback ? this.#fallback.load(key, shape, initializer) : this.engine.zeros(shape);
+      const fallback = this.#fallback?.loadMatrix(key, outFeatures, inFeatures, initializer);
+      return fallback ?? this.engine.keepMatrix(outFeatures, inFeatures, 'f32');
     }
-    if (view.shape.join() !== shape.join()) {
-      throw new CheckpointError({
-        what: `${this.#location}: tensor ${view.name}`,
-        expected: `shape [${shape.join(', ')}] from config.json`,
-        got: `[${view.shape.join(', ')}]`,
-        fix: 'use the config.json that belongs to these weights',
-      });
-    }
-    this.#used.add(view.name);
-    return this.engine.tensor(this.#numbers(view), shape);
+    const int8 = this.#int8(view);
+    const matrix = this.engine.keepMatrix(outFeatures, inFeatures, int8 && this.#dtype !== 'f32' ? 'q8' : 'f32');
+    if (matrix.dtype === 'q8') {
+      this.#quantized = true;
+      this.engine.kernels.packRows(matrix.packed, 0, int8!.values);
+      matrix.packed.scale!.set(int8!.scale);
+    } else if (int8) this.engine.kernels.packRows(matrix.packed, 0, this.#expand(int8));
+    else this.engine.kernels.packRows(matrix.packed, 0, this.engine.dtype === 'float64' ? toFloat64(view) : toFloat32(view));
+    return matrix;
   }
 
   /** @throws CheckpointError if keys were missing and nothing could start them */
@@ -107,18 +117,25 @@ export class CheckpointStore implements ParameterStore {
     return name === undefined ? undefined : this.#tensors.get(name);
   }
 
-  #numbers(view: TensorView): FloatArray {
-    if (view.dtype === 'I8') {
-      const scale = this.#scaleOf(view);
-      this.#quantized = this.#dtype !== 'f32';
-      return this.#expand(toInt8(view), scale);
-    }
-    if (this.#dtype === 'q8' && isQuantizable(view)) {
-      const { values, scale } = quantizeRows(toFloat32(view), view.shape[0]);
-      this.#quantized = true;
-      return this.#expand(values, scale);
-    }
-    return this.engine.dtype === 'float64' ? toFloat64(view) : toFloat32(view);
+  /** The tensor of a key, marked as used; undefined, and noted as missing, when there is none. */
+  #view(key: string, shape: Shape): TensorView | undefined {
+    const view = this.#find(key);
+    if (view === undefined) this.#missing.push(key);
+    else if (view.shape.join() !== shape.join()) {
+      throw new CheckpointError({
+        what: `${this.#location}: tensor ${view.name}`,
+        expected: `shape [${shape.join(', ')}] from config.json`,
+        got: `[${view.shape.join(', ')}]`,
+        fix: 'use the config.json that belongs to these weights',
+      });
+    } else this.#used.add(view.name);
+    return view;
+  }
+
+  /** The int8 rows of a matrix, as stored, or rounded now if that was asked for; null when it is to stay float. */
+  #int8(view: TensorView): Int8Rows | null {
+    if (view.dtype === 'I8') return { values: toInt8(view), scale: this.#scaleOf(view) };
+    return this.#dtype === 'q8' && isQuantizable(view) ? quantizeRows(toFloat32(view), view.shape[0]) : null;
   }
 
   #scaleOf(view: TensorView): Float32Array {
@@ -135,8 +152,8 @@ export class CheckpointStore implements ParameterStore {
     return toFloat32(scale);
   }
 
-  /** int8 rows times their scales, as the numbers that this version computes with. */
-  #expand(values: Int8Array, scale: Float32Array): FloatArray {
+  /** int8 rows times their scales. */
+  #expand({ values, scale }: Int8Rows): FloatArray {
     const columns = values.length / scale.length;
     const out = this.engine.zeros([values.length]).data;
     for (let i = 0; i < values.length; i++) out[i] = values[i] * scale[Math.floor(i / columns)];

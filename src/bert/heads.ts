@@ -1,6 +1,6 @@
 import { InputError } from '../errors.ts';
 import { Dropout, LayerNorm, Linear, Module, PackedBatch, type ModelInputs } from '../layers/index.ts';
-import type { Parameter, Weights } from '../layers/index.ts';
+import type { MatrixParameter, Parameter, Weights } from '../layers/index.ts';
 import { linear, type ActivationName, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import { BertModel } from './model.ts';
@@ -45,10 +45,10 @@ class MaskedLanguageModelHead extends Module {
   readonly dense: Linear;
   readonly norm: LayerNorm;
   readonly activation: ActivationName;
-  readonly decoderWeight: Parameter;
+  readonly decoderWeight: MatrixParameter;
   readonly decoderBias: Parameter;
 
-  constructor(config: BertConfig, weights: Weights, wordEmbeddings: Parameter) {
+  constructor(config: BertConfig, weights: Weights, wordEmbeddings: MatrixParameter) {
     super(weights.path);
     const { hiddenSize, vocabSize, layerNormEps } = config;
     this.dense = new Linear(weights.scope('transform.dense'), hiddenSize, hiddenSize);
@@ -67,10 +67,11 @@ class MaskedLanguageModelHead extends Module {
 }
 
 /** The word embeddings when tied, unless the checkpoint brings another matrix: then, as in transformers, that one. */
-function decoderMatrix(config: BertConfig, weights: Weights, wordEmbeddings: Parameter): Parameter {
+function decoderMatrix(config: BertConfig, weights: Weights, wordEmbeddings: MatrixParameter): MatrixParameter {
   if (config.tieWordEmbeddings && !weights.has('decoder.weight')) return wordEmbeddings;
-  const stored = weights.get('decoder.weight', [config.vocabSize, config.hiddenSize], 'normal');
-  const same = stored.data.every((value, i) => value === wordEmbeddings.data[i]);
+  const stored = weights.getMatrix('decoder.weight', config.vocabSize, config.hiddenSize, 'normal');
+  const { data } = wordEmbeddings.packed;
+  const same = stored.dtype === wordEmbeddings.dtype && stored.packed.data.every((value, i) => value === data[i]);
   return config.tieWordEmbeddings && same ? wordEmbeddings : stored;
 }
 

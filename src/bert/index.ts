@@ -1,5 +1,5 @@
 export { loadAnyModel } from './auto.ts';
-export { openCheckpoint, type CheckpointStore, type LoadReport, type WeightType } from './checkpoint.ts';
+export { openCheckpoint, type CheckpointStore, type LoadReport } from './checkpoint.ts';
 export { BertConfig, type BertConfigOptions } from './config.ts';
 export { BertEmbeddings } from './embeddings.ts';
 export { BertEncoder, BertLayer } from './encoder.ts';

@@ -1,7 +1,7 @@
 import { openFiles, type ModelFiles } from '../hub/index.ts';
 import { Module, RandomStore, Weights, type ModelInputs, type PackedBatch } from '../layers/index.ts';
-import { Engine } from '../tensor/index.ts';
-import { openCheckpoint, type LoadReport, type WeightType } from './checkpoint.ts';
+import { Engine, type WeightType } from '../tensor/index.ts';
+import { openCheckpoint, type LoadReport } from './checkpoint.ts';
 import { readConfig, type BertConfig } from './config.ts';
 import type { ForwardOptions, ModelOutput } from './outputs.ts';
 

@@ -1,16 +1,16 @@
 import { embedding, type Tensor } from '../tensor/index.ts';
 import { Module } from './module.ts';
-import type { Parameter, Weights } from './weights.ts';
+import type { MatrixParameter, Weights } from './weights.ts';
 
 /** A table of vectors looked up by id. Parameter: weight [entries, size]. */
 export class Embedding extends Module {
-  readonly weight: Parameter;
+  readonly weight: MatrixParameter;
 
   /** @param paddingId the row that an untrained table leaves at zero */
   constructor(weights: Weights, entries: number, size: number, paddingId: number | null = null) {
     super(weights.path);
     const initializer = paddingId === null ? 'normal' : { normalExceptRow: paddingId };
-    this.weight = weights.get('weight', [entries, size], initializer);
+    this.weight = weights.getMatrix('weight', entries, size, initializer);
   }
 
   /** ids: [rows] → [rows, size] */

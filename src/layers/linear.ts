@@ -1,15 +1,15 @@
 import { linear, type ActivationName, type Tensor } from '../tensor/index.ts';
 import { Module } from './module.ts';
-import type { Parameter, Weights } from './weights.ts';
+import type { MatrixParameter, Parameter, Weights } from './weights.ts';
 
 /** A fully connected layer. Parameters: weight [outFeatures, inFeatures], and, unless it has none, bias [outFeatures]. */
 export class Linear extends Module {
-  readonly weight: Parameter;
+  readonly weight: MatrixParameter;
   readonly bias: Parameter | null;
 
   constructor(weights: Weights, inFeatures: number, outFeatures: number, { bias = true } = {}) {
     super(weights.path);
-    this.weight = weights.get('weight', [outFeatures, inFeatures], 'normal');
+    this.weight = weights.getMatrix('weight', outFeatures, inFeatures, 'normal');
     this.bias = bias ? weights.get('bias', [outFeatures], 'zeros') : null;
   }
 

@@ -1,5 +1,5 @@
 import type { Tensor } from '../tensor/index.ts';
-import { Parameter } from './weights.ts';
+import { MatrixParameter, Parameter } from './weights.ts';
 
 /** Told of a module's output; `module.name` says which one. */
 export type Observer = (module: Module, output: unknown, inputs: readonly unknown[]) => void;
@@ -26,17 +26,19 @@ export abstract class Module {
   }
 
   /** Every parameter once, even when two modules share it. */
-  parameters(): Parameter[] {
-    const found = new Map<string, Parameter>();
+  parameters(): (Parameter | MatrixParameter)[] {
+    const found = new Map<string, Parameter | MatrixParameter>();
     for (const module of this.modules()) {
-      for (const field of module.#fields()) if (field instanceof Parameter) found.set(field.name, field);
+      for (const field of module.#fields()) {
+        if (field instanceof Parameter || field instanceof MatrixParameter) found.set(field.name, field);
+      }
     }
     return [...found.values()];
   }
 
-  /** Checkpoint key → parameter; the tensors themselves, not copies. */
+  /** Checkpoint key → parameter; the tensors themselves, but copies of the matrices, in row-major order. */
   stateDict(): Map<string, Tensor> {
-    return new Map(this.parameters().map((parameter) => [parameter.name, parameter]));
+    return new Map(this.parameters().map((p) => [p.name, p instanceof MatrixParameter ? p.toTensor() : p]));
   }
 
   train(training = true): this {

@@ -1,4 +1,4 @@
-import { fillNormal, randomStream, Tensor, type Engine, type Shape } from '../tensor/index.ts';
+import { fillNormal, Matrix, randomStream, Tensor, type Engine, type FloatArray, type Shape } from '../tensor/index.ts';
 
 /** How a parameter starts when no checkpoint gives it; the vector of the padding token starts at zero. */
 export type Initializer = 'normal' | 'zeros' | 'ones' | { normalExceptRow: number };
@@ -7,8 +7,18 @@ export type Initializer = 'normal' | 'zeros' | 'ones' | { normalExceptRow: numbe
 export class Parameter extends Tensor {
   readonly name: string;
 
-  constructor(name: string, { engine, data, shape }: Tensor) {
-    super(engine, data, shape, null); // parameters outlive every scope
+  constructor(name: string, { engine, block, shape }: Tensor) {
+    super(engine, block, shape, null); // parameters outlive every scope
+    this.name = name;
+  }
+}
+
+/** A parameter that linear layers multiply by, or that embeddings look up: a matrix in the order its engine likes. */
+export class MatrixParameter extends Matrix {
+  readonly name: string;
+
+  constructor(name: string, { engine, packed }: Matrix) {
+    super(engine, packed);
     this.name = name;
   }
 }
@@ -22,6 +32,8 @@ export interface ParameterStore {
   has(key: string): boolean;
   /** The numbers of a parameter. A store checks that the shape is the one asked for. */
   load(key: string, shape: Shape, initializer: Initializer): Tensor;
+  /** The same for a matrix [outFeatures, inFeatures]. */
+  loadMatrix(key: string, outFeatures: number, inFeatures: number, initializer: Initializer): Matrix;
 }
 
 /**
@@ -51,6 +63,11 @@ export class Weights {
     return new Parameter(key, this.store.load(key, shape, initializer));
   }
 
+  getMatrix(name: string, outFeatures: number, inFeatures: number, initializer: Initializer): MatrixParameter {
+    const key = this.#key(name);
+    return new MatrixParameter(key, this.store.loadMatrix(key, outFeatures, inFeatures, initializer));
+  }
+
   #key(name: string): string {
     return this.path ? `${this.path}.${name}` : name;
   }
@@ -77,15 +94,27 @@ export class RandomStore implements ParameterStore {
   }
 
   load(key: string, shape: Shape, initializer: Initializer): Tensor {
-    const tensor = this.engine.zeros(shape);
-    if (initializer === 'ones') tensor.data.fill(1);
+    const tensor = this.engine.keep(shape);
+    this.#fill(tensor.data, key, shape[shape.length - 1], initializer);
+    return tensor;
+  }
+
+  loadMatrix(key: string, outFeatures: number, inFeatures: number, initializer: Initializer): Matrix {
+    const matrix = this.engine.keepMatrix(outFeatures, inFeatures, 'f32');
+    const rows = this.engine.zeros([outFeatures, inFeatures]);
+    this.#fill(rows.data, key, inFeatures, initializer);
+    this.engine.kernels.packRows(matrix.packed, 0, rows.data);
+    return matrix;
+  }
+
+  #fill(numbers: FloatArray, key: string, rowSize: number, initializer: Initializer): void {
+    if (initializer === 'ones') numbers.fill(1);
     if (initializer === 'normal' || typeof initializer === 'object') {
-      fillNormal(tensor.data, this.std, randomStream(this.seed, key));
+      fillNormal(numbers, this.std, randomStream(this.seed, key));
     }
     if (typeof initializer === 'object') {
-      const size = shape[1];
-      tensor.data.fill(0, initializer.normalExceptRow * size, (initializer.normalExceptRow + 1) * size);
+      const row = initializer.normalExceptRow;
+      numbers.fill(0, row * rowSize, (row + 1) * rowSize);
     }
-    return tensor;
   }
 }

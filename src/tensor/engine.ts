@@ -1,21 +1,35 @@
-import { ScopeError, ShapeError } from '../errors.ts';
-import type { FloatArray, Kernels } from './kernels/kernels.ts';
+import { ConfigError, ScopeError, ShapeError } from '../errors.ts';
+import type { FloatArray, Kernels, WeightType } from './kernels/kernels.ts';
 import { referenceKernels } from './kernels/reference.ts';
+import { Matrix } from './matrix.ts';
+import { HeapMemory, type Memory } from './memory.ts';
 import { sizeOf, type Shape } from './shape.ts';
+import { startSimd, type Simd } from './simd/start.ts';
 import { Tensor } from './tensor.ts';
 
 export type FloatType = 'float32' | 'float64';
 
 export interface EngineOptions {
-  /** Working precision. float64 is for proofs; it needs twice the memory. Default float32. */
+  /** Working precision. float64 is for proofs: it runs on the reference kernels, and needs twice the memory. Default float32. */
   dtype?: FloatType;
-  kernels?: Kernels;
+  /** 'auto' takes the WebAssembly kernels where they can be had, else the reference kernels. Default 'auto'. */
+  kernels?: 'auto' | 'simd' | 'reference' | Kernels;
+  threads?: number;
+  /** Let V8 pair vector operations (a flag of the whole process, Node 24 and later). Default false. */
+  turbo?: boolean;
 }
 
 export interface EngineInfo {
   kernels: string;
   dtype: FloatType;
+  /** How products are added, which alone decides the last bits of results. */
+  arithmetic: string;
+  /** Rows and columns of a product that are summed at a time. */
+  tile: string | null;
+  turbo: boolean;
   threads: number;
+  /** Of the engine's own memory, in bytes; 0 when that is the garbage collector's. */
+  memory: number;
   /** Why something faster is not in use, one reason per feature. */
   notes: string[];
 }
@@ -30,24 +44,70 @@ export interface Scope {
 export class Engine {
   readonly kernels: Kernels;
   readonly dtype: FloatType;
+  readonly #memory: Memory;
+  readonly #simd: Simd | null;
+  readonly #notes: string[];
   #scope: Scope | null = null;
 
-  constructor({ dtype = 'float32', kernels = referenceKernels }: EngineOptions = {}) {
+  /** @throws ConfigError if 'simd' is asked for and cannot be had */
+  constructor({ dtype = 'float32', kernels = 'auto', threads = 1, turbo = false }: EngineOptions = {}) {
     this.dtype = dtype;
-    this.kernels = kernels;
+    const wanted = kernels === 'simd' || kernels === 'auto';
+    const simd = wanted ? (dtype === 'float32' ? startSimd({ threads, turbo }) : 'float64 has reference kernels only') : null;
+    if (kernels === 'simd' && typeof simd === 'string') {
+      throw new ConfigError({ what: 'Engine: kernels', expected: 'simd', got: simd, fix: 'use "auto" or "reference"' });
+    }
+    this.#simd = typeof simd === 'object' ? simd : null;
+    this.#notes = this.#simd ? this.#simd.notes : [`SIMD: ${simd ?? 'not asked for'}`];
+    this.kernels = this.#simd?.kernels ?? (typeof kernels === 'object' ? kernels : referenceKernels);
+    const makeFloats = (length: number) => (dtype === 'float32' ? new Float32Array(length) : new Float64Array(length));
+    this.#memory = this.#simd?.memory ?? new HeapMemory(makeFloats);
   }
 
-  /** A tensor of zeros in the open scope, if there is one. */
+  /** A tensor of zeros. */
   zeros(shape: Shape): Tensor {
-    return this.tensor(this.#allocate(sizeOf(shape)), shape);
+    const tensor = this.empty(shape);
+    tensor.data.fill(0);
+    return tensor;
+  }
+
+  /** A tensor of whatever numbers were there before, for an op that writes every one. */
+  empty(shape: Shape): Tensor {
+    return new Tensor(this, this.#memory.floats(sizeOf(shape)), shape, this.#scope);
   }
 
   /** A tensor of the given numbers, copied and converted unless they already are an array of the engine's dtype. */
   tensor(values: ArrayLike<number>, shape: Shape): Tensor {
-    const fits = values instanceof (this.dtype === 'float32' ? Float32Array : Float64Array);
-    const data = fits ? (values as FloatArray) : this.#allocate(values.length);
-    if (!fits) data.set(values);
-    return new Tensor(this, data, shape, this.#scope);
+    if (values instanceof (this.dtype === 'float32' ? Float32Array : Float64Array)) {
+      return new Tensor(this, { data: values as FloatArray }, shape, this.#scope);
+    }
+    const block = this.#memory.floats(values.length);
+    block.data.set(values);
+    return new Tensor(this, block, shape, this.#scope);
+  }
+
+  /** Zeros that stay as long as the engine: for parameters. Not inside a scope. */
+  keep(shape: Shape): Tensor {
+    return new Tensor(this, this.#memory.keepFloats(sizeOf(shape)), shape, null);
+  }
+
+  /** An empty weight matrix that stays as long as the engine, in the order its kernels like. Not inside a scope. */
+  keepMatrix(outFeatures: number, inFeatures: number, dtype: WeightType): Matrix {
+    const length = this.kernels.packedLength(outFeatures, inFeatures, dtype);
+    const numbers = dtype === 'q8' ? this.#memory.keepBytes(length) : this.#memory.keepFloats(length);
+    // Kernels read scales by the panel, beyond the last row too.
+    const scales = dtype === 'q8' ? this.#memory.keepFloats(outFeatures + 64) : null;
+    return new Matrix(this, {
+      outFeatures,
+      inFeatures,
+      dtype,
+      get data() {
+        return numbers.data;
+      },
+      get scale() {
+        return scales && scales.data;
+      },
+    });
   }
 
   /**
@@ -58,36 +118,45 @@ export class Engine {
   scope<T>(body: () => T): T {
     const scope: Scope = { parent: this.#scope, closed: false };
     this.#scope = scope;
+    this.#memory.openScope();
+    let leaving: Tensor[] = [];
     try {
       const result = body();
       if (result instanceof Promise) {
         result.catch(() => {}); // whatever it still runs into comes of the scope's being closed
         throw new ScopeError({ what: 'Engine.scope', expected: 'a synchronous body', got: 'an async one' });
       }
-      for (const tensor of tensorsIn(result)) if (tensor.scope === scope) tensor.scope = scope.parent;
+      leaving = [...tensorsIn(result)].filter((tensor) => tensor.scope === scope);
       return result;
     } finally {
+      this.#memory.closeScope(leaving.map(({ block }) => block));
+      for (const tensor of leaving) tensor.scope = scope.parent;
       this.#scope = scope.parent;
       scope.closed = true;
     }
   }
 
   info(): EngineInfo {
+    const simd = this.#simd;
     return {
       kernels: this.kernels.name,
       dtype: this.dtype,
-      threads: 1,
-      notes: ['SIMD: this version has reference kernels only', 'threads: this version computes on one thread'],
+      arithmetic: simd ? `float32 ${simd.arithmetic}` : 'float64 sums',
+      tile: simd ? `${simd.tile.rows}x${4 * simd.tile.vectors}` : null,
+      turbo: simd?.turbo ?? false,
+      threads: simd?.threads ?? 1,
+      memory: this.#memory.bytes,
+      notes: this.#notes,
     };
-  }
-
-  #allocate(length: number): FloatArray {
-    return this.dtype === 'float32' ? new Float32Array(length) : new Float64Array(length);
   }
 }
 
 /** @throws ShapeError unless all tensors live in one engine; returns it. */
-export function sharedEngine(op: string, first: Tensor, ...others: (Tensor | null | undefined)[]): Engine {
+export function sharedEngine(
+  op: string,
+  first: { engine: Engine },
+  ...others: ({ engine: Engine } | null | undefined)[]
+): Engine {
   for (const other of others) {
     if (other && other.engine !== first.engine) {
       throw new ShapeError({

@@ -1,6 +1,7 @@
 export { Engine, type EngineInfo, type EngineOptions, type FloatType } from './engine.ts';
 export { isActivationName } from './kernels/activations.ts';
-export type { ActivationName, FloatArray, Kernels, Pooling } from './kernels/kernels.ts';
+export { Matrix } from './matrix.ts';
+export type { ActivationName, FloatArray, Kernels, PackedMatrix, Pooling, WeightType } from './kernels/kernels.ts';
 export { referenceKernels } from './kernels/reference.ts';
 export { erf } from './kernels/special.ts';
 export { attention, type AttentionOptions, type AttentionResult } from './ops/attention.ts';

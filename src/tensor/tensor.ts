@@ -1,6 +1,7 @@
 import { ScopeError, ShapeError } from '../errors.ts';
 import type { Engine, Scope } from './engine.ts';
 import type { FloatArray } from './kernels/kernels.ts';
+import type { Block } from './memory.ts';
 import { showShape, sizeOf, type Shape } from './shape.ts';
 
 /**
@@ -13,20 +14,21 @@ export class Tensor {
   readonly shape: Shape;
   /** The scope whose end takes this tensor's memory back; null when nothing does. */
   scope: Scope | null;
-  readonly #data: FloatArray;
+  /** Where the numbers are; shared by reshaped tensors. */
+  readonly block: Block;
 
-  constructor(engine: Engine, data: FloatArray, shape: Shape, scope: Scope | null) {
-    if (data.length !== sizeOf(shape)) {
+  constructor(engine: Engine, block: Block, shape: Shape, scope: Scope | null) {
+    if (block.data.length !== sizeOf(shape)) {
       throw new ShapeError({
         what: 'Tensor',
         expected: `${sizeOf(shape)} numbers for shape ${showShape(shape)}`,
-        got: `${data.length}`,
+        got: `${block.data.length}`,
       });
     }
     this.engine = engine;
     this.shape = shape;
     this.scope = scope;
-    this.#data = data;
+    this.block = block;
   }
 
   /**
@@ -42,11 +44,11 @@ export class Tensor {
         fix: 'return the tensor from the scope, or copy its data before the end',
       });
     }
-    return this.#data;
+    return this.block.data;
   }
 
   get size(): number {
-    return this.#data.length;
+    return this.block.data.length;
   }
 
   get rank(): number {
@@ -55,7 +57,7 @@ export class Tensor {
 
   /** The same numbers under another shape; nothing is copied. */
   reshape(shape: Shape): Tensor {
-    return new Tensor(this.engine, this.data, shape, this.scope);
+    return new Tensor(this.engine, this.block, shape, this.scope);
   }
 
   /** As nested plain arrays, for printing and for JSON. */

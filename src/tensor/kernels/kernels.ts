@@ -1,6 +1,23 @@
 /** Float storage. float32 is the working type; float64 exists to prove the arithmetic. */
 export type FloatArray = Float32Array | Float64Array;
 
+/** What a weight matrix is made of: float32 (float64 on a float64 engine), or int8 with a scale per row. */
+export type WeightType = 'f32' | 'q8';
+
+/**
+ * A weight matrix [outFeatures, inFeatures], as PyTorch has it, in the order in which one kernel set likes to read it. Only
+ * that set can: it fills one with `packRows` and gives rows back with `unpackRows`.
+ */
+export interface PackedMatrix {
+  readonly outFeatures: number;
+  readonly inFeatures: number;
+  readonly dtype: WeightType;
+  /** `packedLength` numbers. */
+  readonly data: FloatArray | Int8Array;
+  /** Of q8: the weight is data · scale, row by row. [outFeatures] */
+  readonly scale: FloatArray | null;
+}
+
 /** Hugging Face's names of the element-wise functions that a config's `hidden_act` may ask for. */
 export type ActivationName =
   | 'gelu'
@@ -44,11 +61,25 @@ export type Pooling = 'mean' | 'max' | 'first' | 'last' | 'meanSqrtLength' | 'we
 export interface Kernels {
   readonly name: string;
 
-  /** y[r,o] = activation(Σᵢ x[r,i]·weight[o,i] + bias[o]); weight is [outFeatures, inFeatures] as PyTorch stores it. */
+  /** How many numbers of a packed matrix stand for a weight of this size. */
+  packedLength(outFeatures: number, inFeatures: number, dtype: WeightType): number;
+
+  /** Puts rows firstRow, firstRow + 1, … of a weight, [n, inFeatures] (int8 for q8), into a packed matrix. */
+  packRows(matrix: PackedMatrix, firstRow: number, rows: FloatArray | Int8Array): void;
+
+  /** y[r] = row ids[r] of a packed matrix, as floats. */
+  unpackRows(y: FloatArray, matrix: PackedMatrix, ids: Int32Array): void;
+
+  /**
+   * y[r,o] = activation(Σᵢ x[r,i]·weight[o,i] + bias[o]); weight is [outFeatures, inFeatures], packed or row-major.
+   *
+   * On q8 weights each row of x is rounded to 12 bits first: with largest = max|x[r,·]|, q = round(x · (2047 / largest)),
+   * half to even, in float32; then y = Σᵢ q[i]·data[o,i] · largest/2047 · scale[o] + bias[o], the sum in exact integers.
+   */
   linear(
     y: FloatArray,
     x: FloatArray,
-    weight: FloatArray,
+    weight: FloatArray | PackedMatrix,
     bias: FloatArray | null,
     activation: ActivationName,
     rows: number,
@@ -96,7 +127,7 @@ export interface Kernels {
   softmax(y: FloatArray, x: FloatArray, rows: number, size: number): void;
 
   /** y[r] = Σₜ tables[t][ids[t][r]]: the sum of several embeddings of each token (one table: a plain look-up). */
-  embeddingSum(y: FloatArray, tables: readonly FloatArray[], ids: readonly Int32Array[], size: number): void;
+  embeddingSum(y: FloatArray, tables: readonly (FloatArray | PackedMatrix)[], ids: readonly Int32Array[], size: number): void;
 
   /** y[r] = Σ x[r,·]. */
   sumRows(y: FloatArray, x: FloatArray, rows: number, size: number): void;

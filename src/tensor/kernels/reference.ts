@@ -1,5 +1,5 @@
 import { activations } from './activations.ts';
-import type { BinaryOperation, FloatArray, Kernels } from './kernels.ts';
+import type { ActivationName, BinaryOperation, FloatArray, Kernels, PackedMatrix } from './kernels.ts';
 
 /**
  * The specification: plain loops in the order of the formulas. Sums and functions are computed in float64 and rounded
@@ -8,7 +8,20 @@ import type { BinaryOperation, FloatArray, Kernels } from './kernels.ts';
 export const referenceKernels: Kernels = {
   name: 'reference',
 
-  linear(y, x, weight, bias, activation, rows, inFeatures, outFeatures) {
+  packedLength: (outFeatures, inFeatures) => outFeatures * inFeatures,
+
+  packRows: ({ data, inFeatures }, firstRow, rows) => data.set(rows, firstRow * inFeatures), // row-major, as it comes
+
+  unpackRows(y, { data, scale, inFeatures }, ids) {
+    for (let r = 0; r < ids.length; r++) {
+      const [row, factor] = [ids[r] * inFeatures, scale ? scale[ids[r]] : 1];
+      for (let i = 0; i < inFeatures; i++) y[r * inFeatures + i] = data[row + i] * factor;
+    }
+  },
+
+  linear(y, x, weights, bias, activation, rows, inFeatures, outFeatures) {
+    if (isQuantized(weights)) return linearQ8(y, x, weights, bias, activation, rows);
+    const weight = 'data' in weights ? (weights.data as FloatArray) : weights;
     const f = activations[activation];
     for (let r = 0; r < rows; r++) {
       const xRow = r * inFeatures;
@@ -123,12 +136,16 @@ export const referenceKernels: Kernels = {
   },
 
   embeddingSum(y, tables, ids, size) {
+    const sum = new Float64Array(size);
     for (let r = 0; r * size < y.length; r++) {
-      for (let i = 0; i < size; i++) {
-        let sum = 0;
-        for (let t = 0; t < tables.length; t++) sum += tables[t][ids[t][r] * size + i];
-        y[r * size + i] = sum;
-      }
+      sum.fill(0);
+      tables.forEach((table, t) => {
+        const packed = 'data' in table;
+        const [data, row] = [packed ? table.data : table, ids[t][r]];
+        const factor = packed && table.scale ? table.scale[row] : 1;
+        for (let i = 0; i < size; i++) sum[i] += data[row * size + i] * factor;
+      });
+      y.set(sum, r * size);
     }
   },
 
@@ -173,6 +190,41 @@ export const referenceKernels: Kernels = {
     }
   },
 };
+
+function isQuantized(weight: FloatArray | PackedMatrix): weight is PackedMatrix {
+  return 'dtype' in weight && weight.dtype === 'q8';
+}
+
+/** `linear` on int8 weights, as the interface defines it. */
+function linearQ8(
+  y: FloatArray,
+  x: FloatArray,
+  { data, scale, inFeatures, outFeatures }: PackedMatrix,
+  bias: FloatArray | null,
+  activation: ActivationName,
+  rows: number,
+): void {
+  const f = activations[activation];
+  const rounded = new Int16Array(inFeatures);
+  for (let r = 0; r < rows; r++) {
+    let largest = 0;
+    for (let i = 0; i < inFeatures; i++) largest = Math.max(largest, Math.abs(x[r * inFeatures + i]));
+    const inverse = largest > 0 ? Math.fround(2047 / largest) : 0;
+    for (let i = 0; i < inFeatures; i++) rounded[i] = roundHalfEven(Math.fround(x[r * inFeatures + i] * inverse));
+    for (let o = 0; o < outFeatures; o++) {
+      let sum = 0;
+      for (let i = 0; i < inFeatures; i++) sum += rounded[i] * data[o * inFeatures + i];
+      const product = sum * (largest / 2047) * scale![o];
+      y[r * outFeatures + o] = f(bias ? product + bias[o] : product);
+    }
+  }
+}
+
+function roundHalfEven(x: number): number {
+  const below = Math.floor(x);
+  if (x - below !== 0.5) return Math.round(x);
+  return below % 2 === 0 ? below : below + 1;
+}
 
 /** Softmax of x[begin .. begin+size]; the maximum is taken off first so that exp never overflows. */
 function softmaxRow(y: FloatArray, x: FloatArray, begin: number, size: number): void {

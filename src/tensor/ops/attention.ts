@@ -39,8 +39,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   }
   expectOffsets('attention', offsets, totalTokens);
 
-  const context = engine.zeros(q.shape);
-  const probabilities = wantProbabilities ? engine.zeros([heads, squaresOf(offsets)]) : null;
+  const context = engine.empty(q.shape);
+  const probabilities = wantProbabilities ? engine.empty([heads, squaresOf(offsets)]) : null;
   engine.kernels.attention(
     context.data,
     probabilities && probabilities.data,

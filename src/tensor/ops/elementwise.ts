@@ -21,7 +21,7 @@ export const scale = (x: Tensor, factor: number): Tensor => multiply(x, x.engine
  * 'gelu' is the exact erf form; the tanh form is 'gelu_new' or 'gelu_pytorch_tanh'.
  */
 export function activation(x: Tensor, name: ActivationName): Tensor {
-  const y = x.engine.zeros(x.shape);
+  const y = x.engine.empty(x.shape);
   x.engine.kernels.activation(y.data, x.data, name);
   return y;
 }
@@ -36,7 +36,7 @@ function binary(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
       got: showShape(b.shape),
     });
   }
-  const y = engine.zeros(a.shape);
+  const y = engine.empty(a.shape);
   engine.kernels.binary(y.data, a.data, b.data, operation);
   return y;
 }

@@ -1,6 +1,7 @@
 import { InputError, ShapeError } from '../../errors.ts';
 import { sharedEngine } from '../engine.ts';
 import { expectRank, showShape } from '../shape.ts';
+import { Matrix } from '../matrix.ts';
 import type { Tensor } from '../tensor.ts';
 
 /**
@@ -11,7 +12,7 @@ import type { Tensor } from '../tensor.ts';
  * @returns     [rows, size]
  * @throws InputError if an id is not a row of the table; `name` says what the ids are
  */
-export function embedding(table: Tensor, ids: Int32Array, name = 'ids'): Tensor {
+export function embedding(table: Tensor | Matrix, ids: Int32Array, name = 'ids'): Tensor {
   return embeddingSum([table], [ids], [name]);
 }
 
@@ -24,7 +25,7 @@ export function embedding(table: Tensor, ids: Int32Array, name = 'ids'): Tensor 
  * @returns      [rows, size]
  * @throws InputError if an id is not a row of its table
  */
-export function embeddingSum(tables: readonly Tensor[], ids: readonly Int32Array[], names: readonly string[]): Tensor {
+export function embeddingSum(tables: readonly (Tensor | Matrix)[], ids: readonly Int32Array[], names: readonly string[]): Tensor {
   const engine = sharedEngine('embeddingSum', tables[0], ...tables);
   const [rows, size] = [ids[0].length, tables[0].shape[1]];
   tables.forEach((table, t) => {
@@ -47,10 +48,10 @@ export function embeddingSum(tables: readonly Tensor[], ids: readonly Int32Array
       });
     }
   });
-  const y = engine.zeros([rows, size]);
+  const y = engine.empty([rows, size]);
   engine.kernels.embeddingSum(
     y.data,
-    tables.map((table) => table.data),
+    tables.map((table) => (table instanceof Matrix ? table.packed : table.data)),
     ids,
     size,
   );

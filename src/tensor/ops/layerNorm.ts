@@ -33,7 +33,7 @@ export function layerNorm(
   if (!(eps >= 0 && eps < Infinity)) {
     throw new ConfigError({ what: 'layerNorm: eps', expected: 'a finite number, not negative', got: `${eps}` });
   }
-  const y = engine.zeros(x.shape);
+  const y = engine.empty(x.shape);
   engine.kernels.layerNorm(y.data, x.data, residual && residual.data, weight.data, bias.data, eps, rows, size);
   return y;
 }

@@ -2,13 +2,14 @@ import { ShapeError } from '../../errors.ts';
 import { sharedEngine } from '../engine.ts';
 import type { ActivationName } from '../kernels/kernels.ts';
 import { expectRank, expectShape, showShape } from '../shape.ts';
+import { Matrix } from '../matrix.ts';
 import type { Tensor } from '../tensor.ts';
 
 /**
  * A fully connected layer with its activation: y = activation(x · weightᵀ + bias).
  *
  * @param x          [rows, inFeatures]
- * @param weight     [outFeatures, inFeatures], as PyTorch stores it
+ * @param weight     [outFeatures, inFeatures], as PyTorch stores it; a tensor is packed anew each time, a matrix is ready
  * @param bias       [outFeatures], or null
  * @param activation fused into the product; the default, 'linear', leaves the sum as it is
  * @returns          [rows, outFeatures]
@@ -16,7 +17,7 @@ import type { Tensor } from '../tensor.ts';
  */
 export function linear(
   x: Tensor,
-  weight: Tensor,
+  weight: Tensor | Matrix,
   bias: Tensor | null = null,
   activation: ActivationName = 'linear',
 ): Tensor {
@@ -27,9 +28,10 @@ export function linear(
   const outFeatures = weight.shape[0];
   expectShape('linear: weight', weight.shape, [outFeatures, inFeatures]);
   if (bias) expectShape('linear: bias', bias.shape, [outFeatures]);
-  const y = engine.zeros([rows, outFeatures]);
+  const y = engine.empty([rows, outFeatures]);
   const biasData = bias ? bias.data : null;
-  engine.kernels.linear(y.data, x.data, weight.data, biasData, activation, rows, inFeatures, outFeatures);
+  const weights = weight instanceof Matrix ? weight.packed : weight.data;
+  engine.kernels.linear(y.data, x.data, weights, biasData, activation, rows, inFeatures, outFeatures);
   return y;
 }
 
@@ -50,7 +52,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   if (b.shape[0] !== k) {
     throw new ShapeError({ what: 'matmul: b', expected: showShape([k, n]), got: showShape(b.shape) });
   }
-  const y = engine.zeros([m, n]);
+  const y = engine.empty([m, n]);
   engine.kernels.matmul(y.data, a.data, b.data, m, k, n);
   return y;
 }

@@ -7,14 +7,14 @@ import { divide } from './elementwise.ts';
 
 /** Softmax over the last axis. x: [..., size] → same. */
 export function softmax(x: Tensor): Tensor {
-  const y = x.engine.zeros(x.shape);
+  const y = x.engine.empty(x.shape);
   x.engine.kernels.softmax(y.data, x.data, ...rowsAndSize(x));
   return y;
 }
 
 /** Sum over the last axis. x: [..., size] → [...]. */
 export function sum(x: Tensor): Tensor {
-  const y = x.engine.zeros(x.shape.slice(0, -1));
+  const y = x.engine.empty(x.shape.slice(0, -1));
   x.engine.kernels.sumRows(y.data, x.data, ...rowsAndSize(x));
   return y;
 }
@@ -27,7 +27,7 @@ export function mean(x: Tensor): Tensor {
 
 /** Each row divided by its Euclidean length (at least 1e-12, as torch.nn.functional.normalize). x: [..., size] → same. */
 export function normalizeRows(x: Tensor): Tensor {
-  const y = x.engine.zeros(x.shape);
+  const y = x.engine.empty(x.shape);
   x.engine.kernels.normalizeRows(y.data, x.data, ...rowsAndSize(x));
   return y;
 }
@@ -44,7 +44,7 @@ export function poolSequences(x: Tensor, offsets: Int32Array, how: Pooling): Ten
   expectRank('poolSequences: x', x.shape, 2);
   const [totalTokens, size] = x.shape;
   expectOffsets('poolSequences', offsets, totalTokens);
-  const y = engine.zeros([offsets.length - 1, size]);
+  const y = engine.empty([offsets.length - 1, size]);
   engine.kernels.poolSequences(y.data, x.data, offsets, size, how);
   return y;
 }

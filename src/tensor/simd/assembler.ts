@@ -157,8 +157,8 @@ export class ModuleBuilder {
     return { index: this.#functions.length - 1, result: (result ? result.type : null) as R };
   }
 
-  /** The bytes of the module. `pages` are the limits of the memory it will be given. */
-  assemble(pages: { initial: number; maximum: number; shared: boolean }): Uint8Array<ArrayBuffer> {
+  /** The bytes of the module. `pages` are the limits of the memory it will be given; `tag` is kept in a custom section. */
+  assemble(pages: { initial: number; maximum: number; shared: boolean }, tag = ''): Uint8Array<ArrayBuffer> {
     const limits = [pages.shared ? 3 : 1, ...unsigned(pages.initial), ...unsigned(pages.maximum)];
     const memory = [...string('env'), ...string('memory'), 2, ...limits];
     const exports = this.#functions.map(({ name }, index) => [...string(name), 0, ...unsigned(index)]);
@@ -170,6 +170,7 @@ export class ModuleBuilder {
       ...section(3, vector(this.#functions.map(({ type }) => unsigned(type)))),
       ...section(7, vector(exports)),
       ...section(10, vector(bodies)),
+      ...section(0, [...string('tag'), ...string(tag)]),
     ]);
   }
 }
@@ -221,6 +222,7 @@ export const i32 = {
   load: load('i32', 2, 0x28),
   load8_s: load('i32', 0, 0x2c),
   load16_s: load('i32', 1, 0x2e),
+  reinterpret_f32: unary<'f32', 'i32'>('i32', 0xbc),
   store: store<'i32'>(2, 0x36),
   store16: store<'i32'>(1, 0x3b),
   eqz: unary<'i32', 'i32'>('i32', 0x45),
@@ -254,6 +256,8 @@ export const f32 = {
   div: binary<'f32', 'f32'>('f32', 0x95),
   max: binary<'f32', 'f32'>('f32', 0x97),
   sqrt: unary<'f32', 'f32'>('f32', 0x91),
+  abs: unary<'f32', 'f32'>('f32', 0x8b),
+  gt: binary<'f32', 'i32'>('i32', 0x5e),
   convert_i32_s: unary<'i32', 'f32'>('f32', 0xb2),
 };
 
@@ -299,7 +303,9 @@ export const f32x4 = {
 
 export const i32x4 = {
   const: v128.const,
+  loadSplat: load('v128', 2, ...simd(9)),
   add: vectorBinary(174),
+  sub: vectorBinary(177),
   shl: (a: Value<'v128'>, bits: number): Value<'v128'> => ({ type: 'v128', code: [...a.code, ...i32.const(bits).code, ...simd(171)] }),
   /** Pairs of 16-bit products, added: the integer product's inner step. */
   dot_i16x8_s: vectorBinary(186),

@@ -15,14 +15,14 @@ export interface Tile {
  * panel filled up with zeros (as is the bias). Each sum runs along inFeatures from first to last in its own lane, whatever
  * the tile, so a row's result does not depend on how many rows there are, nor on which thread computes which panels.
  *
- * @param tileRows what `defineTileRows` gave
+ * `bias` moves on by `biasStep` bytes a panel: 0 when it is one panel of zeros.
  */
 export function defineLinear(module: ModuleBuilder, tile: Tile, tileRows: TileRows, activate: FunctionReference<null>): void {
   const panelBytes = 16 * tile.vectors; // of one k
   const parameters = {
-    y: 'i32', x: 'i32', weight: 'i32', bias: 'i32', rows: 'i32', depth: 'i32', panels: 'i32', yStride: 'i32', activation: 'i32',
+    y: 'i32', x: 'i32', weight: 'i32', bias: 'i32', rows: 'i32', depth: 'i32', panels: 'i32', yStride: 'i32', activation: 'i32', biasStep: 'i32',
   } as const;
-  module.define('linear', parameters, (fn, { y, x, weight, bias, rows, depth, panels, yStride, activation }) => {
+  module.define('linear', parameters, (fn, { y, x, weight, bias, rows, depth, panels, yStride, activation, biasStep }) => {
     const xStride = fn.let(i32.shl(depth, i32.const(2)));
     const [xRow, yRow, left, count] = [fn.local('i32'), fn.local('i32'), fn.local('i32'), fn.local('i32')];
     fn.repeat(panels, () => {
@@ -38,7 +38,7 @@ export function defineLinear(module: ModuleBuilder, tile: Tile, tileRows: TileRo
         fn.set(left, i32.sub(left, count));
       });
       fn.advance(weight, i32.mul(depth, i32.const(panelBytes)));
-      fn.advance(bias, panelBytes);
+      fn.advance(bias, biasStep);
       fn.advance(y, panelBytes);
     });
   });
@@ -65,6 +65,9 @@ const tileParameters = {
   y: 'i32', x: 'i32', panel: 'i32', bias: 'i32', depth: 'i32', xStride: 'i32', yStride: 'i32',
 } as const;
 
+/** Terms summed in registers before they are added to y: shorter chains of additions lose less to rounding. */
+const CHUNK = 128;
+
 /** `rows` × `vectors` sums in registers, over one panel of the weight. */
 function defineTile(
   module: ModuleBuilder,
@@ -73,15 +76,20 @@ function defineTile(
   { multiplyAdd }: Arithmetic,
 ): FunctionReference<null> {
   const columns = Array.from({ length: vectors }, (_, v) => v);
-  return module.define(
-    `tile${rows}`,
-    tileParameters,
-    (fn, { y, x, panel, bias, depth, xStride, yStride }) => {
-      const sums = rowsOf(rows, () => columns.map(() => fn.local('v128')));
-      const xRows: Local<'i32'>[] = [x];
-      for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
+  const parameters = tileParameters;
+  return module.define(`tile${rows}`, parameters, (fn, { y, x, panel, bias, depth, xStride, yStride }) => {
+    const xRows: Local<'i32'>[] = [x];
+    for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
+    const sums = xRows.map(() => columns.map(() => fn.local('v128')));
+    // What a chunk's sums are added to: the bias at first, y itself from then on.
+    const addendStride = fn.let(i32.const(0));
+    const [yRow, addend, count] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
 
-      fn.repeatAtLeastOnce(depth, () => {
+    fn.while(depth, () => {
+      fn.set(count, i32.min(depth, i32.const(CHUNK)));
+      fn.set(depth, i32.sub(depth, count));
+      for (const row of sums) for (const sum of row) fn.set(sum, f32x4.const(0));
+      fn.repeatAtLeastOnce(count, () => {
         const b = columns.map((v) => fn.let(f32x4.load(panel, 16 * v)));
         for (let r = 0; r < rows; r++) {
           const a = fn.let(f32x4.loadSplat(xRows[r]));
@@ -91,14 +99,17 @@ function defineTile(
         fn.advance(panel, 16 * vectors);
       });
 
-      // Loaded before any store: revectorization pairs loads only when no store stands between them.
-      const biases = columns.map((v) => fn.let(f32x4.load(bias, 16 * v)));
+      fn.set(yRow, y);
+      fn.set(addend, bias);
       for (let r = 0; r < rows; r++) {
-        for (const v of columns) fn.store(f32x4.store(y, f32x4.add(sums[r][v], biases[v]), 16 * v));
-        if (r + 1 < rows) fn.advance(y, yStride);
+        // All loads of a row before its stores: revectorization pairs loads only when no store stands between them.
+        const addends = columns.map((v) => fn.let(f32x4.load(addend, 16 * v)));
+        for (const v of columns) fn.store(f32x4.store(yRow, f32x4.add(sums[r][v], addends[v]), 16 * v));
+        fn.advance(yRow, yStride);
+        fn.advance(addend, addendStride);
       }
-    },
-  );
+      fn.set(bias, y);
+      fn.set(addendStride, yStride);
+    });
+  });
 }
-
-const rowsOf = <T>(count: number, make: (row: number) => T): T[] => Array.from({ length: count }, (_, r) => make(r));

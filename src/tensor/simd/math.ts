@@ -5,9 +5,9 @@ type Vector = Value<'v128'>;
 
 /** c[0] + c[1]·x + c[2]·x² + …, by Horner's rule. */
 export function polynomial(fn: FunctionBuilder, { multiplyAdd }: Arithmetic, x: Local<'v128'>, coefficients: readonly number[]): Vector {
-  return coefficients
-    .map((c) => fn.constant(c))
-    .reduceRight<Vector>((sum, c) => multiplyAdd(sum, x, c));
+  let sum: Vector = fn.constant(coefficients.at(-1)!);
+  for (const c of coefficients.slice(0, -1).reverse()) sum = multiplyAdd(sum, x, fn.constant(c));
+  return sum;
 }
 
 const LN2_HIGH = 0.693359375; // ln 2 to 9 bits: a multiple of it by a whole number is exact in float32

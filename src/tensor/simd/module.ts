@@ -2,10 +2,21 @@ import { defineActivate } from './activation.ts';
 import type { Arithmetic } from './arithmetic.ts';
 import { ModuleBuilder } from './assembler.ts';
 import { defineAttention } from './attention.ts';
+import { defineLinearQ8, defineRoundRows } from './int8.ts';
+import { defineMatrixRows } from './matrix.ts';
 import { defineLinear, defineTileRows, type Tile } from './linear.ts';
 import { defineLayerNorm, defineSoftmaxRow } from './rows.ts';
 
-export function assembleKernels(tile: Tile, arithmetic: Arithmetic, pages: { initial: number; maximum: number; shared: boolean }): Uint8Array<ArrayBuffer> {
+/**
+ * All kernels for one tile and arithmetic. `tag` goes into a custom section: V8 caches modules by their bytes, process-wide,
+ * so that a module compiled before a flag was set would stay as it was.
+ */
+export function assembleKernels(
+  tile: Tile,
+  arithmetic: Arithmetic,
+  pages: { initial: number; maximum: number; shared: boolean },
+  tag: string,
+): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
   const activate = defineActivate(module, arithmetic);
   const tileRows = defineTileRows(module, tile, arithmetic);
@@ -13,5 +24,8 @@ export function assembleKernels(tile: Tile, arithmetic: Arithmetic, pages: { ini
   defineLinear(module, tile, tileRows, activate);
   defineAttention(module, tile, tileRows, softmaxRow);
   defineLayerNorm(module, arithmetic);
-  return module.assemble(pages);
+  defineMatrixRows(module, 4 * tile.vectors);
+  defineRoundRows(module);
+  defineLinearQ8(module, tile, activate);
+  return module.assemble(pages, tag);
 }

@@ -1,0 +1,327 @@
+import type { ActivationName, FloatArray, Kernels, PackedMatrix, Pooling, WeightType } from '../kernels/kernels.ts';
+import { referenceKernels } from '../kernels/reference.ts';
+import { activationNumber } from './activation.ts';
+import { attentionScratchBytes } from './attention.ts';
+import type { Tile } from './linear.ts';
+import type { WasmMemory } from './wasmMemory.ts';
+
+/** The functions of the module, by name; arguments are addresses and sizes. */
+export type KernelExports = Record<string, (...args: number[]) => number | void>;
+
+/** One call of a kernel. */
+export type KernelCall = [name: string, ...args: number[]];
+
+/** Something that runs kernels: this thread, or several. */
+export interface Runner {
+  readonly threads: number;
+  /** Runs every list, each in order and on one thread; returns when all are done. At most `threads` lists. */
+  run(lists: KernelCall[][]): void;
+}
+
+/** Arithmetic operations below which a kernel is not worth dividing among threads. */
+const WORTH_DIVIDING = 400_000;
+
+/**
+ * The kernels that are written in WebAssembly, behind the interface of typed arrays: finds the addresses of arrays that lie
+ * in its memory, copies others in and out, and divides the work. What is rare or tiny stays with the reference kernels.
+ */
+export class SimdKernels implements Kernels {
+  readonly name = 'simd';
+  readonly #memory: WasmMemory;
+  readonly #exports: KernelExports;
+  readonly #runner: Runner;
+  readonly #tile: Tile;
+  /** Columns of a panel. */
+  readonly #columns: number;
+  /** A panel's worth of zeros. */
+  readonly #zeros: number;
+
+  constructor(memory: WasmMemory, exports: KernelExports, tile: Tile, runner: Runner) {
+    this.#memory = memory;
+    this.#exports = exports;
+    this.#runner = runner;
+    this.#tile = tile;
+    this.#columns = 4 * tile.vectors;
+    this.#zeros = memory.keepFloats(this.#columns).address;
+  }
+
+  packedLength(outFeatures: number, inFeatures: number, dtype: WeightType): number {
+    return this.#panels(outFeatures) * this.#columns * (dtype === 'q8' ? 2 * pairsOf(inFeatures) : inFeatures);
+  }
+
+  packRows(matrix: PackedMatrix, firstRow: number, rows: FloatArray | Int8Array): void {
+    const { data, inFeatures, dtype } = matrix;
+    const count = inFeatures === 0 ? 0 : rows.length / inFeatures;
+    // An odd row of pairs is filled up with a zero.
+    const source = dtype === 'q8' && inFeatures % 2 === 1 ? withZeroColumn(rows as Int8Array, inFeatures) : rows;
+    const rowBytes = source.BYTES_PER_ELEMENT * (source.length / count);
+    this.#with([data], [source], ([packed, from]) => {
+      for (let r = 0; r < count; r++) {
+        const to = packed + this.#rowAddress(matrix, firstRow + r);
+        if (dtype === 'q8') this.#exports.packRowQ8(to, from + r * rowBytes, pairsOf(inFeatures));
+        else this.#exports.packRow(to, from + r * rowBytes, inFeatures);
+      }
+    });
+  }
+
+  unpackRows(y: FloatArray, matrix: PackedMatrix, ids: Int32Array): void {
+    this.#gather(y, matrix, ids);
+  }
+
+  linear(
+    y: FloatArray,
+    x: FloatArray,
+    weight: FloatArray | PackedMatrix,
+    bias: FloatArray | null,
+    activation: ActivationName,
+    rows: number,
+    inFeatures: number,
+    outFeatures: number,
+  ): void {
+    if (rows === 0 || outFeatures === 0) return;
+    if (inFeatures === 0) return referenceKernels.linear(y, x, new Float32Array(0), bias, activation, rows, 0, outFeatures);
+    const matrix = 'dtype' in weight ? weight : this.#pack(weight, outFeatures, inFeatures);
+    const { dtype, data, scale } = matrix;
+    const number = activationNumber(activation);
+    this.#with([y], [x, data, scale, bias], ([to, from, packed, scales, biases]) => {
+      const [source, rowScales] = dtype === 'q8' ? this.#round(from, rows, inFeatures) : [from, 0];
+      const pairs = pairsOf(inFeatures);
+      const panelBytes = this.packedLength(1, inFeatures, dtype) * data.BYTES_PER_ELEMENT;
+      /** Panels first to last of the weight, written at `target`. */
+      const call = (first: number, last: number, target: number, stride: number): KernelCall => {
+        const panel = packed + first * panelBytes;
+        const offset = 4 * first * this.#columns;
+        const bias = biases === 0 ? this.#zeros : biases + offset;
+        const biasStep = biases === 0 ? 0 : 4 * this.#columns;
+        const count = last - first;
+        return dtype === 'q8'
+          ? ['linearQ8', target, source, rowScales, panel, scales + offset, bias, biasStep, rows, pairs, count, stride, number ?? 0]
+          : ['linear', target, source, panel, bias, rows, inFeatures, count, stride, number ?? 0, biasStep];
+      };
+      const wholePanels = Math.floor(outFeatures / this.#columns);
+      const stride = 4 * outFeatures;
+      const work = 2 * rows * inFeatures * outFeatures;
+      const lists = this.#divide(wholePanels, work, (first, last) => [
+        call(first, last, to + 4 * first * this.#columns, stride),
+      ]);
+      const rest = outFeatures % this.#columns;
+      if (rest === 0) return this.#runner.run(lists);
+
+      // The last panel is wider than what is left of y: it is computed aside and the columns that count are copied.
+      const aside = this.#memory.take(4 * rows * this.#columns);
+      (lists[0] ??= []).push(call(wholePanels, wholePanels + 1, aside, 4 * this.#columns));
+      this.#runner.run(lists);
+      const floats = new Float32Array(this.#memory.memory.buffer);
+      for (let r = 0; r < rows; r++) {
+        const row = aside / 4 + r * this.#columns;
+        floats.copyWithin(to / 4 + r * outFeatures + wholePanels * this.#columns, row, row + rest);
+      }
+    });
+    if (number === undefined) referenceKernels.activation(y, y, activation);
+  }
+
+  matmul(y: FloatArray, a: FloatArray, b: FloatArray, m: number, k: number, n: number): void {
+    const transposed = new Float32Array(k * n);
+    for (let p = 0; p < k; p++) for (let j = 0; j < n; j++) transposed[j * k + p] = b[p * n + j];
+    this.linear(y, a, transposed, null, 'linear', m, k, n);
+  }
+
+  attention(
+    y: FloatArray,
+    probabilities: FloatArray | null,
+    q: FloatArray,
+    k: FloatArray,
+    v: FloatArray,
+    offsets: Int32Array,
+    heads: number,
+    headSize: number,
+    scale: number,
+  ): void {
+    const width = heads * headSize;
+    const squares = probabilities ? probabilities.length / heads : 0;
+    let longest = 0;
+    let work = 0;
+    for (let s = 0; s + 1 < offsets.length; s++) {
+      const length = offsets[s + 1] - offsets[s];
+      longest = Math.max(longest, length);
+      work += 4 * length * length * width;
+    }
+    if (longest === 0) return;
+    this.#with([y, probabilities], [q, k, v], ([to, saved, query, key, value]) => {
+      const scratchBytes = attentionScratchBytes(longest, headSize, this.#tile);
+      const lists = this.#divide(heads, work, (first, last) => {
+        const scratch = this.#memory.take(scratchBytes);
+        const calls: KernelCall[] = [];
+        let square = 0;
+        for (let s = 0; s + 1 < offsets.length; s++) {
+          const length = offsets[s + 1] - offsets[s];
+          if (length === 0) continue;
+          const offset = 4 * (offsets[s] * width + first * headSize);
+          const from = saved === 0 ? 0 : saved + 4 * (first * squares + square);
+          calls.push([
+            'attention', to + offset, query + offset, key + offset, value + offset, length, headSize, 4 * width,
+            last - first, scale, from, 4 * squares, this.#zeros, scratch,
+          ]);
+          square += length * length;
+        }
+        return calls;
+      });
+      this.#runner.run(lists);
+    });
+  }
+
+  layerNorm(
+    y: FloatArray,
+    x: FloatArray,
+    residual: FloatArray | null,
+    weight: FloatArray,
+    bias: FloatArray,
+    eps: number,
+    rows: number,
+    size: number,
+  ): void {
+    const name = residual ? 'layerNormResidual' : 'layerNorm';
+    this.#with([y], [x, residual, weight, bias], ([to, from, added, weights, biases]) => {
+      const row = (address: number, first: number) => (address === 0 ? 0 : address + 4 * first * size);
+      const lists = this.#divide(rows, 8 * rows * size, (first, last) => [
+        [name, row(to, first), row(from, first), row(added, first), weights, biases, last - first, size, eps],
+      ]);
+      this.#runner.run(lists);
+    });
+  }
+
+  activation(y: FloatArray, x: FloatArray, name: ActivationName): void {
+    const number = activationNumber(name);
+    const vectors = x.length >> 2;
+    if (number === undefined) return referenceKernels.activation(y, x, name);
+    y.set(x);
+    if (number === 0) return;
+    this.#with([y], [], ([address]) => {
+      if (vectors > 0) this.#exports.activate(number, address, 1, vectors, 0);
+      const rest = x.length - 4 * vectors;
+      if (rest === 0) return;
+      const aside = this.#memory.take(16);
+      const floats = new Float32Array(this.#memory.memory.buffer);
+      floats.copyWithin(aside / 4, address / 4 + 4 * vectors, address / 4 + x.length);
+      this.#exports.activate(number, aside, 1, 1, 0);
+      floats.copyWithin(address / 4 + 4 * vectors, aside / 4, aside / 4 + rest);
+    });
+  }
+
+  embeddingSum(
+    y: FloatArray,
+    tables: readonly (FloatArray | PackedMatrix)[],
+    ids: readonly Int32Array[],
+    size: number,
+  ): void {
+    tables.forEach((table, t) => {
+      const packed = 'dtype' in table;
+      const target = t === 0 ? y : new Float32Array(y.length);
+      if (packed) this.#gather(target, table, ids[t]);
+      if (packed && t === 0) return;
+      const source = packed ? target : table;
+      for (let r = 0; r * size < y.length; r++) {
+        const from = packed ? r * size : ids[t][r] * size;
+        for (let i = 0; i < size; i++) y[r * size + i] = (t === 0 ? 0 : y[r * size + i]) + source[from + i];
+      }
+    });
+  }
+
+  poolSequences(y: FloatArray, x: FloatArray, offsets: Int32Array, size: number, how: Pooling): void {
+    referenceKernels.poolSequences(y, x, offsets, size, how);
+  }
+
+  readonly binary = referenceKernels.binary;
+  readonly softmax = referenceKernels.softmax;
+  readonly sumRows = referenceKernels.sumRows;
+  readonly normalizeRows = referenceKernels.normalizeRows;
+
+  #gather(y: FloatArray, matrix: PackedMatrix, ids: Int32Array): void {
+    const { data, scale, inFeatures, dtype } = matrix;
+    this.#with([y], [data], ([to, packed]) => {
+      const odd = dtype === 'q8' && inFeatures % 2 === 1; // pairs would write one number too many
+      const aside = odd ? this.#memory.take(4 * (inFeatures + 1)) : 0;
+      ids.forEach((id, r) => {
+        const row = to + 4 * r * inFeatures;
+        const from = packed + this.#rowAddress(matrix, id);
+        if (dtype === 'f32') this.#exports.unpackRow(row, from, inFeatures);
+        else this.#exports.unpackRowQ8(odd ? aside : row, from, pairsOf(inFeatures), scale![id]);
+        if (odd) new Uint8Array(this.#memory.memory.buffer).copyWithin(row, aside, aside + 4 * inFeatures);
+      });
+    });
+  }
+
+  #panels(outFeatures: number): number {
+    return Math.ceil(outFeatures / this.#columns);
+  }
+
+  /** Bytes from the start of a packed matrix to the first number of a row. */
+  #rowAddress({ inFeatures, dtype }: PackedMatrix, row: number): number {
+    const panel = Math.floor(row / this.#columns);
+    const column = row % this.#columns;
+    if (dtype === 'q8') return 2 * (panel * pairsOf(inFeatures) * this.#columns + column);
+    return 4 * (panel * inFeatures * this.#columns + column);
+  }
+
+  /** A row-major weight, packed for this one product. */
+  #pack(rows: FloatArray, outFeatures: number, inFeatures: number): PackedMatrix {
+    const data = new Float32Array(this.packedLength(outFeatures, inFeatures, 'f32'));
+    const matrix: PackedMatrix = { outFeatures, inFeatures, dtype: 'f32', data, scale: null };
+    for (let o = 0; o < outFeatures; o++) {
+      const start = this.#rowAddress(matrix, o) / 4;
+      for (let i = 0; i < inFeatures; i++) data[start + i * this.#columns] = rows[o * inFeatures + i];
+    }
+    return matrix;
+  }
+
+  /** Rows rounded to 12 bits for `linearQ8`, in scratch memory: their address, and that of their scales. */
+  #round(x: number, rows: number, inFeatures: number): [rounded: number, scales: number] {
+    const rounded = this.#memory.take(4 * rows * pairsOf(inFeatures));
+    const scales = this.#memory.take(4 * (rows + this.#tile.rows));
+    this.#exports.roundRows(rounded, scales, x, rows, inFeatures);
+    return [rounded, scales];
+  }
+
+  /** Lists of calls for `count` units of work, divided evenly when there is enough of it. */
+  #divide(count: number, operations: number, calls: (first: number, last: number) => KernelCall[]): KernelCall[][] {
+    const parts = operations < WORTH_DIVIDING ? 1 : Math.min(this.#runner.threads, count);
+    const bounds = Array.from({ length: parts + 1 }, (_, p) => Math.round((p * count) / parts));
+    return bounds.slice(0, -1).map((first, p) => (first < bounds[p + 1] ? calls(first, bounds[p + 1]) : []));
+  }
+
+  /**
+   * Calls `body` with the addresses of the arrays (0 for null). Those that lie elsewhere are copied into scratch memory, and
+   * the outputs among them back again. Scratch memory that the body takes is given back as well.
+   */
+  #with(outputs: (NumberArray | null)[], inputs: (NumberArray | null)[], body: (addresses: number[]) => void): void {
+    const mark = this.#memory.mark();
+    const { memory } = this.#memory;
+    const arrays = [...outputs, ...inputs];
+    // All addresses are taken before anything is copied: growing the memory empties the views of it.
+    const addresses = arrays.map((array) => (array && array.buffer === memory.buffer ? array.byteOffset : 0));
+    const outside = arrays.map((array, i) => (addresses[i] === 0 ? array : null));
+    outside.forEach((array, i) => {
+      if (array === null) return;
+      addresses[i] = this.#memory.take(array.byteLength);
+      new Uint8Array(memory.buffer, addresses[i], array.byteLength).set(bytesOf(array));
+    });
+    body(addresses);
+    outside.slice(0, outputs.length).forEach((array, i) => {
+      if (array) bytesOf(array).set(new Uint8Array(memory.buffer, addresses[i], array.byteLength));
+    });
+    this.#memory.release(mark);
+  }
+}
+
+type NumberArray = FloatArray | Int8Array;
+
+const bytesOf = (array: NumberArray) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+
+const pairsOf = (inFeatures: number) => (inFeatures + 1) >> 1;
+
+/** [rows, size] → [rows, size + 1] */
+function withZeroColumn(rows: Int8Array, size: number): Int8Array {
+  const wider = new Int8Array((rows.length / size) * (size + 1));
+  for (let r = 0; r * size < rows.length; r++) wider.set(rows.subarray(r * size, (r + 1) * size), r * (size + 1));
+  return wider;
+}

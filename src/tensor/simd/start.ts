@@ -1,0 +1,93 @@
+import type * as nodeV8 from 'node:v8';
+import { mulAdd, relaxedFma, type Arithmetic } from './arithmetic.ts';
+import { f32x4, ModuleBuilder } from './assembler.ts';
+import type { Tile } from './linear.ts';
+import { assembleKernels } from './module.ts';
+import { SimdKernels, type KernelExports } from './simdKernels.ts';
+import { MAXIMUM_PAGES, WasmMemory } from './wasmMemory.ts';
+
+export interface SimdOptions {
+  threads: number;
+  /** Ask V8 to pair 128-bit operations into 256-bit ones. A flag of the whole process. */
+  turbo: boolean;
+}
+
+/** A kernel set with its memory, and what was chosen on the way. */
+export interface Simd {
+  kernels: SimdKernels;
+  memory: WasmMemory;
+  arithmetic: Arithmetic['name'];
+  tile: Tile;
+  turbo: boolean;
+  threads: number;
+  notes: string[];
+}
+
+/** Starts the WebAssembly kernels. @returns the reason, when they cannot be had here */
+export function startSimd({ threads, turbo }: SimdOptions): Simd | string {
+  if (typeof WebAssembly !== 'object') return 'there is no WebAssembly here';
+  const notes: string[] = [];
+  try {
+    if (!validates(mulAdd)) return 'this WebAssembly has no SIMD';
+    const fused = validates(relaxedFma);
+    if (!fused) notes.push('fused multiply-add: this engine has no relaxed SIMD (Node 22, Chrome 114 and later do)');
+    const arithmetic = fused ? relaxedFma : mulAdd;
+    const turboReason = turbo ? enableTurbo() : 'not asked for (turbo: true)';
+    if (turboReason !== null) notes.push(`turbo: ${turboReason}`);
+    const isTurbo = turboReason === null;
+    const tile = chooseTile(arithmetic, isTurbo);
+    const memory = new WasmMemory(new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES }));
+    const module = compile(tile, arithmetic, isTurbo);
+    const instance = new WebAssembly.Instance(module, { env: { memory: memory.memory } });
+    const exports = instance.exports as unknown as KernelExports;
+    const runner = {
+      threads: 1,
+      run: (lists: [string, ...number[]][][]) => {
+        for (const list of lists) for (const [name, ...args] of list) exports[name](...args);
+      },
+    };
+    void threads;
+    const kernels = new SimdKernels(memory, exports, tile, runner);
+    return { kernels, memory, arithmetic: arithmetic.name, tile, turbo: isTurbo, threads: 1, notes };
+  } catch (error) {
+    // A page's policy may forbid compiling WebAssembly; there may be no address space for a memory.
+    return `WebAssembly cannot be used here (${(error as Error).message})`;
+  }
+}
+
+/** Registers are what bounds a tile: 16 of them, half as many numbers in each without revectorization. */
+function chooseTile(arithmetic: Arithmetic, turbo: boolean): Tile {
+  if (turbo) return arithmetic === relaxedFma ? { rows: 6, vectors: 4 } : { rows: 4, vectors: 4 };
+  return arithmetic === relaxedFma ? { rows: 6, vectors: 2 } : { rows: 4, vectors: 2 };
+}
+
+const compiled = new Map<string, WebAssembly.Module>();
+
+/** The module for a tile, compiled once per process. */
+function compile(tile: Tile, arithmetic: Arithmetic, turbo: boolean): WebAssembly.Module {
+  const key = `${tile.rows}x${tile.vectors} ${arithmetic.name} ${turbo}`;
+  const pages = { initial: 1, maximum: MAXIMUM_PAGES, shared: false };
+  const module = compiled.get(key) ?? new WebAssembly.Module(assembleKernels(tile, arithmetic, pages, key));
+  compiled.set(key, module);
+  return module;
+}
+
+function validates(arithmetic: Arithmetic): boolean {
+  const module = new ModuleBuilder();
+  const x = { a: 'i32' } as const;
+  module.define('probe', x, (fn, { a }) => {
+    const v = fn.let(f32x4.load(a));
+    fn.store(f32x4.store(a, arithmetic.multiplyAdd(v, v, v)));
+  });
+  return WebAssembly.validate(module.assemble({ initial: 1, maximum: 1, shared: false }));
+}
+
+/** Sets V8's flag. @returns why not, or null */
+function enableTurbo(): string | null {
+  const { process } = globalThis as { process?: NodeJS.Process };
+  const version = Number(process?.versions?.v8?.split('.')[0] ?? 0);
+  if (!process?.getBuiltinModule || process.versions.bun || process.versions.deno) return 'only Node can be asked for it';
+  if (version < 13) return `V8 ${process.versions.v8} is too old (Node 24 and later have it)`;
+  (process.getBuiltinModule('node:v8') as typeof nodeV8).setFlagsFromString('--experimental-wasm-revectorize');
+  return null;
+}

@@ -1,0 +1,132 @@
+import type { Block, Memory } from '../memory.ts';
+
+export const PAGE_BYTES = 65536;
+/** 4 GiB, all that 32-bit addresses reach. */
+export const MAXIMUM_PAGES = 65536;
+/** Growing is rare, and never by less than this. */
+const GROWTH_PAGES = 256;
+/** A cache line; more than any vector load asks for. */
+const ALIGNMENT = 64;
+
+const align = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+
+/**
+ * One WebAssembly memory: what stays lies at the bottom, above it scopes stack up and fall down. Nothing is ever freed one
+ * by one, so there is nothing to leak, and after the first few passes it no longer grows.
+ */
+export class WasmMemory implements Memory {
+  readonly memory: WebAssembly.Memory;
+  /** First free byte. */
+  #top = ALIGNMENT; // address 0 stays free: it means "none" to kernels
+  /** Where each open scope began. */
+  readonly #scopes: number[] = [];
+
+  constructor(memory: WebAssembly.Memory) {
+    this.memory = memory;
+  }
+
+  get bytes(): number {
+    return this.memory.buffer.byteLength;
+  }
+
+  keepFloats(length: number): WasmBlock {
+    return this.#clear(this.#float(this.take(4 * length), length));
+  }
+
+  keepBytes(length: number): Block<Int8Array> {
+    const { memory } = this;
+    const address = this.take(length);
+    new Int8Array(memory.buffer, address, length).fill(0);
+    return {
+      get data() {
+        return new Int8Array(memory.buffer, address, length);
+      },
+    };
+  }
+
+  floats(length: number): Block {
+    if (this.#scopes.length === 0) return { data: new Float32Array(length) };
+    return this.#float(this.take(4 * length), length);
+  }
+
+  openScope(): void {
+    this.#scopes.push(this.#top);
+  }
+
+  closeScope(leaving: readonly Block[]): void {
+    const start = this.#scopes.pop()!;
+    // Distinct blocks of this scope; each moves down, never onto one that has yet to move.
+    const blocks = [...new Set(leaving)].filter((block) => block instanceof WasmBlock && block.address >= start) as WasmBlock[];
+    if (this.#scopes.length === 0) {
+      for (const block of blocks) block.leave();
+      this.#top = start;
+      return;
+    }
+    let top = start;
+    for (const block of blocks.sort((a, b) => a.address - b.address)) top = block.moveTo(top);
+    this.#top = align(top);
+  }
+
+  /** Bytes at the top, for a kernel; give them back with `release(mark)`. Their value is arbitrary. */
+  take(bytes: number): number {
+    const address = this.#top;
+    this.#top += align(bytes);
+    const missing = this.#top - this.memory.buffer.byteLength;
+    if (missing > 0) this.memory.grow(Math.max(Math.ceil(missing / PAGE_BYTES), GROWTH_PAGES));
+    return address;
+  }
+
+  mark(): number {
+    return this.#top;
+  }
+
+  release(mark: number): void {
+    this.#top = mark;
+  }
+
+  #float(address: number, length: number): WasmBlock {
+    return new WasmBlock(this.memory, address, length);
+  }
+
+  #clear(block: WasmBlock): WasmBlock {
+    block.data.fill(0);
+    return block;
+  }
+}
+
+/** Floats in a WebAssembly memory, until they leave it. */
+class WasmBlock implements Block {
+  readonly #memory: WebAssembly.Memory;
+  readonly #length: number;
+  #view: Float32Array;
+  address: number;
+
+  constructor(memory: WebAssembly.Memory, address: number, length: number) {
+    this.#memory = memory;
+    this.#length = length;
+    this.address = address;
+    this.#view = new Float32Array(memory.buffer, address, length);
+  }
+
+  get data(): Float32Array {
+    // A view is emptied when the memory grows.
+    if (this.#view.length !== this.#length) this.#view = new Float32Array(this.#memory.buffer, this.address, this.#length);
+    return this.#view;
+  }
+
+  /** @returns the first free byte after it */
+  moveTo(address: number): number {
+    if (address !== this.address) {
+      new Uint8Array(this.#memory.buffer).copyWithin(address, this.address, this.address + 4 * this.#length);
+      this.address = address;
+      this.#view = new Float32Array(this.#memory.buffer, address, this.#length);
+    }
+    return align(address + 4 * this.#length);
+  }
+
+  /** From here on the numbers are an array of their own. */
+  leave(): void {
+    this.#view = this.data.slice();
+    this.address = -1;
+  }
+}
