@@ -13,7 +13,9 @@ for (const [sequences, length] of [
   [1, 128],
   [8, 128],
 ]) {
-  const ids = Array.from({ length: sequences }, (_, s) => Array.from({ length }, (_, i) => 1000 + ((s * 7919 + i * 104729) % 20000)));
+  const ids = Array.from({ length: sequences }, (_, s) =>
+    Array.from({ length }, (_, i) => 1000 + ((s * 7919 + i * 104729) % 20000)),
+  );
   const run = () => model.forward({ inputIds: ids });
   for (let i = 0; i < 3; i++) run();
   const times = Array.from({ length: 9 }, () => {
@@ -22,5 +24,7 @@ for (const [sequences, length] of [
     return performance.now() - t;
   }).sort((a, b) => a - b);
   const operations = 2 * sequences * length * (weights + numHiddenLayers * 2 * length * hiddenSize);
-  console.log(`${sequences}x${length}: median ${times[4].toFixed(2)} ms, ${(operations / times[4] / 1e6).toFixed(1)} GFLOP/s; best ${(operations / times[0] / 1e6).toFixed(1)}`);
+  console.log(
+    `${sequences}x${length}: median ${times[4].toFixed(2)} ms, ${(operations / times[4] / 1e6).toFixed(1)} GFLOP/s; best ${(operations / times[0] / 1e6).toFixed(1)}`,
+  );
 }

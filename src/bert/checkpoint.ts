@@ -88,7 +88,12 @@ export class CheckpointStore implements ParameterStore {
       this.engine.kernels.packRows(matrix.packed, 0, int8!.values);
       matrix.packed.scale!.set(int8!.scale);
     } else if (int8) this.engine.kernels.packRows(matrix.packed, 0, this.#expand(int8));
-    else this.engine.kernels.packRows(matrix.packed, 0, this.engine.dtype === 'float64' ? toFloat64(view) : toFloat32(view));
+    else
+      this.engine.kernels.packRows(
+        matrix.packed,
+        0,
+        this.engine.dtype === 'float64' ? toFloat64(view) : toFloat32(view),
+      );
     return matrix;
   }
 

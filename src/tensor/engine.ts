@@ -53,7 +53,11 @@ export class Engine {
   constructor({ dtype = 'float32', kernels = 'auto', threads = 1, turbo = false }: EngineOptions = {}) {
     this.dtype = dtype;
     const wanted = kernels === 'simd' || kernels === 'auto';
-    const simd = wanted ? (dtype === 'float32' ? startSimd({ threads, turbo }) : 'float64 has reference kernels only') : null;
+    const simd = wanted
+      ? dtype === 'float32'
+        ? startSimd({ threads, turbo })
+        : 'float64 has reference kernels only'
+      : null;
     if (kernels === 'simd' && typeof simd === 'string') {
       throw new ConfigError({ what: 'Engine: kernels', expected: 'simd', got: simd, fix: 'use "auto" or "reference"' });
     }

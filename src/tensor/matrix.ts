@@ -1,6 +1,7 @@
+import { ConfigError } from '../errors.ts';
 import type { Engine } from './engine.ts';
 import type { PackedMatrix, WeightType } from './kernels/kernels.ts';
-import type { Shape } from './shape.ts';
+import { expectShape, type Shape } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
@@ -25,6 +26,20 @@ export class Matrix {
   /** Number of weights. */
   get size(): number {
     return this.shape[0] * this.shape[1];
+  }
+
+  /** Gives it new numbers, row-major. @throws ShapeError unless there are as many as it has; ConfigError for int8 */
+  set(rows: ArrayLike<number>): void {
+    expectShape('Matrix.set: rows', [rows.length], [this.size]);
+    if (this.dtype !== 'f32') {
+      throw new ConfigError({
+        what: 'Matrix.set',
+        expected: 'a float matrix',
+        got: this.dtype,
+        fix: 'load with dtype "f32"',
+      });
+    }
+    this.engine.kernels.packRows(this.packed, 0, this.engine.tensor(rows, this.shape).data);
   }
 
   /** Its numbers, row-major, int8 ones times their scales: a copy. */

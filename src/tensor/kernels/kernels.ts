@@ -127,7 +127,12 @@ export interface Kernels {
   softmax(y: FloatArray, x: FloatArray, rows: number, size: number): void;
 
   /** y[r] = Σₜ tables[t][ids[t][r]]: the sum of several embeddings of each token (one table: a plain look-up). */
-  embeddingSum(y: FloatArray, tables: readonly (FloatArray | PackedMatrix)[], ids: readonly Int32Array[], size: number): void;
+  embeddingSum(
+    y: FloatArray,
+    tables: readonly (FloatArray | PackedMatrix)[],
+    ids: readonly Int32Array[],
+    size: number,
+  ): void;
 
   /** y[r] = Σ x[r,·]. */
   sumRows(y: FloatArray, x: FloatArray, rows: number, size: number): void;

@@ -25,7 +25,11 @@ export function embedding(table: Tensor | Matrix, ids: Int32Array, name = 'ids')
  * @returns      [rows, size]
  * @throws InputError if an id is not a row of its table
  */
-export function embeddingSum(tables: readonly (Tensor | Matrix)[], ids: readonly Int32Array[], names: readonly string[]): Tensor {
+export function embeddingSum(
+  tables: readonly (Tensor | Matrix)[],
+  ids: readonly Int32Array[],
+  names: readonly string[],
+): Tensor {
   const engine = sharedEngine('embeddingSum', tables[0], ...tables);
   const [rows, size] = [ids[0].length, tables[0].shape[1]];
   tables.forEach((table, t) => {

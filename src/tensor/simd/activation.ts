@@ -1,6 +1,14 @@
 import type { ActivationName } from '../kernels/kernels.ts';
 import type { Arithmetic } from './arithmetic.ts';
-import { f32x4, i32, type FunctionBuilder, type FunctionReference, type Local, type ModuleBuilder, type Value } from './assembler.ts';
+import {
+  f32x4,
+  i32,
+  type FunctionBuilder,
+  type FunctionReference,
+  type Local,
+  type ModuleBuilder,
+  type Value,
+} from './assembler.ts';
 import { gelu, geluTanh, sigmoid, tanh } from './math.ts';
 
 type VectorFunction = (fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>) => Value<'v128'>;
@@ -31,17 +39,21 @@ export function activationNumber(name: ActivationName): number | undefined {
  */
 export function defineActivate(module: ModuleBuilder, arithmetic: Arithmetic): FunctionReference<null> {
   const loops = vectorActivations.map(([[name], compute]) =>
-    module.define(name, { rows: 'i32', vectors: 'i32', stride: 'i32', address: 'i32' }, (fn, { rows, vectors, stride, address }) => {
-      const at = fn.local('i32');
-      fn.repeat(rows, () => {
-        fn.set(at, address);
-        fn.repeatAtLeastOnce(vectors, () => {
-          fn.store(f32x4.store(at, compute(fn, arithmetic, fn.let(f32x4.load(at)))));
-          fn.advance(at, 16);
+    module.define(
+      name,
+      { rows: 'i32', vectors: 'i32', stride: 'i32', address: 'i32' },
+      (fn, { rows, vectors, stride, address }) => {
+        const at = fn.local('i32');
+        fn.repeat(rows, () => {
+          fn.set(at, address);
+          fn.repeatAtLeastOnce(vectors, () => {
+            fn.store(f32x4.store(at, compute(fn, arithmetic, fn.let(f32x4.load(at)))));
+            fn.advance(at, 16);
+          });
+          fn.advance(address, stride);
         });
-        fn.advance(address, stride);
-      });
-    }),
+      },
+    ),
   );
   const parameters = { number: 'i32', address: 'i32', rows: 'i32', vectors: 'i32', stride: 'i32' } as const;
   return module.define('activate', parameters, (fn, { number, address, rows, vectors, stride }) => {

@@ -126,7 +126,11 @@ export class FunctionBuilder {
       else runs.push({ count: 1, type });
     }
     const declarations = runs.map(({ count, type }) => [...unsigned(count), typeCodes[type]]);
-    const prologue = [...this.#constants].flatMap(([value, { index }]) => [...f32x4.const(value).code, 0x21, ...unsigned(index)]);
+    const prologue = [...this.#constants].flatMap(([value, { index }]) => [
+      ...f32x4.const(value).code,
+      0x21,
+      ...unsigned(index),
+    ]);
     return [...vector(declarations), ...prologue, ...this.#code, 0x0b];
   }
 }
@@ -175,7 +179,10 @@ export class ModuleBuilder {
   }
 }
 
-export function call<R extends ValueType | null>(callee: FunctionReference<R>, values: readonly Value[]): Value<NonNullable<R>> {
+export function call<R extends ValueType | null>(
+  callee: FunctionReference<R>,
+  values: readonly Value[],
+): Value<NonNullable<R>> {
   const code = [...values.flatMap(({ code }) => code), 0x10, ...unsigned(callee.index)];
   return { type: callee.result as NonNullable<R>, code };
 }
@@ -205,7 +212,10 @@ const ternary =
 /** A load of `2 ** alignment` aligned bytes at address + offset. */
 const load =
   <R extends ValueType>(type: R, alignment: number, ...opcode: number[]) =>
-  (address: Address, offset = 0): Value<R> => ({ type, code: [...address.code, ...opcode, alignment, ...unsigned(offset)] });
+  (address: Address, offset = 0): Value<R> => ({
+    type,
+    code: [...address.code, ...opcode, alignment, ...unsigned(offset)],
+  });
 
 const store =
   <A extends ValueType>(alignment: number, ...opcode: number[]) =>
@@ -247,7 +257,10 @@ export const i32 = {
 };
 
 export const f32 = {
-  const: (value: number): Value<'f32'> => ({ type: 'f32', code: [0x43, ...new Uint8Array(Float32Array.of(value).buffer)] }),
+  const: (value: number): Value<'f32'> => ({
+    type: 'f32',
+    code: [0x43, ...new Uint8Array(Float32Array.of(value).buffer)],
+  }),
   load: load('f32', 2, 0x2a),
   store: store<'f32'>(2, 0x38),
   add: binary<'f32', 'f32'>('f32', 0x92),
@@ -283,7 +296,10 @@ export const f32x4 = {
   store: v128.store,
   loadSplat: load('v128', 2, ...simd(9)),
   splat: unary<'f32', 'v128'>('v128', ...simd(19)),
-  extract_lane: (value: Value<'v128'>, lane: number): Value<'f32'> => ({ type: 'f32', code: [...value.code, ...simd(31), lane] }),
+  extract_lane: (value: Value<'v128'>, lane: number): Value<'f32'> => ({
+    type: 'f32',
+    code: [...value.code, ...simd(31), lane],
+  }),
   add: vectorBinary(228),
   sub: vectorBinary(229),
   mul: vectorBinary(230),
@@ -306,7 +322,10 @@ export const i32x4 = {
   loadSplat: load('v128', 2, ...simd(9)),
   add: vectorBinary(174),
   sub: vectorBinary(177),
-  shl: (a: Value<'v128'>, bits: number): Value<'v128'> => ({ type: 'v128', code: [...a.code, ...i32.const(bits).code, ...simd(171)] }),
+  shl: (a: Value<'v128'>, bits: number): Value<'v128'> => ({
+    type: 'v128',
+    code: [...a.code, ...i32.const(bits).code, ...simd(171)],
+  }),
   /** Pairs of 16-bit products, added: the integer product's inner step. */
   dot_i16x8_s: vectorBinary(186),
 };

@@ -23,8 +23,19 @@ export function defineAttention(
   const columns = 4 * tile.vectors;
   const panelBytes = 4 * columns; // of one k
   const parameters = {
-    y: 'i32', q: 'i32', k: 'i32', v: 'i32', length: 'i32', headSize: 'i32', stride: 'i32', heads: 'i32', scale: 'f32',
-    probabilities: 'i32', headStride: 'i32', zeros: 'i32', scratch: 'i32',
+    y: 'i32',
+    q: 'i32',
+    k: 'i32',
+    v: 'i32',
+    length: 'i32',
+    headSize: 'i32',
+    stride: 'i32',
+    heads: 'i32',
+    scale: 'f32',
+    probabilities: 'i32',
+    headStride: 'i32',
+    zeros: 'i32',
+    scratch: 'i32',
   } as const;
   const packKeys = definePackKeys(module, columns);
   const packValues = definePackValues(module, columns);
@@ -179,18 +190,20 @@ function definePackValues(module: ModuleBuilder, columns: number): FunctionRefer
     fn.while(i32.gt_s(left, i32.const(0)), () => {
       fn.if(
         i32.ge_s(left, i32.const(columns)),
-        () => rows(() => {
-          for (let c = 0; c < columns; c += 4) fn.store(f32x4.store(to, f32x4.load(from, 4 * c), 4 * c));
-        }),
-        () => rows(() => {
-          for (let c = 0; c < columns; c += 4) fn.store(f32x4.store(to, f32x4.const(0), 4 * c));
-          const [source, target] = [fn.let(from), fn.let(to)];
-          fn.repeatAtLeastOnce(left, () => {
-            fn.store(f32.store(target, f32.load(source)));
-            fn.advance(source, 4);
-            fn.advance(target, 4);
-          });
-        }),
+        () =>
+          rows(() => {
+            for (let c = 0; c < columns; c += 4) fn.store(f32x4.store(to, f32x4.load(from, 4 * c), 4 * c));
+          }),
+        () =>
+          rows(() => {
+            for (let c = 0; c < columns; c += 4) fn.store(f32x4.store(to, f32x4.const(0), 4 * c));
+            const [source, target] = [fn.let(from), fn.let(to)];
+            fn.repeatAtLeastOnce(left, () => {
+              fn.store(f32.store(target, f32.load(source)));
+              fn.advance(source, 4);
+              fn.advance(target, 4);
+            });
+          }),
       );
       fn.advance(panels, i32.mul(length, i32.const(4 * columns)));
       fn.advance(values, 4 * columns);

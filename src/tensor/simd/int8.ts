@@ -1,4 +1,14 @@
-import { f32, f32x4, i16x8, i32, i32x4, v128, type FunctionReference, type Local, type ModuleBuilder } from './assembler.ts';
+import {
+  f32,
+  f32x4,
+  i16x8,
+  i32,
+  i32x4,
+  v128,
+  type FunctionReference,
+  type Local,
+  type ModuleBuilder,
+} from './assembler.ts';
 import type { Tile } from './linear.ts';
 
 /** Activations are rounded to -2047 … 2047: sums with int8 weights stay exact in int32 up to 8259 inputs. */
@@ -62,7 +72,15 @@ export function defineRoundRows(module: ModuleBuilder): void {
 }
 
 const tileParameters = {
-  y: 'i32', x: 'i32', panel: 'i32', bias: 'i32', scales: 'i32', rowScales: 'i32', pairs: 'i32', xStride: 'i32', yStride: 'i32',
+  y: 'i32',
+  x: 'i32',
+  panel: 'i32',
+  bias: 'i32',
+  scales: 'i32',
+  rowScales: 'i32',
+  pairs: 'i32',
+  xStride: 'i32',
+  yStride: 'i32',
 } as const;
 
 /**
@@ -73,8 +91,18 @@ export function defineLinearQ8(module: ModuleBuilder, tile: Tile, activate: Func
   const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors));
   const columns = 4 * tile.vectors;
   const parameters = {
-    y: 'i32', x: 'i32', rowScales: 'i32', weight: 'i32', scales: 'i32', bias: 'i32', biasStep: 'i32',
-    rows: 'i32', pairs: 'i32', panels: 'i32', yStride: 'i32', activation: 'i32',
+    y: 'i32',
+    x: 'i32',
+    rowScales: 'i32',
+    weight: 'i32',
+    scales: 'i32',
+    bias: 'i32',
+    biasStep: 'i32',
+    rows: 'i32',
+    pairs: 'i32',
+    panels: 'i32',
+    yStride: 'i32',
+    activation: 'i32',
   } as const;
   module.define('linearQ8', parameters, (fn, args) => {
     const { y, x, rowScales, weight, scales, bias, biasStep, rows, pairs, panels, yStride, activation } = args;
@@ -108,31 +136,35 @@ export function defineLinearQ8(module: ModuleBuilder, tile: Tile, activate: Func
 
 function defineTile(module: ModuleBuilder, rows: number, vectors: number): FunctionReference<null> {
   const columns = Array.from({ length: vectors }, (_, v) => v);
-  return module.define(`tileQ8_${rows}`, tileParameters, (fn, { y, x, panel, bias, scales, rowScales, pairs, xStride, yStride }) => {
-    const sums = Array.from({ length: rows }, () => columns.map(() => fn.local('v128')));
-    const xRows: Local<'i32'>[] = [x];
-    for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
+  return module.define(
+    `tileQ8_${rows}`,
+    tileParameters,
+    (fn, { y, x, panel, bias, scales, rowScales, pairs, xStride, yStride }) => {
+      const sums = Array.from({ length: rows }, () => columns.map(() => fn.local('v128')));
+      const xRows: Local<'i32'>[] = [x];
+      for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
 
-    fn.repeatAtLeastOnce(pairs, () => {
-      const b = columns.map((v) => fn.let(i16x8.load8x8_s(panel, 8 * v)));
+      fn.repeatAtLeastOnce(pairs, () => {
+        const b = columns.map((v) => fn.let(i16x8.load8x8_s(panel, 8 * v)));
+        for (let r = 0; r < rows; r++) {
+          const a = fn.let(i32x4.loadSplat(xRows[r])); // a pair of int16, four times
+          for (const v of columns) fn.set(sums[r][v], i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sums[r][v]));
+        }
+        for (const row of xRows) fn.advance(row, 4);
+        fn.advance(panel, 8 * vectors);
+      });
+
+      // Loaded before any store: revectorization pairs loads only when no store stands between them.
+      const biases = columns.map((v) => fn.let(f32x4.load(bias, 16 * v)));
+      const factors = columns.map((v) => fn.let(f32x4.load(scales, 16 * v)));
+      const rowFactors = xRows.map((_, r) => fn.let(f32x4.loadSplat(rowScales, 4 * r)));
       for (let r = 0; r < rows; r++) {
-        const a = fn.let(i32x4.loadSplat(xRows[r])); // a pair of int16, four times
-        for (const v of columns) fn.set(sums[r][v], i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sums[r][v]));
+        for (const v of columns) {
+          const product = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums[r][v]), rowFactors[r]), factors[v]);
+          fn.store(f32x4.store(y, f32x4.add(product, biases[v]), 16 * v));
+        }
+        if (r + 1 < rows) fn.advance(y, yStride);
       }
-      for (const row of xRows) fn.advance(row, 4);
-      fn.advance(panel, 8 * vectors);
-    });
-
-    // Loaded before any store: revectorization pairs loads only when no store stands between them.
-    const biases = columns.map((v) => fn.let(f32x4.load(bias, 16 * v)));
-    const factors = columns.map((v) => fn.let(f32x4.load(scales, 16 * v)));
-    const rowFactors = xRows.map((_, r) => fn.let(f32x4.loadSplat(rowScales, 4 * r)));
-    for (let r = 0; r < rows; r++) {
-      for (const v of columns) {
-        const product = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums[r][v]), rowFactors[r]), factors[v]);
-        fn.store(f32x4.store(y, f32x4.add(product, biases[v]), 16 * v));
-      }
-      if (r + 1 < rows) fn.advance(y, yStride);
-    }
-  });
+    },
+  );
 }

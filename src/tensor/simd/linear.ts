@@ -17,31 +17,49 @@ export interface Tile {
  *
  * `bias` moves on by `biasStep` bytes a panel: 0 when it is one panel of zeros.
  */
-export function defineLinear(module: ModuleBuilder, tile: Tile, tileRows: TileRows, activate: FunctionReference<null>): void {
+export function defineLinear(
+  module: ModuleBuilder,
+  tile: Tile,
+  tileRows: TileRows,
+  activate: FunctionReference<null>,
+): void {
   const panelBytes = 16 * tile.vectors; // of one k
   const parameters = {
-    y: 'i32', x: 'i32', weight: 'i32', bias: 'i32', rows: 'i32', depth: 'i32', panels: 'i32', yStride: 'i32', activation: 'i32', biasStep: 'i32',
+    y: 'i32',
+    x: 'i32',
+    weight: 'i32',
+    bias: 'i32',
+    rows: 'i32',
+    depth: 'i32',
+    panels: 'i32',
+    yStride: 'i32',
+    activation: 'i32',
+    biasStep: 'i32',
   } as const;
-  module.define('linear', parameters, (fn, { y, x, weight, bias, rows, depth, panels, yStride, activation, biasStep }) => {
-    const xStride = fn.let(i32.shl(depth, i32.const(2)));
-    const [xRow, yRow, left, count] = [fn.local('i32'), fn.local('i32'), fn.local('i32'), fn.local('i32')];
-    fn.repeat(panels, () => {
-      fn.set(xRow, x);
-      fn.set(yRow, y);
-      fn.set(left, rows);
-      fn.while(i32.gt_s(left, i32.const(0)), () => {
-        fn.set(count, i32.min(left, i32.const(tile.rows)));
-        fn.call(tileRows, count, yRow, xRow, weight, bias, depth, xStride, yStride);
-        fn.if(activation, () => fn.call(activate, activation, yRow, count, i32.const(tile.vectors), yStride));
-        fn.advance(xRow, i32.mul(xStride, count));
-        fn.advance(yRow, i32.mul(yStride, count));
-        fn.set(left, i32.sub(left, count));
+  module.define(
+    'linear',
+    parameters,
+    (fn, { y, x, weight, bias, rows, depth, panels, yStride, activation, biasStep }) => {
+      const xStride = fn.let(i32.shl(depth, i32.const(2)));
+      const [xRow, yRow, left, count] = [fn.local('i32'), fn.local('i32'), fn.local('i32'), fn.local('i32')];
+      fn.repeat(panels, () => {
+        fn.set(xRow, x);
+        fn.set(yRow, y);
+        fn.set(left, rows);
+        fn.while(i32.gt_s(left, i32.const(0)), () => {
+          fn.set(count, i32.min(left, i32.const(tile.rows)));
+          fn.call(tileRows, count, yRow, xRow, weight, bias, depth, xStride, yStride);
+          fn.if(activation, () => fn.call(activate, activation, yRow, count, i32.const(tile.vectors), yStride));
+          fn.advance(xRow, i32.mul(xStride, count));
+          fn.advance(yRow, i32.mul(yStride, count));
+          fn.set(left, i32.sub(left, count));
+        });
+        fn.advance(weight, i32.mul(depth, i32.const(panelBytes)));
+        fn.advance(bias, biasStep);
+        fn.advance(y, panelBytes);
       });
-      fn.advance(weight, i32.mul(depth, i32.const(panelBytes)));
-      fn.advance(bias, biasStep);
-      fn.advance(y, panelBytes);
-    });
-  });
+    },
+  );
 }
 
 export type TileRows = FunctionReference<null>;
@@ -62,7 +80,13 @@ export function defineTileRows(module: ModuleBuilder, tile: Tile, arithmetic: Ar
 }
 
 const tileParameters = {
-  y: 'i32', x: 'i32', panel: 'i32', bias: 'i32', depth: 'i32', xStride: 'i32', yStride: 'i32',
+  y: 'i32',
+  x: 'i32',
+  panel: 'i32',
+  bias: 'i32',
+  depth: 'i32',
+  xStride: 'i32',
+  yStride: 'i32',
 } as const;
 
 /** Terms summed in registers before they are added to y: shorter chains of additions lose less to rounding. */

@@ -4,7 +4,12 @@ import { f32x4, i32x4, v128, type FunctionBuilder, type Local, type Value } from
 type Vector = Value<'v128'>;
 
 /** c[0] + c[1]·x + c[2]·x² + …, by Horner's rule. */
-export function polynomial(fn: FunctionBuilder, { multiplyAdd }: Arithmetic, x: Local<'v128'>, coefficients: readonly number[]): Vector {
+export function polynomial(
+  fn: FunctionBuilder,
+  { multiplyAdd }: Arithmetic,
+  x: Local<'v128'>,
+  coefficients: readonly number[],
+): Vector {
   let sum: Vector = fn.constant(coefficients.at(-1)!);
   for (const c of coefficients.slice(0, -1).reverse()) sum = multiplyAdd(sum, x, fn.constant(c));
   return sum;

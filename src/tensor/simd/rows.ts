@@ -1,5 +1,14 @@
 import type { Arithmetic } from './arithmetic.ts';
-import { f32, f32x4, i32, sumLanes, type FunctionBuilder, type FunctionReference, type Local, type ModuleBuilder } from './assembler.ts';
+import {
+  f32,
+  f32x4,
+  i32,
+  sumLanes,
+  type FunctionBuilder,
+  type FunctionReference,
+  type Local,
+  type ModuleBuilder,
+} from './assembler.ts';
 import { exp } from './math.ts';
 
 type Address = Local<'i32'>;
@@ -30,7 +39,14 @@ export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmet
   for (const hasResidual of [false, true]) {
     const name = hasResidual ? 'layerNormResidual' : 'layerNorm';
     const parameters = {
-      y: 'i32', x: 'i32', residual: 'i32', weight: 'i32', bias: 'i32', rows: 'i32', size: 'i32', eps: 'f32',
+      y: 'i32',
+      x: 'i32',
+      residual: 'i32',
+      weight: 'i32',
+      bias: 'i32',
+      rows: 'i32',
+      size: 'i32',
+      eps: 'f32',
     } as const;
     module.define(name, parameters, (fn, { y, x, residual, weight, bias, rows, size, eps }) => {
       const [to, w, b] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
@@ -46,37 +62,49 @@ export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmet
       };
 
       fn.repeat(rows, () => {
-        pass(hasResidual ? [x, residual] : [x], () => {
-          const z = fn.let(hasResidual ? f32x4.add(f32x4.load(x), f32x4.load(residual)) : f32x4.load(x));
-          fn.set(sums, f32x4.add(sums, z));
-          fn.store(f32x4.store(to, z));
-        }, () => {
-          const z = fn.let(hasResidual ? f32.add(f32.load(x), f32.load(residual)) : f32.load(x));
-          fn.set(sum, f32.add(sum, z));
-          fn.store(f32.store(to, z));
-        });
+        pass(
+          hasResidual ? [x, residual] : [x],
+          () => {
+            const z = fn.let(hasResidual ? f32x4.add(f32x4.load(x), f32x4.load(residual)) : f32x4.load(x));
+            fn.set(sums, f32x4.add(sums, z));
+            fn.store(f32x4.store(to, z));
+          },
+          () => {
+            const z = fn.let(hasResidual ? f32.add(f32.load(x), f32.load(residual)) : f32.load(x));
+            fn.set(sum, f32.add(sum, z));
+            fn.store(f32.store(to, z));
+          },
+        );
         const mean = fn.let(meanOfSums());
         const means = fn.let(f32x4.splat(mean));
 
-        pass([], () => {
-          const d = fn.let(f32x4.sub(f32x4.load(to), means));
-          fn.set(sums, multiplyAdd(d, d, sums));
-        }, () => {
-          const d = fn.let(f32.sub(f32.load(to), mean));
-          fn.set(sum, f32.add(sum, f32.mul(d, d)));
-        });
+        pass(
+          [],
+          () => {
+            const d = fn.let(f32x4.sub(f32x4.load(to), means));
+            fn.set(sums, multiplyAdd(d, d, sums));
+          },
+          () => {
+            const d = fn.let(f32.sub(f32.load(to), mean));
+            fn.set(sum, f32.add(sum, f32.mul(d, d)));
+          },
+        );
         const inverse = fn.let(f32.div(f32.const(1), f32.sqrt(f32.add(meanOfSums(), eps))));
         const inverses = fn.let(f32x4.splat(inverse));
 
         fn.set(w, weight);
         fn.set(b, bias);
-        pass([w, b], () => {
-          const normed = f32x4.mul(f32x4.sub(f32x4.load(to), means), inverses);
-          fn.store(f32x4.store(to, multiplyAdd(normed, f32x4.load(w), f32x4.load(b))));
-        }, () => {
-          const normed = f32.mul(f32.sub(f32.load(to), mean), inverse);
-          fn.store(f32.store(to, f32.add(f32.mul(normed, f32.load(w)), f32.load(b))));
-        });
+        pass(
+          [w, b],
+          () => {
+            const normed = f32x4.mul(f32x4.sub(f32x4.load(to), means), inverses);
+            fn.store(f32x4.store(to, multiplyAdd(normed, f32x4.load(w), f32x4.load(b))));
+          },
+          () => {
+            const normed = f32.mul(f32.sub(f32.load(to), mean), inverse);
+            fn.store(f32.store(to, f32.add(f32.mul(normed, f32.load(w)), f32.load(b))));
+          },
+        );
         fn.set(y, to);
       });
     });

@@ -79,7 +79,8 @@ export class SimdKernels implements Kernels {
     outFeatures: number,
   ): void {
     if (rows === 0 || outFeatures === 0) return;
-    if (inFeatures === 0) return referenceKernels.linear(y, x, new Float32Array(0), bias, activation, rows, 0, outFeatures);
+    if (inFeatures === 0)
+      return referenceKernels.linear(y, x, new Float32Array(0), bias, activation, rows, 0, outFeatures);
     const matrix = 'dtype' in weight ? weight : this.#pack(weight, outFeatures, inFeatures);
     const { dtype, data, scale } = matrix;
     const number = activationNumber(activation);
@@ -95,7 +96,21 @@ export class SimdKernels implements Kernels {
         const biasStep = biases === 0 ? 0 : 4 * this.#columns;
         const count = last - first;
         return dtype === 'q8'
-          ? ['linearQ8', target, source, rowScales, panel, scales + offset, bias, biasStep, rows, pairs, count, stride, number ?? 0]
+          ? [
+              'linearQ8',
+              target,
+              source,
+              rowScales,
+              panel,
+              scales + offset,
+              bias,
+              biasStep,
+              rows,
+              pairs,
+              count,
+              stride,
+              number ?? 0,
+            ]
           : ['linear', target, source, panel, bias, rows, inFeatures, count, stride, number ?? 0, biasStep];
       };
       const wholePanels = Math.floor(outFeatures / this.#columns);
@@ -159,8 +174,20 @@ export class SimdKernels implements Kernels {
           const offset = 4 * (offsets[s] * width + first * headSize);
           const from = saved === 0 ? 0 : saved + 4 * (first * squares + square);
           calls.push([
-            'attention', to + offset, query + offset, key + offset, value + offset, length, headSize, 4 * width,
-            last - first, scale, from, 4 * squares, this.#zeros, scratch,
+            'attention',
+            to + offset,
+            query + offset,
+            key + offset,
+            value + offset,
+            length,
+            headSize,
+            4 * width,
+            last - first,
+            scale,
+            from,
+            4 * squares,
+            this.#zeros,
+            scratch,
           ]);
           square += length * length;
         }

@@ -3,7 +3,7 @@ import { mulAdd, relaxedFma, type Arithmetic } from './arithmetic.ts';
 import { f32x4, ModuleBuilder } from './assembler.ts';
 import type { Tile } from './linear.ts';
 import { assembleKernels } from './module.ts';
-import { SimdKernels, type KernelExports } from './simdKernels.ts';
+import { SimdKernels, type KernelExports, type Runner } from './simdKernels.ts';
 import { MAXIMUM_PAGES, WasmMemory } from './wasmMemory.ts';
 
 export interface SimdOptions {
@@ -26,33 +26,39 @@ export interface Simd {
 /** Starts the WebAssembly kernels. @returns the reason, when they cannot be had here */
 export function startSimd({ threads, turbo }: SimdOptions): Simd | string {
   if (typeof WebAssembly !== 'object') return 'there is no WebAssembly here';
-  const notes: string[] = [];
   try {
     if (!validates(mulAdd)) return 'this WebAssembly has no SIMD';
-    const fused = validates(relaxedFma);
-    if (!fused) notes.push('fused multiply-add: this engine has no relaxed SIMD (Node 22, Chrome 114 and later do)');
-    const arithmetic = fused ? relaxedFma : mulAdd;
-    const turboReason = turbo ? enableTurbo() : 'not asked for (turbo: true)';
-    if (turboReason !== null) notes.push(`turbo: ${turboReason}`);
-    const isTurbo = turboReason === null;
-    const tile = chooseTile(arithmetic, isTurbo);
-    const memory = new WasmMemory(new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES }));
-    const module = compile(tile, arithmetic, isTurbo);
-    const instance = new WebAssembly.Instance(module, { env: { memory: memory.memory } });
-    const exports = instance.exports as unknown as KernelExports;
-    const runner = {
-      threads: 1,
-      run: (lists: [string, ...number[]][][]) => {
-        for (const list of lists) for (const [name, ...args] of list) exports[name](...args);
-      },
-    };
-    void threads;
-    const kernels = new SimdKernels(memory, exports, tile, runner);
-    return { kernels, memory, arithmetic: arithmetic.name, tile, turbo: isTurbo, threads: 1, notes };
+    const arithmetic = validates(relaxedFma) ? relaxedFma : mulAdd;
+    const noTurbo = turbo ? enableTurbo() : 'not asked for (turbo: true)';
+    const tile = chooseTile(arithmetic, noTurbo === null);
+    const notes: string[] = [];
+    if (arithmetic === mulAdd)
+      notes.push('fused multiply-add: there is no relaxed SIMD here (Node 22 and Chrome 114 have it)');
+    if (noTurbo !== null) notes.push(`turbo: ${noTurbo}`);
+    if (threads > 1) notes.push('threads: this version computes on one thread');
+    return { ...makeKernels(tile, arithmetic, noTurbo === null), turbo: noTurbo === null, threads: 1, notes };
   } catch (error) {
     // A page's policy may forbid compiling WebAssembly; there may be no address space for a memory.
     return `WebAssembly cannot be used here (${(error as Error).message})`;
   }
+}
+
+/** A kernel set of a given tile and arithmetic, with a memory of its own. */
+export function makeKernels(
+  tile: Tile,
+  arithmetic: Arithmetic,
+  turbo = false,
+): Pick<Simd, 'kernels' | 'memory' | 'arithmetic' | 'tile'> {
+  const memory = new WasmMemory(new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES }));
+  const instance = new WebAssembly.Instance(compile(tile, arithmetic, turbo), { env: { memory: memory.memory } });
+  const exports = instance.exports as unknown as KernelExports;
+  const runner: Runner = {
+    threads: 1,
+    run: (lists) => {
+      for (const list of lists) for (const [name, ...args] of list) exports[name](...args);
+    },
+  };
+  return { kernels: new SimdKernels(memory, exports, tile, runner), memory, arithmetic: arithmetic.name, tile };
 }
 
 /** Registers are what bounds a tile: 16 of them, half as many numbers in each without revectorization. */
@@ -86,7 +92,8 @@ function validates(arithmetic: Arithmetic): boolean {
 function enableTurbo(): string | null {
   const { process } = globalThis as { process?: NodeJS.Process };
   const version = Number(process?.versions?.v8?.split('.')[0] ?? 0);
-  if (!process?.getBuiltinModule || process.versions.bun || process.versions.deno) return 'only Node can be asked for it';
+  if (!process?.getBuiltinModule || process.versions.bun || process.versions.deno)
+    return 'only Node can be asked for it';
   if (version < 13) return `V8 ${process.versions.v8} is too old (Node 24 and later have it)`;
   (process.getBuiltinModule('node:v8') as typeof nodeV8).setFlagsFromString('--experimental-wasm-revectorize');
   return null;

@@ -56,7 +56,9 @@ export class WasmMemory implements Memory {
   closeScope(leaving: readonly Block[]): void {
     const start = this.#scopes.pop()!;
     // Distinct blocks of this scope; each moves down, never onto one that has yet to move.
-    const blocks = [...new Set(leaving)].filter((block) => block instanceof WasmBlock && block.address >= start) as WasmBlock[];
+    const blocks = [...new Set(leaving)].filter(
+      (block) => block instanceof WasmBlock && block.address >= start,
+    ) as WasmBlock[];
     if (this.#scopes.length === 0) {
       for (const block of blocks) block.leave();
       this.#top = start;
@@ -110,7 +112,8 @@ class WasmBlock implements Block {
 
   get data(): Float32Array {
     // A view is emptied when the memory grows.
-    if (this.#view.length !== this.#length) this.#view = new Float32Array(this.#memory.buffer, this.address, this.#length);
+    if (this.#view.length !== this.#length)
+      this.#view = new Float32Array(this.#memory.buffer, this.address, this.#length);
     return this.#view;
   }
 
