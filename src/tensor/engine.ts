@@ -1,4 +1,4 @@
-import { ConfigError, ScopeError, ShapeError } from '../errors.ts';
+import { ConfigError, ScopeError, ShapeError, show } from '../errors.ts';
 import type { FloatArray, Kernels, WeightType } from './kernels/kernels.ts';
 import { referenceKernels } from './kernels/reference.ts';
 import { Matrix } from './matrix.ts';
@@ -6,6 +6,7 @@ import { HeapMemory, type Memory } from './memory.ts';
 import { sizeOf, type Shape } from './shape.ts';
 import { startSimd, type Simd } from './simd/start.ts';
 import { Tensor } from './tensor.ts';
+import { coreCount, type ThreadPool } from './threads/pool.ts';
 
 export type FloatType = 'float32' | 'float64';
 
@@ -14,7 +15,10 @@ export interface EngineOptions {
   dtype?: FloatType;
   /** 'auto' takes the WebAssembly kernels where they can be had, else the reference kernels. Default 'auto'. */
   kernels?: 'auto' | 'simd' | 'reference' | Kernels;
-  threads?: number;
+  /** Threads that share the work, the calling one included; 'auto' is one per core, 8 at most. Default 'auto'. */
+  threads?: number | 'auto';
+  /** In browsers whose page policy forbids blob: workers: the address of a script with the text of `workerSource`. */
+  workerUrl?: string;
   /** Let V8 pair vector operations (a flag of the whole process, Node 24 and later). Default false. */
   turbo?: boolean;
 }
@@ -50,22 +54,25 @@ export class Engine {
   #scope: Scope | null = null;
 
   /** @throws ConfigError if 'simd' is asked for and cannot be had */
-  constructor({ dtype = 'float32', kernels = 'auto', threads = 1, turbo = false }: EngineOptions = {}) {
+  constructor({ dtype = 'float32', kernels = 'auto', threads = 'auto', turbo = false, workerUrl }: EngineOptions = {}) {
     this.dtype = dtype;
     const wanted = kernels === 'simd' || kernels === 'auto';
-    const simd = wanted
-      ? dtype === 'float32'
-        ? startSimd({ threads, turbo })
-        : 'float64 has reference kernels only'
-      : null;
+    const count = threads === 'auto' ? coreCount() : threads;
+    if (!Number.isSafeInteger(count) || count < 1 || count > 64) {
+      throw new ConfigError({ what: 'Engine: threads', expected: '"auto", or 1 to 64', got: show(threads) });
+    }
+    let simd: Simd | string = 'not asked for';
+    if (wanted && dtype === 'float64') simd = 'float64 has reference kernels only';
+    else if (wanted) simd = startSimd({ threads: count, turbo, workerUrl });
     if (kernels === 'simd' && typeof simd === 'string') {
       throw new ConfigError({ what: 'Engine: kernels', expected: 'simd', got: simd, fix: 'use "auto" or "reference"' });
     }
     this.#simd = typeof simd === 'object' ? simd : null;
-    this.#notes = this.#simd ? this.#simd.notes : [`SIMD: ${simd ?? 'not asked for'}`];
+    this.#notes = typeof simd === 'object' ? simd.notes : [`SIMD: ${simd}`];
     this.kernels = this.#simd?.kernels ?? (typeof kernels === 'object' ? kernels : referenceKernels);
     const makeFloats = (length: number) => (dtype === 'float32' ? new Float32Array(length) : new Float64Array(length));
     this.#memory = this.#simd?.memory ?? new HeapMemory(makeFloats);
+    if (this.#simd?.pool) abandonedPools.register(this, this.#simd.pool);
   }
 
   /** A tensor of zeros. */
@@ -140,6 +147,11 @@ export class Engine {
     }
   }
 
+  /** Ends the worker threads; later work runs on this thread. Not needed: it also happens when the engine is forgotten. */
+  close(): void {
+    this.#simd?.pool?.close();
+  }
+
   info(): EngineInfo {
     const simd = this.#simd;
     return {
@@ -154,6 +166,9 @@ export class Engine {
     };
   }
 }
+
+/** Workers hold on to the memory that they share, so they are ended when nobody has the engine any more. */
+const abandonedPools = /* @__PURE__ */ new FinalizationRegistry<ThreadPool>((pool) => pool.close());
 
 /** @throws ShapeError unless all tensors live in one engine; returns it. */
 export function sharedEngine(

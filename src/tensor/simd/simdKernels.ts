@@ -18,6 +18,20 @@ export interface Runner {
   run(lists: KernelCall[][]): void;
 }
 
+/** Runs everything on this thread. */
+export class OneThread implements Runner {
+  readonly threads = 1;
+  readonly #exports: KernelExports;
+
+  constructor(exports: KernelExports) {
+    this.#exports = exports;
+  }
+
+  run(lists: KernelCall[][]): void {
+    for (const list of lists) for (const [name, ...args] of list) this.#exports[name](...args);
+  }
+}
+
 /** Arithmetic operations below which a kernel is not worth dividing among threads. */
 const WORTH_DIVIDING = 400_000;
 

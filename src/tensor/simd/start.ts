@@ -1,15 +1,18 @@
 import type * as nodeV8 from 'node:v8';
+import { ThreadPool } from '../threads/pool.ts';
 import { mulAdd, relaxedFma, type Arithmetic } from './arithmetic.ts';
 import { f32x4, ModuleBuilder } from './assembler.ts';
 import type { Tile } from './linear.ts';
 import { assembleKernels } from './module.ts';
-import { SimdKernels, type KernelExports, type Runner } from './simdKernels.ts';
+import { OneThread, SimdKernels, type KernelExports } from './simdKernels.ts';
 import { MAXIMUM_PAGES, WasmMemory } from './wasmMemory.ts';
 
 export interface SimdOptions {
   threads: number;
   /** Ask V8 to pair 128-bit operations into 256-bit ones. A flag of the whole process. */
   turbo: boolean;
+  /** Script of the workers, for pages whose policy forbids blob: URLs: a file with the text of `workerSource`. */
+  workerUrl?: string | undefined;
 }
 
 /** A kernel set with its memory, and what was chosen on the way. */
@@ -20,11 +23,12 @@ export interface Simd {
   tile: Tile;
   turbo: boolean;
   threads: number;
+  pool: ThreadPool | null;
   notes: string[];
 }
 
 /** Starts the WebAssembly kernels. @returns the reason, when they cannot be had here */
-export function startSimd({ threads, turbo }: SimdOptions): Simd | string {
+export function startSimd({ threads, turbo, workerUrl }: SimdOptions): Simd | string {
   if (typeof WebAssembly !== 'object') return 'there is no WebAssembly here';
   try {
     if (!validates(mulAdd)) return 'this WebAssembly has no SIMD';
@@ -35,8 +39,10 @@ export function startSimd({ threads, turbo }: SimdOptions): Simd | string {
     if (arithmetic === mulAdd)
       notes.push('fused multiply-add: there is no relaxed SIMD here (Node 22 and Chrome 114 have it)');
     if (noTurbo !== null) notes.push(`turbo: ${noTurbo}`);
-    if (threads > 1) notes.push('threads: this version computes on one thread');
-    return { ...makeKernels(tile, arithmetic, noTurbo === null), turbo: noTurbo === null, threads: 1, notes };
+    const noThreads = threads > 1 ? whyNoThreads() : 'one was asked for (threads: "auto" takes every core)';
+    if (noThreads !== null) notes.push(`threads: ${noThreads}`);
+    const options = { turbo: noTurbo === null, threads: noThreads === null ? threads : 1, workerUrl };
+    return { ...makeKernels(tile, arithmetic, options), ...options, notes };
   } catch (error) {
     // A page's policy may forbid compiling WebAssembly; there may be no address space for a memory.
     return `WebAssembly cannot be used here (${(error as Error).message})`;
@@ -47,18 +53,22 @@ export function startSimd({ threads, turbo }: SimdOptions): Simd | string {
 export function makeKernels(
   tile: Tile,
   arithmetic: Arithmetic,
-  turbo = false,
-): Pick<Simd, 'kernels' | 'memory' | 'arithmetic' | 'tile'> {
-  const memory = new WasmMemory(new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES }));
-  const instance = new WebAssembly.Instance(compile(tile, arithmetic, turbo), { env: { memory: memory.memory } });
+  { turbo = false, threads = 1, workerUrl }: Partial<SimdOptions> = {},
+): Pick<Simd, 'kernels' | 'memory' | 'arithmetic' | 'tile' | 'pool'> {
+  const shared = threads > 1;
+  const memory = new WasmMemory(new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES, shared }));
+  const module = compile(tile, arithmetic, turbo, shared);
+  const instance = new WebAssembly.Instance(module, { env: { memory: memory.memory } });
   const exports = instance.exports as unknown as KernelExports;
-  const runner: Runner = {
-    threads: 1,
-    run: (lists) => {
-      for (const list of lists) for (const [name, ...args] of list) exports[name](...args);
-    },
-  };
-  return { kernels: new SimdKernels(memory, exports, tile, runner), memory, arithmetic: arithmetic.name, tile };
+  const pool = shared ? new ThreadPool(threads, module, exports, memory, workerUrl) : null;
+  const kernels = new SimdKernels(memory, exports, tile, pool ?? new OneThread(exports));
+  return { kernels, memory, arithmetic: arithmetic.name, tile, pool };
+}
+
+/** @returns why threads cannot be had here, or null */
+function whyNoThreads(): string | null {
+  if (typeof SharedArrayBuffer === 'function') return null;
+  return 'there is no SharedArrayBuffer here (a page must be cross-origin isolated: COOP and COEP headers)';
 }
 
 /** Registers are what bounds a tile: 16 of them, half as many numbers in each without revectorization. */
@@ -70,9 +80,9 @@ function chooseTile(arithmetic: Arithmetic, turbo: boolean): Tile {
 const compiled = new Map<string, WebAssembly.Module>();
 
 /** The module for a tile, compiled once per process. */
-function compile(tile: Tile, arithmetic: Arithmetic, turbo: boolean): WebAssembly.Module {
-  const key = `${tile.rows}x${tile.vectors} ${arithmetic.name} ${turbo}`;
-  const pages = { initial: 1, maximum: MAXIMUM_PAGES, shared: false };
+function compile(tile: Tile, arithmetic: Arithmetic, turbo: boolean, shared: boolean): WebAssembly.Module {
+  const key = `${tile.rows}x${tile.vectors} ${arithmetic.name} turbo:${turbo} shared:${shared}`;
+  const pages = { initial: 1, maximum: MAXIMUM_PAGES, shared };
   const module = compiled.get(key) ?? new WebAssembly.Module(assembleKernels(tile, arithmetic, pages, key));
   compiled.set(key, module);
   return module;
