@@ -87,10 +87,14 @@ export class Engine {
     return new Tensor(this, this.#memory.floats(sizeOf(shape)), shape, this.#scope);
   }
 
-  /** A tensor of the given numbers, copied and converted unless they already are an array of the engine's dtype. */
+  /**
+   * A tensor of the given numbers. They are copied and converted, unless they are an array of the engine's dtype: that is
+   * taken as it is. (Another tensor's `data` is copied: it goes when that tensor's scope does.)
+   */
   tensor(values: ArrayLike<number>, shape: Shape): Tensor {
     if (values instanceof (this.dtype === 'float32' ? Float32Array : Float64Array)) {
-      return new Tensor(this, { data: values as FloatArray }, shape, this.#scope);
+      const data = values as FloatArray;
+      if (!this.#memory.holds(data)) return new Tensor(this, { data }, shape, this.#scope);
     }
     const block = this.#memory.floats(values.length);
     block.data.set(values);
@@ -99,11 +103,13 @@ export class Engine {
 
   /** Zeros that stay as long as the engine: for parameters. Not inside a scope. */
   keep(shape: Shape): Tensor {
+    this.#expectNoScope('Engine.keep');
     return new Tensor(this, this.#memory.keepFloats(sizeOf(shape)), shape, null);
   }
 
   /** An empty weight matrix that stays as long as the engine, in the order its kernels like. Not inside a scope. */
   keepMatrix(outFeatures: number, inFeatures: number, dtype: WeightType): Matrix {
+    this.#expectNoScope('Engine.keepMatrix');
     const length = this.kernels.packedLength(outFeatures, inFeatures, dtype);
     const numbers = dtype === 'q8' ? this.#memory.keepBytes(length) : this.#memory.keepFloats(length);
     // Kernels read scales by the panel, beyond the last row too.
@@ -145,6 +151,17 @@ export class Engine {
       this.#scope = scope.parent;
       scope.closed = true;
     }
+  }
+
+  /** What stays would lie among what goes. */
+  #expectNoScope(what: string): void {
+    if (this.#scope === null) return;
+    throw new ScopeError({
+      what,
+      expected: 'no open scope, since parameters outlive every scope',
+      got: 'a call inside one',
+      fix: 'make or load the model before Engine.scope',
+    });
   }
 
   /** Ends the worker threads; later work runs on this thread. Not needed: it also happens when the engine is forgotten. */

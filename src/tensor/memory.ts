@@ -15,6 +15,8 @@ export interface Memory {
   openScope(): void;
   /** Takes back what was made since the last `openScope`, but for `leaving`: that now belongs to the scope around it. */
   closeScope(leaving: readonly Block[]): void;
+  /** Whether an array is a view of this memory, which scopes take back and growth moves. */
+  holds(array: FloatArray): boolean;
   /** What it occupies now. */
   readonly bytes: number;
 }
@@ -43,4 +45,8 @@ export class HeapMemory implements Memory {
   openScope(): void {}
 
   closeScope(): void {}
+
+  holds(): boolean {
+    return false;
+  }
 }

@@ -36,14 +36,7 @@ export class Tensor {
    * @throws ScopeError after the scope that owned the tensor has closed
    */
   get data(): FloatArray {
-    if (this.scope?.closed) {
-      throw new ScopeError({
-        what: `Tensor ${showShape(this.shape)}`,
-        expected: 'use inside the scope it was made in',
-        got: 'use after that scope closed',
-        fix: 'return the tensor from the scope, or copy its data before the end',
-      });
-    }
+    this.#expectOpen();
     return this.block.data;
   }
 
@@ -57,6 +50,7 @@ export class Tensor {
 
   /** The same numbers under another shape; nothing is copied. */
   reshape(shape: Shape): Tensor {
+    this.#expectOpen();
     return new Tensor(this.engine, this.block, shape, this.scope);
   }
 
@@ -68,6 +62,17 @@ export class Tensor {
       return Array.from({ length: this.shape[axis] }, (_, i) => nest(axis + 1, begin + i * step, step));
     };
     return nest(0, 0, this.size);
+  }
+
+  #expectOpen(): void {
+    if (this.scope?.closed) {
+      throw new ScopeError({
+        what: `Tensor ${showShape(this.shape)}`,
+        expected: 'use inside the scope it was made in',
+        got: 'use after that scope closed',
+        fix: 'return the tensor from the scope, or copy its data before the end',
+      });
+    }
   }
 }
 

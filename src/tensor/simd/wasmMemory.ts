@@ -1,3 +1,4 @@
+import type { FloatArray } from '../kernels/kernels.ts';
 import type { Block, Memory } from '../memory.ts';
 
 export const PAGE_BYTES = 65536;
@@ -72,10 +73,15 @@ export class WasmMemory implements Memory {
   /** Bytes at the top, for a kernel; give them back with `release(mark)`. Their value is arbitrary. */
   take(bytes: number): number {
     const address = this.#top;
-    this.#top += align(bytes);
-    const missing = this.#top - this.memory.buffer.byteLength;
-    if (missing > 0) this.memory.grow(Math.max(Math.ceil(missing / PAGE_BYTES), GROWTH_PAGES));
+    const top = address + align(bytes);
+    const missing = top - this.memory.buffer.byteLength;
+    if (missing > 0) this.memory.grow(Math.max(Math.ceil(missing / PAGE_BYTES), GROWTH_PAGES)); // throws when it cannot
+    this.#top = top;
     return address;
+  }
+
+  holds({ buffer }: FloatArray): boolean {
+    return buffer === this.memory.buffer || !(buffer instanceof ArrayBuffer); // shared memory that grows has a new buffer
   }
 
   mark(): number {
@@ -111,9 +117,11 @@ class WasmBlock implements Block {
   }
 
   get data(): Float32Array {
-    // A view is emptied when the memory grows.
-    if (this.#view.length !== this.#length)
+    // Growing the memory empties its views, or, when it is shared, leaves them views of a buffer that is no longer its own.
+    const left = this.address < 0;
+    if (!left && this.#view.buffer !== this.#memory.buffer) {
       this.#view = new Float32Array(this.#memory.buffer, this.address, this.#length);
+    }
     return this.#view;
   }
 
