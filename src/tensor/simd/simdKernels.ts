@@ -133,20 +133,23 @@ export class SimdKernels implements Kernels {
       const lists = this.#divide(wholePanels, work, (first, last) => [
         call(first, last, to + 4 * first * this.#columns, stride),
       ]);
-      const rest = outFeatures % this.#columns;
-      if (rest === 0) return this.#runner.run(lists);
-
       // The last panel is wider than what is left of y: it is computed aside and the columns that count are copied.
-      const aside = this.#memory.take(4 * rows * this.#columns);
-      (lists[0] ??= []).push(call(wholePanels, wholePanels + 1, aside, 4 * this.#columns));
+      const rest = outFeatures % this.#columns;
+      const aside = rest === 0 ? 0 : this.#memory.take(4 * rows * this.#columns);
+      if (rest > 0) (lists[0] ??= []).push(call(wholePanels, wholePanels + 1, aside, 4 * this.#columns));
       this.#runner.run(lists);
-      const floats = new Float32Array(this.#memory.memory.buffer);
-      for (let r = 0; r < rows; r++) {
-        const row = aside / 4 + r * this.#columns;
-        floats.copyWithin(to / 4 + r * outFeatures + wholePanels * this.#columns, row, row + rest);
+      if (rest > 0) {
+        const floats = new Float32Array(this.#memory.memory.buffer);
+        for (let r = 0; r < rows; r++) {
+          const row = aside / 4 + r * this.#columns;
+          floats.copyWithin(to / 4 + r * outFeatures + wholePanels * this.#columns, row, row + rest);
+        }
+      }
+      if (number === undefined) {
+        const sums = new Float32Array(this.#memory.memory.buffer, to, rows * outFeatures); // y itself may have been emptied
+        referenceKernels.activation(sums, sums, activation);
       }
     });
-    if (number === undefined) referenceKernels.activation(y, y, activation);
   }
 
   matmul(y: FloatArray, a: FloatArray, b: FloatArray, m: number, k: number, n: number): void {
@@ -255,16 +258,15 @@ export class SimdKernels implements Kernels {
     ids: readonly Int32Array[],
     size: number,
   ): void {
-    tables.forEach((table, t) => {
-      const packed = 'dtype' in table;
-      const target = t === 0 ? y : new Float32Array(y.length);
-      if (packed) this.#gather(target, table, ids[t]);
-      if (packed && t === 0) return;
-      const source = packed ? target : table;
-      for (let r = 0; r * size < y.length; r++) {
-        const from = packed ? r * size : ids[t][r] * size;
-        for (let i = 0; i < size; i++) y[r * size + i] = (t === 0 ? 0 : y[r * size + i]) + source[from + i];
-      }
+    const sum = this.#lasting(y);
+    const sources = tables.map((table) => ('dtype' in table ? table : this.#lasting(table)));
+    const addend = new Float32Array(tables.length > 1 ? y.length : 0);
+    sources.forEach((source, t) => {
+      const target = t === 0 ? sum.data : addend;
+      if ('dtype' in source) this.#gather(target, source, ids[t]);
+      else ids[t].forEach((id, r) => target.set(source.data.subarray(id * size, (id + 1) * size), r * size));
+      const { data } = sum;
+      if (t > 0) for (let i = 0; i < addend.length; i++) data[i] += addend[i];
     });
   }
 
@@ -278,10 +280,11 @@ export class SimdKernels implements Kernels {
   readonly normalizeRows = referenceKernels.normalizeRows;
 
   #gather(y: FloatArray, matrix: PackedMatrix, ids: Int32Array): void {
-    const { data, scale, inFeatures, dtype } = matrix;
+    const { data, inFeatures, dtype } = matrix;
     this.#with([y], [data], ([to, packed]) => {
       const odd = dtype === 'q8' && inFeatures % 2 === 1; // pairs would write one number too many
       const aside = odd ? this.#memory.take(4 * (inFeatures + 1)) : 0;
+      const { scale } = matrix; // after taking memory, which may empty views
       ids.forEach((id, r) => {
         const row = to + 4 * r * inFeatures;
         const from = packed + this.#rowAddress(matrix, id);
@@ -290,6 +293,18 @@ export class SimdKernels implements Kernels {
         if (odd) new Uint8Array(this.#memory.memory.buffer).copyWithin(row, aside, aside + 4 * inFeatures);
       });
     });
+  }
+
+  /** An array whose `data` stays good when the memory grows, as it may whenever scratch memory is taken. */
+  #lasting(array: FloatArray): { readonly data: FloatArray } {
+    const { memory } = this.#memory;
+    const { byteOffset, length } = array;
+    if (array.buffer !== memory.buffer) return { data: array };
+    return {
+      get data() {
+        return new Float32Array(memory.buffer, byteOffset, length);
+      },
+    };
   }
 
   #panels(outFeatures: number): number {
@@ -341,16 +356,19 @@ export class SimdKernels implements Kernels {
     // All addresses are taken before anything is copied: growing the memory empties the views of it.
     const addresses = arrays.map((array) => (array && array.buffer === memory.buffer ? array.byteOffset : 0));
     const outside = arrays.map((array, i) => (addresses[i] === 0 ? array : null));
-    outside.forEach((array, i) => {
-      if (array === null) return;
-      addresses[i] = this.#memory.take(array.byteLength);
-      new Uint8Array(memory.buffer, addresses[i], array.byteLength).set(bytesOf(array));
-    });
-    body(addresses);
-    outside.slice(0, outputs.length).forEach((array, i) => {
-      if (array) bytesOf(array).set(new Uint8Array(memory.buffer, addresses[i], array.byteLength));
-    });
-    this.#memory.release(mark);
+    try {
+      outside.forEach((array, i) => {
+        if (array === null) return;
+        addresses[i] = this.#memory.take(array.byteLength);
+        new Uint8Array(memory.buffer, addresses[i], array.byteLength).set(bytesOf(array));
+      });
+      body(addresses);
+      outside.slice(0, outputs.length).forEach((array, i) => {
+        if (array) bytesOf(array).set(new Uint8Array(memory.buffer, addresses[i], array.byteLength));
+      });
+    } finally {
+      this.#memory.release(mark);
+    }
   }
 }
 
