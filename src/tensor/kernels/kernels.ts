@@ -74,7 +74,7 @@ export interface Kernels {
    * y[r,o] = activation(Σᵢ x[r,i]·weight[o,i] + bias[o]); weight is [outFeatures, inFeatures], packed or row-major.
    *
    * On q8 weights each row of x is rounded to 12 bits first: with largest = max|x[r,·]|, q = round(x · (2047 / largest)),
-   * half to even, in float32; then y = Σᵢ q[i]·data[o,i] · largest/2047 · scale[o] + bias[o], the sum in exact integers.
+   * half to even, in float32 (all zeros if largest is below 2⁻¹¹⁶, where that factor overflows); then y = Σᵢ q[i]·data[o,i] · largest/2047 · scale[o] + bias[o], the sum in exact integers.
    */
   linear(
     y: FloatArray,
@@ -91,7 +91,7 @@ export interface Kernels {
   matmul(y: FloatArray, a: FloatArray, b: FloatArray, m: number, k: number, n: number): void;
 
   /**
-   * Scaled dot-product attention, softmax(q·kᵀ·scale)·v, for every head of every sequence.
+   * Scaled dot-product attention, softmax(q·kᵀ·scale)·v, for every head of every sequence; scale is above 0.
    * y, q, k and v are [totalTokens, heads·headSize]; sequence s is rows offsets[s] to offsets[s+1].
    * probabilities, when not null, is [heads, Σ length²]: for each head, the [length, length] of each sequence in turn.
    */

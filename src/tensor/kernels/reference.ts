@@ -209,7 +209,7 @@ function linearQ8(
   for (let r = 0; r < rows; r++) {
     let largest = 0;
     for (let i = 0; i < inFeatures; i++) largest = Math.max(largest, Math.abs(x[r * inFeatures + i]));
-    const inverse = largest > 0 ? Math.fround(2047 / largest) : 0;
+    const inverse = largest >= 2 ** -116 ? Math.fround(2047 / largest) : 0;
     for (let i = 0; i < inFeatures; i++) rounded[i] = roundHalfEven(Math.fround(x[r * inFeatures + i] * inverse));
     for (let o = 0; o < outFeatures; o++) {
       let sum = 0;

@@ -32,6 +32,7 @@ export class FunctionBuilder {
   readonly #code: number[] = [];
   readonly #locals: ValueType[] = [];
   readonly #parameterCount: number;
+  /** By their bits, which tell -0 from 0. */
   readonly #constants = new Map<number, Local<'v128'>>();
 
   constructor(parameterCount: number) {
@@ -53,8 +54,9 @@ export class FunctionBuilder {
 
   /** Four lanes of one number, set up once where the function begins. */
   constant(value: number): Local<'v128'> {
-    const known = this.#constants.get(value) ?? this.local('v128');
-    this.#constants.set(value, known);
+    const bits = bitsOf(value);
+    const known = this.#constants.get(bits) ?? this.local('v128');
+    this.#constants.set(bits, known);
     return known;
   }
 
@@ -126,8 +128,8 @@ export class FunctionBuilder {
       else runs.push({ count: 1, type });
     }
     const declarations = runs.map(({ count, type }) => [...unsigned(count), typeCodes[type]]);
-    const prologue = [...this.#constants].flatMap(([value, { index }]) => [
-      ...f32x4.const(value).code,
+    const prologue = [...this.#constants].flatMap(([bits, { index }]) => [
+      ...v128.const(bits).code,
       0x21,
       ...unsigned(index),
     ]);
@@ -235,12 +237,10 @@ export const i32 = {
   reinterpret_f32: unary<'f32', 'i32'>('i32', 0xbc),
   store: store<'i32'>(2, 0x36),
   store16: store<'i32'>(1, 0x3b),
-  eqz: unary<'i32', 'i32'>('i32', 0x45),
   eq: binary<'i32', 'i32'>('i32', 0x46),
   ne: binary<'i32', 'i32'>('i32', 0x47),
   lt_s: binary<'i32', 'i32'>('i32', 0x48),
   gt_s: binary<'i32', 'i32'>('i32', 0x4a),
-  le_s: binary<'i32', 'i32'>('i32', 0x4c),
   ge_s: binary<'i32', 'i32'>('i32', 0x4e),
   add: binary<'i32', 'i32'>('i32', 0x6a),
   sub: binary<'i32', 'i32'>('i32', 0x6b),
@@ -270,7 +270,7 @@ export const f32 = {
   max: binary<'f32', 'f32'>('f32', 0x97),
   sqrt: unary<'f32', 'f32'>('f32', 0x91),
   abs: unary<'f32', 'f32'>('f32', 0x8b),
-  gt: binary<'f32', 'i32'>('i32', 0x5e),
+  ge: binary<'f32', 'i32'>('i32', 0x60),
   convert_i32_s: unary<'i32', 'f32'>('f32', 0xb2),
 };
 
@@ -282,16 +282,12 @@ export const v128 = {
   },
   load: load('v128', 2, ...simd(0)),
   store: store<'v128'>(2, ...simd(11)),
-  /** a where the mask is set, else b. */
-  bitselect: ternary(...simd(82)),
   and: vectorBinary(78),
-  andnot: vectorBinary(79),
   or: vectorBinary(80),
-  xor: vectorBinary(81),
 };
 
 export const f32x4 = {
-  const: (value: number): Value<'v128'> => v128.const(new Int32Array(Float32Array.of(value).buffer)[0]),
+  const: (value: number): Value<'v128'> => v128.const(bitsOf(value)),
   load: v128.load,
   store: v128.store,
   loadSplat: load('v128', 2, ...simd(9)),
@@ -309,19 +305,16 @@ export const f32x4 = {
   pmax: vectorBinary(235),
   abs: vectorUnary(224),
   neg: vectorUnary(225),
-  sqrt: vectorUnary(227),
-  lt: vectorBinary(67),
-  gt: vectorBinary(68),
   convert_i32x4_s: vectorUnary(250),
   /** a · b + c, rounded once or twice as the machine likes. */
   relaxed_madd: ternary(...simd(0x105)),
 };
 
 export const i32x4 = {
-  const: v128.const,
   loadSplat: load('v128', 2, ...simd(9)),
   add: vectorBinary(174),
   sub: vectorBinary(177),
+  max_s: vectorBinary(182),
   shl: (a: Value<'v128'>, bits: number): Value<'v128'> => ({
     type: 'v128',
     code: [...a.code, ...i32.const(bits).code, ...simd(171)],
@@ -362,6 +355,7 @@ function signed(value: number): number[] {
   }
 }
 
+const bitsOf = (value: number): number => new Int32Array(Float32Array.of(value).buffer)[0];
 const vector = (items: readonly (readonly number[])[]): number[] => [...unsigned(items.length), ...items.flat()];
 const string = (text: string): number[] => vector([...text].map((character) => [character.charCodeAt(0)]));
 const section = (id: number, content: readonly number[]): number[] => [id, ...unsigned(content.length), ...content];

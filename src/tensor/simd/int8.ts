@@ -32,7 +32,8 @@ export function defineRoundRows(module: ModuleBuilder): void {
       const largests = fn.let(f32x4.const(0));
       fn.set(at, x);
       fn.repeat(eights, () => {
-        for (const offset of [0, 16]) fn.set(largests, f32x4.pmax(largests, f32x4.abs(f32x4.load(at, offset))));
+        // The bits of numbers from 0 are in the order of the numbers, with NaN above all, so that one NaN makes the row NaN.
+        for (const offset of [0, 16]) fn.set(largests, i32x4.max_s(largests, f32x4.abs(f32x4.load(at, offset))));
         fn.advance(at, 32);
       });
       const lane = (i: number) => f32x4.extract_lane(largests, i);
@@ -43,7 +44,7 @@ export function defineRoundRows(module: ModuleBuilder): void {
       });
       fn.store(f32.store(scales, f32.div(largest, f32.const(LEVELS))));
       const inverse = fn.let(f32.const(0));
-      fn.if(f32.gt(largest, f32.const(0)), () => fn.set(inverse, f32.div(f32.const(LEVELS), largest)));
+      fn.if(f32.ge(largest, f32.const(2 ** -116)), () => fn.set(inverse, f32.div(f32.const(LEVELS), largest)));
       const inverses = fn.let(f32x4.splat(inverse));
 
       fn.set(at, x);

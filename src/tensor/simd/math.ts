@@ -42,12 +42,14 @@ const LOG_TAIL = [
   -0.0001756678248057142, -9.571582631906494e-5, 2.0289871827117167e-5, -1.3806841252517188e-6,
 ];
 
-/** GELU by its definition, x·Φ(x) = x - x·(1 - Φ(x)) for x ≥ 0, and x·(1 - Φ(-x)) below. Error below 3e-7 · max(1, |x|/4). */
+/**
+ * GELU by its definition: x·Φ(x) = max(x, 0) - |x|·(1 - Φ(|x|)), where |x| beyond 20 is taken as 20, so that ±∞ do not
+ * become NaN. Error below 3e-7 · max(1, |x|/4).
+ */
 export function gelu(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): Vector {
   const z = fn.let(f32x4.pmin(f32x4.abs(x), fn.constant(20)));
   const tail = exp(fn, arithmetic, polynomial(fn, arithmetic, z, LOG_TAIL));
-  const product = fn.let(f32x4.mul(x, tail));
-  return v128.bitselect(product, f32x4.sub(x, product), f32x4.lt(x, fn.constant(0)));
+  return f32x4.sub(f32x4.pmax(x, fn.constant(0)), f32x4.mul(z, tail));
 }
 
 /** 1 / (1 + e⁻ˣ) */
