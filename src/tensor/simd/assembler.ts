@@ -282,6 +282,8 @@ export const v128 = {
   },
   load: load('v128', 2, ...simd(0)),
   store: store<'v128'>(2, ...simd(11)),
+  /** a where the mask is set, else b. */
+  bitselect: ternary(...simd(82)),
   and: vectorBinary(78),
   or: vectorBinary(80),
 };
@@ -305,6 +307,7 @@ export const f32x4 = {
   pmax: vectorBinary(235),
   abs: vectorUnary(224),
   neg: vectorUnary(225),
+  lt: vectorBinary(67),
   convert_i32x4_s: vectorUnary(250),
   /** a · b + c, rounded once or twice as the machine likes. */
   relaxed_madd: ternary(...simd(0x105)),
