@@ -317,7 +317,7 @@ export const i32x4 = {
   loadSplat: load('v128', 2, ...simd(9)),
   add: vectorBinary(174),
   sub: vectorBinary(177),
-  max_s: vectorBinary(182),
+  max_s: vectorBinary(184),
   shl: (a: Value<'v128'>, bits: number): Value<'v128'> => ({
     type: 'v128',
     code: [...a.code, ...i32.const(bits).code, ...simd(171)],
