@@ -329,7 +329,7 @@ export const i32x4 = {
 export const i16x8 = {
   /** Eight int8 at an address, widened. */
   load8x8_s: load('v128', 0, ...simd(1)),
-  narrow_i32x4_s: vectorBinary(134),
+  narrow_i32x4_s: vectorBinary(133),
 };
 
 /** The sum of a vector's lanes, (0 + 2) + (1 + 3). */
