@@ -131,9 +131,9 @@ describe('a checkpoint that does not fit', () => {
     const model = await start(1);
     expect(model.loadReport!.initialized).toEqual(['classifier.weight', 'classifier.bias']);
     expect([...model.classifier.bias!.data]).toEqual([0, 0]);
-    expect(model.classifier.weight.data).toEqual((await start(1)).classifier.weight.data);
-    expect(model.classifier.weight.data).not.toEqual((await start(2)).classifier.weight.data);
-    expect(model.bert.pooler!.dense.weight.data).toEqual((await load(modelFiles('base'))).pooler!.dense.weight.data);
+    expect(model.classifier.weight.toTensor().data).toEqual((await start(1)).classifier.weight.toTensor().data);
+    expect(model.classifier.weight.toTensor().data).not.toEqual((await start(2)).classifier.weight.toTensor().data);
+    expect(model.bert.pooler!.dense.weight.toTensor().data).toEqual((await load(modelFiles('base'))).pooler!.dense.weight.toTensor().data);
   });
 
   it('names a tensor of another shape, and both shapes', async () => {
@@ -219,7 +219,7 @@ describe('int8', () => {
     const model = await load(quantizedFiles(), { engine: new Engine({ dtype: 'float64' }) });
     const view = storedTensors('base').get('pooler.dense.weight')!;
     const { values, scale } = quantizeRows(toFloat32(view), 24);
-    expect([...model.pooler!.dense.weight.data]).toEqual([...values].map((v, i) => v * scale[Math.floor(i / 24)]));
+    expect([...model.pooler!.dense.weight.toTensor().data]).toEqual([...values].map((v, i) => v * scale[Math.floor(i / 24)]));
   });
 
   it('stores I8 values and F32 scales [rows, 1], and lists them in the words of compressed-tensors', async () => {
@@ -296,13 +296,13 @@ describe('an untrained model', () => {
       const deviation = Math.sqrt([...data].reduce((sum, x) => sum + x * x, 0) / data.length);
       expect(Math.abs(deviation / 0.02 - 1)).toBeLessThan(6 / Math.sqrt(2 * data.length)); // the padding row is 1 in 3000
     }
-    const words = model.embeddings.wordEmbeddings.weight.data;
+    const words = model.embeddings.wordEmbeddings.weight.toTensor().data;
     const zeroRows = Array.from({ length: 3000 }, (_, r) => r).filter(
       (r) => !words.subarray(24 * r, 24 * r + 24).some(Boolean),
     );
     expect(zeroRows).toEqual([5]);
     const none = new BertModel(new BertConfig({ ...small, padTokenId: null }));
-    expect(none.embeddings.wordEmbeddings.weight.data.subarray(0, 24).every((x) => x !== 0)).toBe(true);
+    expect(none.embeddings.wordEmbeddings.weight.toTensor().data.subarray(0, 24).every((x) => x !== 0)).toBe(true);
   });
 
   it('ties the output matrix to the word embeddings, or does not', () => {
@@ -310,6 +310,10 @@ describe('an untrained model', () => {
     expect(tied.predictions.decoderWeight).toBe(tied.bert.embeddings.wordEmbeddings.weight);
     expect(tied.stateDict().has('cls.predictions.decoder.weight')).toBe(false);
     const untied = new BertForPreTraining(new BertConfig({ ...small, tieWordEmbeddings: false }));
-    expect(untied.stateDict().get('cls.predictions.decoder.weight')).toBe(untied.predictions.decoderWeight);
+    expect(untied.predictions.decoderWeight).not.toBe(untied.bert.embeddings.wordEmbeddings.weight);
+    expect(untied.parameters()).toContain(untied.predictions.decoderWeight);
+    expect(untied.stateDict().get('cls.predictions.decoder.weight')!.data).toEqual(
+      untied.predictions.decoderWeight.toTensor().data,
+    );
   });
 });

@@ -113,9 +113,9 @@ describe('a mistake shows', () => {
       '',
       async () => {
         const model = (await load('base', '')) as BertModel;
-        const { data, shape } = model.encoder.layers[0].attention.value.weight;
-        const transposed = data.map((_, i) => data[(i % shape[1]) * shape[1] + Math.floor(i / shape[1])]);
-        data.set(transposed);
+        const { weight } = model.encoder.layers[0].attention.value;
+        const { data, shape } = weight.toTensor();
+        weight.set(data.map((_, i) => data[(i % shape[1]) * shape[1] + Math.floor(i / shape[1])]));
         return model;
       },
     ],

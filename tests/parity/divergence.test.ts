@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BertForSequenceClassification, BertModel } from '../../src/bert/index.ts';
-import type { Module } from '../../src/layers/index.ts';
+import type { MatrixParameter, Module } from '../../src/layers/index.ts';
 import { compareWithReference, firstDivergingModule, runReference, type Reference } from '../../src/parity/index.ts';
 import { loadReference, modelFiles } from '../support/fixtures.ts';
 
@@ -16,6 +16,13 @@ async function broken(breakIt: (model: BertModel) => void): Promise<BertModel> {
   const model = await base();
   breakIt(model);
   return model;
+}
+
+/** Adds an error to the first weight of a matrix. */
+function addToFirst(weight: MatrixParameter, error: number): void {
+  const { data } = weight.toTensor();
+  data[0] += error;
+  weight.set(data);
 }
 
 /** Adds a small error to one number of what a module returns. */
@@ -41,9 +48,9 @@ describe('the first diverging module', () => {
       'encoder.layer.1.attention.self.query',
       ({ encoder }) => {
         const { query, key } = encoder.layers[1].attention;
-        const kept = query.weight.data.slice();
-        query.weight.data.set(key.weight.data);
-        key.weight.data.set(kept);
+        const kept = query.weight.toTensor();
+        query.weight.set(key.weight.toTensor().data);
+        key.weight.set(kept.data);
       },
     ],
     [
@@ -95,7 +102,7 @@ describe('the first diverging module', () => {
       'a wrong pooler',
       'pooler',
       ({ pooler }) => {
-        pooler!.dense.weight.data[0] += 0.1;
+        addToFirst(pooler!.dense.weight, 0.1);
       },
     ],
   ];
@@ -112,9 +119,9 @@ describe('the first diverging module', () => {
 
   it('is a layer, or its attention, when hidden states and attentions are all there is', async () => {
     const coarse = { hiddenStates: true, attentions: true, activations: false };
-    const key = await broken(({ encoder }) => void (encoder.layers[1].attention.key.weight.data[0] += 0.5));
+    const key = await broken(({ encoder }) => addToFirst(encoder.layers[1].attention.key.weight, 0.5));
     expect(firstDiverging(key, reference, coarse)).toBe('encoder.layer.1.attention.self');
-    const value = await broken(({ encoder }) => void (encoder.layers[0].attention.value.weight.data[0] += 0.5));
+    const value = await broken(({ encoder }) => addToFirst(encoder.layers[0].attention.value.weight, 0.5));
     expect(firstDiverging(value, reference, coarse)).toBe('encoder.layer.0');
     const norm = await broken(({ embeddings }) => void (embeddings.norm.bias.data[0] += 0.01));
     expect(firstDiverging(norm, reference, coarse)).toBe('embeddings');
