@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { fillNormal, randomStream, type ActivationName, type FloatArray, type Kernels } from '../src/tensor/index.ts';
+import {
+  fillNormal,
+  randomStream,
+  randomUniform,
+  type ActivationName,
+  type FloatArray,
+  type Kernels,
+  type PackedMatrix,
+} from '../src/tensor/index.ts';
 import { torch, torchIntegers, torchTensor } from './support/fixtures.ts';
 import './support/matchers.ts';
 
@@ -7,10 +15,20 @@ import './support/matchers.ts';
 export interface Setup {
   /** Zeros in the storage that the kernels work on, where they work on it. */
   floats(length: number): FloatArray;
+  /** The same for bytes. */
+  bytes(length: number): Int8Array;
+  /** Runs a check; storage that it takes may be given back afterwards. */
+  around(check: () => void): void;
   /** Of sums and everything made of them, as a part of the largest value of the result. */
   tolerance: number;
   /** Of activations, element by element, as a part of the larger of |x| and |f(x)|. */
   elementTolerance: number;
+}
+
+/** A setup whose storage is the garbage collector's. */
+export function heapSetup(floats: Setup['floats'], tolerance: number, elementTolerance: number): Setup {
+  const bytes = (length: number) => new Int8Array(length);
+  return { floats, bytes, around: (check) => check(), tolerance, elementTolerance };
 }
 
 /** What a kernel set must do, check by check. Each throws when it does not; the must-fail twins run them one by one. */
@@ -34,21 +52,161 @@ export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = 
     expect([...y]).toEqual([1.5, 0]);
   },
 
-  'linear: a row alone gives the bits that it gives among others'(kernels, { floats }) {
-    const [rows, inner, outputs] = [9, 37, 11];
-    const [x, weight, bias] = [
-      random(rows * inner, floats, 'x'),
-      random(outputs * inner, floats, 'w'),
-      floats(outputs),
+  'linear: a row alone gives the bits that it gives among others, on float and on int8 weights'(kernels, setup) {
+    const { floats } = setup;
+    const [rows, outputs] = [15, 11];
+    for (const inner of [37, 300]) {
+      const [x, weight, bias] = [
+        random(rows * inner, floats, 'x'),
+        random(outputs * inner, floats, 'w'),
+        random(outputs, floats, 'b'),
+      ];
+      for (const matrix of [weight, packInt8(kernels, setup, outputs, inner).matrix]) {
+        const together = floats(rows * outputs);
+        kernels.linear(together, x, matrix, bias, 'gelu', rows, inner, outputs);
+        for (let count = 1; count < rows; count++) {
+          for (const first of [0, rows - count]) {
+            const some = floats(count * outputs);
+            const those = into(floats, x.slice(first * inner, (first + count) * inner));
+            kernels.linear(some, those, matrix, bias, 'gelu', count, inner, outputs);
+            expect([...some]).toEqual([...together.slice(first * outputs, (first + count) * outputs)]);
+          }
+        }
+      }
+    }
+  },
+
+  'packRows, unpackRows: every number of rows from 1 to 33, packed in pieces, given back in any order'(kernels, setup) {
+    const { floats } = setup;
+    for (let outputs = 1; outputs <= 33; outputs++) {
+      for (const inner of [1, 2, 3, 7, 10]) {
+        const ids = Int32Array.from({ length: outputs + 2 }, (_, r) => (7 * r + outputs - 1) % outputs);
+        const y = floats(ids.length * inner).fill(7);
+
+        const rows = random(outputs * inner, floats, 'w');
+        kernels.unpackRows(y, packFloats(kernels, setup, rows, outputs, inner, 5), ids);
+        expect([...y]).toEqual(grid(ids.length, inner, (r, i) => rows[ids[r] * inner + i]));
+
+        const { matrix, values, scale } = packInt8(kernels, setup, outputs, inner, 5);
+        kernels.unpackRows(y.fill(7), matrix, ids);
+        const expected = grid(ids.length, inner, (r, i) => values[ids[r] * inner + i] * scale[ids[r]]);
+        expect([...y]).toEqual([...into(floats, expected)]);
+      }
+    }
+  },
+
+  'packRows: a row packed again takes the place of the old one, and of no other'(kernels, setup) {
+    const rows = random(20 * 6, setup.floats, 'w');
+    const matrix = packFloats(kernels, setup, rows, 20, 6);
+    const changed = random(12, setup.floats, 'n');
+    kernels.packRows(matrix, 7, changed);
+    kernels.packRows(matrix, 20, setup.floats(0)); // nothing, after the last
+    rows.set(changed, 42);
+    const y = setup.floats(120);
+    kernels.unpackRows(
+      y,
+      matrix,
+      Int32Array.from({ length: 20 }, (_, r) => r),
+    );
+    expect([...y]).toEqual([...rows]);
+  },
+
+  'linear: a packed weight gives the bits that it gives row by row'(kernels, setup) {
+    const { floats } = setup;
+    for (const [rows, inner, outputs] of sizes) {
+      const [x, weight] = [random(rows * inner, floats, 'x'), random(outputs * inner, floats, 'w')];
+      for (const [bias, activation] of [
+        [null, 'linear'],
+        [random(outputs, floats, 'b'), 'relu6'],
+        [random(outputs, floats, 'b'), 'gelu'],
+      ] as const) {
+        const [y, packed] = [floats(rows * outputs), floats(rows * outputs).fill(7)];
+        kernels.linear(y, x, weight, bias, activation, rows, inner, outputs);
+        const matrix = packFloats(kernels, setup, weight, outputs, inner, 7);
+        kernels.linear(packed, x, matrix, bias, activation, rows, inner, outputs);
+        expect([...packed]).toEqual([...y]);
+      }
+    }
+  },
+
+  'linear on int8: the sum is of whole numbers, exact in all of int32'(kernels, setup) {
+    // The largest of each row is 2047, so that rows are rounded to themselves, and all factors are 1.
+    for (const [rows, inner, outputs] of [...sizes, [2, 8192, 3]]) {
+      const { matrix, values } = packInt8(kernels, setup, outputs, inner, 4, 1);
+      const x = into(setup.floats, wholeNumbers(rows * inner, 2047, 'x'));
+      for (let r = 0; r < rows; r++) x[r * inner + (r % inner)] = r % 2 === 0 ? 2047 : -2047;
+      if (inner === 8192) x.fill(2047, inner); // the second row: sums up to 2^31
+      if (inner === 8192) values.fill(127, inner, 2 * inner).fill(-127, 2 * inner);
+      kernels.packRows(matrix, 0, values);
+      const y = setup.floats(rows * outputs).fill(7);
+      kernels.linear(y, x, matrix, null, 'linear', rows, inner, outputs);
+      const sums = grid(rows, outputs, (r, o) => sumOver(inner, (i) => x[r * inner + i] * values[o * inner + i]));
+      expect([...y]).toEqual([...into(setup.floats, sums)]);
+    }
+  },
+
+  'linear on int8: rows are rounded half to even'(kernels, setup) {
+    const inner = 23; // through the vectors and through what is left
+    const [values, rounded] = [
+      [2047, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.49, 0.51, 1023.5, 1024.5, -2046.5],
+      [2047, 0, 2, 2, -0, -2, -2, 0, 1, 1024, 1024, -2046],
     ];
-    const together = floats(rows * outputs);
-    kernels.linear(together, x, weight, bias, 'gelu', rows, inner, outputs);
-    for (let count = 1; count < rows; count++) {
-      for (const first of [0, rows - count]) {
-        const some = floats(count * outputs);
-        const those = into(floats, x.slice(first * inner, (first + count) * inner));
-        kernels.linear(some, those, weight, bias, 'gelu', count, inner, outputs);
-        expect([...some]).toEqual([...together.slice(first * outputs, (first + count) * outputs)]);
+    for (let shift = 0; shift < values.length; shift++) {
+      const x = into(
+        setup.floats,
+        grid(1, inner, (_, i) => values[(i + shift) % 12]),
+      );
+      const { matrix, values: identity } = packInt8(kernels, setup, inner, inner, inner, 1);
+      kernels.packRows(
+        matrix,
+        0,
+        identity.fill(0).map((_, n) => Number(n % (inner + 1) === 0)),
+      );
+      const y = setup.floats(inner);
+      kernels.linear(y, x, matrix, null, 'linear', 1, inner, inner);
+      expect([...y].map((value) => value + 0)).toEqual(grid(1, inner, (_, i) => rounded[(i + shift) % 12] + 0));
+    }
+  },
+
+  'linear on int8: equals its definition, on ordinary, huge, tiny and zero rows'(kernels, setup) {
+    const { floats, tolerance } = setup;
+    const factors = [1, 1e30, 1e-30, 0, 3e-5, 1e-36];
+    for (const [, inner, outputs] of sizes) {
+      const rows = factors.length;
+      const x = random(rows * inner, floats, 'x');
+      x.forEach((value, n) => (x[n] = value * factors[Math.floor(n / inner)]));
+      const { matrix, values, scale } = packInt8(kernels, setup, outputs, inner);
+      for (const bias of [null, random(outputs, floats, 'b')]) {
+        const y = floats(rows * outputs).fill(7);
+        kernels.linear(y, x, matrix, bias, 'linear', rows, inner, outputs);
+        for (let r = 0; r < rows; r++) {
+          const expected = naiveInt8([...x.slice(r * inner, (r + 1) * inner)], values, scale, bias);
+          expectArray(y.slice(r * outputs, (r + 1) * outputs), expected, 2 * tolerance); // as it has factors to round too
+        }
+      }
+    }
+  },
+
+  'linear on int8: the activation acts after the bias, whether or not it is fused'(kernels, setup) {
+    const [x, bias] = [random(3 * 9, setup.floats, 'x'), random(13, setup.floats, 'b')];
+    const { matrix } = packInt8(kernels, setup, 13, 9);
+    for (const name of ['gelu', 'relu', 'mish'] as const) {
+      const [fused, sum, after] = [0, 1, 2].map(() => setup.floats(39));
+      kernels.linear(fused, x, matrix, bias, name, 3, 9, 13);
+      kernels.linear(sum, x, matrix, bias, 'linear', 3, 9, 13);
+      kernels.activation(after, sum, name);
+      expectArray(fused, [...after], 2 * setup.tolerance);
+    }
+  },
+
+  'linear: NaN in a row makes that row NaN, and no other, on float and on int8 weights'(kernels, setup) {
+    for (const at of [0, 3, 8, 18]) {
+      const x = random(3 * 19, setup.floats, 'x');
+      x[19 + at] = NaN;
+      for (const weight of [random(5 * 19, setup.floats, 'w'), packInt8(kernels, setup, 5, 19).matrix]) {
+        const y = setup.floats(15);
+        kernels.linear(y, x, weight, null, 'linear', 3, 19, 5);
+        expect([...y].map(Number.isNaN)).toEqual(grid(3, 5, (r) => Number(r === 1)).map(Boolean));
       }
     }
   },
@@ -274,6 +432,36 @@ export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = 
     );
   },
 
+  'embeddingSum: packed tables, float and int8, among others'(kernels, setup) {
+    const { floats, tolerance } = setup;
+    for (const size of [1, 2, 7, 24, 33]) {
+      const entries = [19, 40, 2];
+      const float = random(entries[0] * size, floats, 't');
+      const { matrix, values, scale } = packInt8(kernels, setup, entries[1], size);
+      const plain = random(entries[2] * size, floats, 'p');
+      const all: [table: FloatArray | PackedMatrix, at: (row: number, i: number) => number][] = [
+        [packFloats(kernels, setup, float, entries[0], size), (row, i) => float[row * size + i]],
+        [matrix, (row, i) => values[row * size + i] * scale[row]],
+        [plain, (row, i) => plain[row * size + i]],
+      ];
+      const ids = entries.map((n, t) => Int32Array.from({ length: 9 }, (_, r) => (5 * r + n - 1 + t) % n));
+      for (const order of [[0], [1], [0, 1, 2], [1, 2, 0], [2, 1], [1, 1]]) {
+        const y = floats(9 * size).fill(7);
+        kernels.embeddingSum(
+          y,
+          order.map((t) => all[t][0]),
+          order.map((t) => ids[t]),
+          size,
+        );
+        expectArray(
+          y,
+          grid(9, size, (r, i) => sumOver(order.length, (n) => all[order[n]][1](ids[order[n]][r], i))),
+          order.length === 1 ? Math.min(tolerance, 6e-8) : tolerance, // one table alone is rounded once at most
+        );
+      }
+    }
+  },
+
   'sumRows and normalizeRows: every row length from 1 to 9, a zero row and a tiny one'(kernels, setup) {
     const { floats, tolerance } = setup;
     for (let size = 1; size <= 9; size++) {
@@ -346,13 +534,26 @@ export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = 
 /** The suite that every kernel set passes. */
 export function describeKernels(name: string, kernels: Kernels, setup: Setup): void {
   describe(`kernels: ${name}`, () => {
-    it.each(Object.entries(checks))('%s', (_, check) => check(kernels, setup));
+    it.each(Object.entries(checks))('%s', (_, check) => setup.around(() => check(kernels, setup)));
   });
 }
 
 const activationNames = [...torch.keys()]
   .filter((name) => /^act\..*\.f64$/.test(name))
   .map((name) => name.split('.')[1] as ActivationName);
+
+/** Rows, inner size and outputs of products: tails of every tile and panel, odd sizes, more than one chunk of a sum. */
+const sizes = [
+  [1, 1, 1],
+  [2, 3, 7],
+  [3, 8, 8],
+  [4, 9, 9],
+  [5, 16, 15],
+  [6, 31, 16],
+  [7, 24, 17],
+  [13, 129, 33],
+  [9, 300, 20],
+];
 
 // Inputs ------------------------------------------------------------------------------------------------------------
 
@@ -366,6 +567,48 @@ function into(floats: Setup['floats'], values: ArrayLike<number>): FloatArray {
   const array = floats(values.length);
   array.set(values);
   return array;
+}
+
+/** Whole numbers from -largest to largest. */
+function wholeNumbers(length: number, largest: number, name: string): number[] {
+  const stream = randomStream(length, name);
+  return Array.from({ length }, (_, n) => Math.floor((2 * largest + 1) * randomUniform(stream, n)) - largest);
+}
+
+/** A weight in the kernels' own order, packed so many rows at a time. */
+function packFloats(
+  kernels: Kernels,
+  { floats }: Setup,
+  rows: FloatArray,
+  outFeatures: number,
+  inFeatures: number,
+  piece = outFeatures,
+): PackedMatrix {
+  const data = floats(kernels.packedLength(outFeatures, inFeatures, 'f32'));
+  const matrix: PackedMatrix = { outFeatures, inFeatures, dtype: 'f32', data, scale: null };
+  for (let row = 0; row < outFeatures; row += piece) {
+    kernels.packRows(matrix, row, rows.slice(row * inFeatures, (row + piece) * inFeatures));
+  }
+  return matrix;
+}
+
+/** An int8 weight of random numbers; `factor`, if given, is the scale of every row. */
+function packInt8(
+  kernels: Kernels,
+  { floats, bytes }: Setup,
+  outFeatures: number,
+  inFeatures: number,
+  piece = outFeatures,
+  factor?: number,
+): { matrix: PackedMatrix; values: Int8Array; scale: FloatArray } {
+  const values = Int8Array.from(wholeNumbers(outFeatures * inFeatures, 127, 'w8'));
+  const scale = random(outFeatures, floats, 's').map((x) => factor ?? Math.abs(x) / 64);
+  const data = bytes(kernels.packedLength(outFeatures, inFeatures, 'q8'));
+  const matrix: PackedMatrix = { outFeatures, inFeatures, dtype: 'q8', data, scale: into(floats, scale) };
+  for (let row = 0; row < outFeatures; row += piece) {
+    kernels.packRows(matrix, row, values.slice(row * inFeatures, (row + piece) * inFeatures));
+  }
+  return { matrix, values, scale };
 }
 
 const golden = (name: string, floats: Setup['floats']) => into(floats, torchTensor(name).data);
@@ -398,6 +641,20 @@ function naiveLayerNorm(row: number[], weight: FloatArray, bias: FloatArray, eps
   const mean = sumOver(row.length, (i) => row[i]) / row.length;
   const variance = sumOver(row.length, (i) => (row[i] - mean) ** 2) / row.length;
   return row.map((x, i) => ((x - mean) / Math.sqrt(variance + eps)) * weight[i] + bias[i]);
+}
+
+/** One row of `linear` on int8, by the interface's definition. */
+function naiveInt8(row: number[], values: Int8Array, scale: FloatArray, bias: FloatArray | null): number[] {
+  const largest = Math.max(...row.map(Math.abs));
+  const factor = largest < 2 ** -116 ? 0 : Math.fround(2047 / largest);
+  const rounded = row.map((x) => {
+    const [below, exact] = [Math.floor(Math.fround(x * factor)), Math.fround(x * factor)];
+    return exact - below === 0.5 ? 2 * Math.round(exact / 2) : Math.round(exact);
+  });
+  return Array.from(scale, (factor, o) => {
+    const sum = sumOver(row.length, (i) => rounded[i] * values[o * row.length + i]);
+    return sum * (largest / 2047) * factor + (bias ? bias[o] : 0);
+  });
 }
 
 function naiveAttention(

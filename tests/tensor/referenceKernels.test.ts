@@ -1,14 +1,37 @@
 import { describe, expect, it } from 'vitest';
-import { referenceKernels, type Kernels } from '../../src/tensor/index.ts';
-import { checks, describeKernels, type Setup } from '../conformance.ts';
+import { referenceKernels, type FloatArray, type Kernels, type PackedMatrix } from '../../src/tensor/index.ts';
+import { checks, describeKernels, heapSetup } from '../conformance.ts';
 
 // Sums and functions are float64 and rounded once: half a unit in the last place of a float32 is 2⁻²⁴ = 6.0e-8.
-const float32: Setup = { floats: (n) => new Float32Array(n), tolerance: 6e-8, elementTolerance: 6e-8 };
+const float32 = heapSetup((n) => new Float32Array(n), 6e-8, 6e-8);
 // float64 differs from PyTorch's in the order of sums, and in the last places of exp, tanh and erf.
-const float64: Setup = { floats: (n) => new Float64Array(n), tolerance: 2e-15, elementTolerance: 2e-15 };
+const float64 = heapSetup((n) => new Float64Array(n), 2e-15, 2e-15);
 
 describeKernels('reference, float32', referenceKernels, float32);
 describeKernels('reference, float64', referenceKernels, float64);
+
+/** A weight that is not packed. */
+function rowsOf(weight: FloatArray | PackedMatrix): FloatArray {
+  if ('dtype' in weight) throw new Error('a packed weight was not expected');
+  return weight;
+}
+
+/** `linear` on int8 weights with rows of x changed beforehand, as by other rounding. */
+function onRows(change: (row: number[]) => number[]): Partial<Kernels> {
+  return {
+    linear: (y, x, w, b, f, rows, inputs, outputs) => {
+      const changed = Array.from({ length: rows }, (_, r) => change([...x.slice(r * inputs, (r + 1) * inputs)]));
+      const given = 'dtype' in w && w.dtype === 'q8' ? Float32Array.from(changed.flat()) : x;
+      referenceKernels.linear(y, given, w, b, f, rows, inputs, outputs);
+    },
+  };
+}
+
+/** The row rounded to so many levels of its largest, by `round`. */
+const roundedTo = (levels: number, round: (x: number) => number) => (row: number[]) => {
+  const largest = Math.max(...row.map(Math.abs));
+  return largest > 0 ? row.map((x) => (round((x * levels) / largest) * largest) / levels) : row;
+};
 
 describe('the suite notices', () => {
   const reference = referenceKernels;
@@ -33,7 +56,8 @@ describe('the suite notices', () => {
       'linear: every number of rows',
       {
         linear: (y, x, w, b, f, rows, inputs, outputs) => {
-          const transposed = w.map((_, i) => w[(i % inputs) * outputs + Math.floor(i / inputs)]);
+          const weight = rowsOf(w);
+          const transposed = weight.map((_, i) => weight[(i % inputs) * outputs + Math.floor(i / inputs)]);
           reference.linear(y, x, transposed, b, f, rows, inputs, outputs);
         },
       },
@@ -48,7 +72,7 @@ describe('the suite notices', () => {
       'linear: inner sizes',
       {
         linear: (y, x, w, b, f, rows, inputs, outputs) => {
-          const cut = inputs % 4 === 3 ? w.map((value, i) => (i % inputs === inputs - 1 ? 0 : value)) : w;
+          const cut = inputs % 4 === 3 ? rowsOf(w).map((value, i) => (i % inputs === inputs - 1 ? 0 : value)) : w;
           reference.linear(y, x, cut, b, f, rows, inputs, outputs);
         },
       },
@@ -58,14 +82,74 @@ describe('the suite notices', () => {
       'linear: inner sizes',
       {
         linear: (y, x, w, b, _f, rows, inputs, outputs) => {
+          const weight = rowsOf(w);
           for (let r = 0; r < rows; r++) {
             for (let o = 0; o < outputs; o++) {
               let sum = b ? b[o] : 0;
-              for (let i = 0; i < inputs; i++) sum = Math.fround(sum + x[r * inputs + i] * w[o * inputs + i]);
+              for (let i = 0; i < inputs; i++) sum = Math.fround(sum + x[r * inputs + i] * weight[o * inputs + i]);
               y[r * outputs + o] = sum;
             }
           }
         },
+      },
+    ],
+    [
+      'int8: activations of 8 bits in place of 12',
+      'linear on int8: equals its definition',
+      onRows(roundedTo(127, Math.round)),
+    ],
+    ['int8: halves rounded up', 'linear on int8: rows are rounded', onRows(roundedTo(2047, Math.round))],
+    [
+      'int8: sums of 24 bits',
+      'linear on int8: the sum is of whole numbers',
+      {
+        linear: (y, x, w, b, f, rows, inputs, outputs) => {
+          reference.linear(y, x, w, b, f, rows, inputs, outputs);
+          for (let i = 0; i < y.length; i++) y[i] = Math.max(Math.min(y[i], 2 ** 23), -(2 ** 23));
+        },
+      },
+    ],
+    [
+      "int8: the next row's scale",
+      'linear on int8: equals its definition',
+      {
+        linear: (y, x, w, b, f, rows, inputs, outputs) => {
+          const { scale, ...rest } = w as PackedMatrix;
+          const shifted = scale!.map((_, o) => scale![(o + 1) % outputs]);
+          reference.linear(y, x, { ...rest, scale: shifted }, b, f, rows, inputs, outputs);
+        },
+      },
+    ],
+    [
+      'int8: the scale left out of an embedding',
+      'embeddingSum: packed tables',
+      {
+        embeddingSum: (y, tables, ids, size) => {
+          const bare = tables.map((table) => ('dtype' in table ? { ...table, scale: null } : table));
+          reference.embeddingSum(y, bare, ids, size);
+        },
+      },
+    ],
+    [
+      'NaN swallowed by the largest of a row',
+      'linear: NaN in a row',
+      onRows((row) => row.map((x) => (Number.isNaN(x) ? 0 : x))),
+    ],
+    [
+      'pieces packed at the start',
+      'packRows, unpackRows',
+      { packRows: (matrix, _first, rows) => reference.packRows(matrix, 0, rows) },
+    ],
+    [
+      'ids ignored when rows are given back',
+      'packRows, unpackRows',
+      {
+        unpackRows: (y, matrix, ids) =>
+          reference.unpackRows(
+            y,
+            matrix,
+            ids.map((_, r) => r % matrix.outFeatures),
+          ),
       },
     ],
     [
