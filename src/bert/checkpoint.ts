@@ -1,7 +1,15 @@
 import { CheckpointError } from '../errors.ts';
 import type { ModelFiles } from '../hub/index.ts';
 import type { Initializer, ParameterStore } from '../layers/index.ts';
-import { loadTensors, toFloat32, toFloat64, toInt8, type TensorView } from '../safetensors/index.ts';
+import {
+  openTensorStreams,
+  toFloat32,
+  toFloat64,
+  toInt8,
+  type SafetensorsStream,
+  type StreamedTensor,
+  type TensorRows,
+} from '../safetensors/index.ts';
 import type { Engine, FloatArray, Matrix, Shape, Tensor, WeightType } from '../tensor/index.ts';
 import { isQuantizable, quantizeRows, scaleName } from './quantization.ts';
 
@@ -14,48 +22,52 @@ export interface LoadReport {
   initialized: string[];
 }
 
-/** Rows of a matrix as int8 numbers and a scale for each row. */
-interface Int8Rows {
-  values: Int8Array;
-  scale: Float32Array;
-}
-
-/** Opens the weights of a model folder. `fallback` starts what is missing; without it, missing keys are an error. */
+/**
+ * Opens the weights of a model folder: reads what they hold, not yet the numbers. `fallback` starts what is missing;
+ * without it, missing keys are an error.
+ */
 export async function openCheckpoint(
   files: ModelFiles,
   engine: Engine,
   dtype: 'auto' | WeightType,
   fallback: ParameterStore | null,
 ): Promise<CheckpointStore> {
-  const { tensors } = await loadTensors(files);
-  return new CheckpointStore(engine, tensors, files.location, dtype, fallback);
+  const streams = await openTensorStreams(files);
+  return new CheckpointStore(engine, streams, files.location, dtype, fallback);
 }
 
+/** Takes a tensor's rows as they arrive. */
+type Receiver = (rows: TensorRows) => void;
+
 /**
- * Parameters from the tensors of a checkpoint, found under transformers' names of today, or under older ones, with or
- * without the prefix that a model with a head puts before its encoder.
+ * Parameters from a checkpoint, found under transformers' names of today, or under older ones, with or without the prefix
+ * that a model with a head puts before its encoder. A model is built first, from empty parameters; then `fill` reads the
+ * files once, from front to back, straight into them.
  */
 export class CheckpointStore implements ParameterStore {
   readonly engine: Engine;
   readonly untrained = false;
-  readonly #tensors: ReadonlyMap<string, TensorView>;
+  readonly #files: readonly SafetensorsStream[];
+  readonly #tensors: ReadonlyMap<string, StreamedTensor>;
   /** Today's name → the name in the file. */
   readonly #names = new Map<string, string>();
+  /** Name in the file → who wants its numbers. */
+  readonly #receivers = new Map<string, Receiver[]>();
   readonly #location: string;
   readonly #dtype: 'auto' | WeightType;
   readonly #fallback: ParameterStore | null;
-  readonly #used = new Set<string>();
   readonly #missing: string[] = [];
   #quantized = false;
 
   constructor(
     engine: Engine,
-    tensors: ReadonlyMap<string, TensorView>,
+    { files, tensors }: { files: readonly SafetensorsStream[]; tensors: ReadonlyMap<string, StreamedTensor> },
     location: string,
     dtype: 'auto' | WeightType,
     fallback: ParameterStore | null,
   ) {
     this.engine = engine;
+    this.#files = files;
     this.#tensors = tensors;
     this.#location = location;
     this.#dtype = dtype;
@@ -68,32 +80,34 @@ export class CheckpointStore implements ParameterStore {
   }
 
   load(key: string, shape: Shape, initializer: Initializer): Tensor {
-    const view = this.#view(key, shape);
-    if (view === undefined) return this.#fallback?.load(key, shape, initializer) ?? this.engine.keep(shape);
+    const stored = this.#expect(key, shape);
+    if (stored === undefined) return this.#fallback?.load(key, shape, initializer) ?? this.engine.keep(shape);
     const tensor = this.engine.keep(shape);
-    tensor.data.set(this.engine.dtype === 'float64' ? toFloat64(view) : toFloat32(view));
+    this.#receive(stored.name, ({ firstRow, view }) => {
+      const numbers = this.#floats(view);
+      tensor.data.set(numbers, view.shape.length > 0 ? firstRow * (numbers.length / view.shape[0]) : 0);
+    });
     return tensor;
   }
 
   loadMatrix(key: string, outFeatures: number, inFeatures: number, initializer: Initializer): Matrix {
-    const view = this.#view(key, [outFeatures, inFeatures]);
-    if (view === undefined) {
+    const stored = this.#expect(key, [outFeatures, inFeatures]);
+    const { kernels } = this.engine;
+    if (stored === undefined) {
       const fallback = this.#fallback?.loadMatrix(key, outFeatures, inFeatures, initializer);
       return fallback ?? this.engine.keepMatrix(outFeatures, inFeatures, 'f32');
     }
-    const int8 = this.#int8(view);
-    const matrix = this.engine.keepMatrix(outFeatures, inFeatures, int8 && this.#dtype !== 'f32' ? 'q8' : 'f32');
-    if (matrix.dtype === 'q8') {
-      this.#quantized = true;
-      this.engine.kernels.packRows(matrix.packed, 0, int8!.values);
-      matrix.packed.scale!.set(int8!.scale);
-    } else if (int8) this.engine.kernels.packRows(matrix.packed, 0, this.#expand(int8));
-    else
-      this.engine.kernels.packRows(
-        matrix.packed,
-        0,
-        this.engine.dtype === 'float64' ? toFloat64(view) : toFloat32(view),
-      );
+    if (stored.dtype === 'I8') return this.#loadInt8(stored, outFeatures, inFeatures);
+
+    const rounds = this.#dtype === 'q8' && isQuantizable(stored);
+    const matrix = this.engine.keepMatrix(outFeatures, inFeatures, rounds ? 'q8' : 'f32');
+    this.#quantized ||= rounds;
+    this.#receive(stored.name, ({ firstRow, view }) => {
+      if (!rounds) return kernels.packRows(matrix.packed, firstRow, this.#floats(view));
+      const { values, scale } = quantizeRows(toFloat32(view), view.shape[0]);
+      kernels.packRows(matrix.packed, firstRow, values);
+      matrix.packed.scale!.set(scale, firstRow);
+    });
     return matrix;
   }
 
@@ -111,58 +125,86 @@ export class CheckpointStore implements ParameterStore {
     }
     return {
       dtype: this.#quantized ? 'q8' : 'f32',
-      unused: [...this.#tensors.keys()].filter((name) => !this.#used.has(name)),
+      unused: [...this.#tensors.keys()].filter((name) => !this.#receivers.has(name)),
       initialized: this.#missing,
     };
   }
 
-  #find(key: string): TensorView | undefined {
+  /** Reads the numbers of all parameters that were asked for. @throws CheckpointError if a file is cut off */
+  async fill(): Promise<void> {
+    for (const file of this.#files) {
+      for await (const rows of file.rows()) this.#receivers.get(rows.name)?.forEach((receive) => receive(rows));
+    }
+  }
+
+  /** Lets go of the files, when they are not read to the end. */
+  async close(): Promise<void> {
+    for (const file of this.#files) await file.close();
+  }
+
+  #receive(name: string, receiver: Receiver): void {
+    this.#receivers.set(name, [...(this.#receivers.get(name) ?? []), receiver]);
+  }
+
+  #find(key: string): StreamedTensor | undefined {
     const bare = key.startsWith('bert.') ? key.slice(5) : key;
     const name = this.#names.get(key) ?? this.#names.get(bare) ?? this.#names.get(`bert.${bare}`);
     return name === undefined ? undefined : this.#tensors.get(name);
   }
 
-  /** The tensor of a key, marked as used; undefined, and noted as missing, when there is none. */
-  #view(key: string, shape: Shape): TensorView | undefined {
-    const view = this.#find(key);
-    if (view === undefined) this.#missing.push(key);
-    else if (view.shape.join() !== shape.join()) {
+  /** The stored tensor of a key; undefined, and noted as missing, when there is none. */
+  #expect(key: string, shape: Shape): StreamedTensor | undefined {
+    const stored = this.#find(key);
+    if (stored === undefined) this.#missing.push(key);
+    else if (stored.shape.join() !== shape.join()) {
       throw new CheckpointError({
-        what: `${this.#location}: tensor ${view.name}`,
+        what: `${this.#location}: tensor ${stored.name}`,
         expected: `shape [${shape.join(', ')}] from config.json`,
-        got: `[${view.shape.join(', ')}]`,
+        got: `[${stored.shape.join(', ')}]`,
         fix: 'use the config.json that belongs to these weights',
       });
-    } else this.#used.add(view.name);
-    return view;
+    }
+    return stored;
   }
 
-  /** The int8 rows of a matrix, as stored, or rounded now if that was asked for; null when it is to stay float. */
-  #int8(view: TensorView): Int8Rows | null {
-    if (view.dtype === 'I8') return { values: toInt8(view), scale: this.#scaleOf(view) };
-    return this.#dtype === 'q8' && isQuantizable(view) ? quantizeRows(toFloat32(view), view.shape[0]) : null;
-  }
-
-  #scaleOf(view: TensorView): Float32Array {
-    const scale = this.#tensors.get(scaleName(view.name));
-    const expected = [view.shape[0], 1];
-    if (scale?.shape.join() !== expected.join()) {
+  /** An int8 matrix as it is stored, or expanded to floats when those were asked for. */
+  #loadInt8({ name }: StreamedTensor, outFeatures: number, inFeatures: number): Matrix {
+    const scale = this.#tensors.get(scaleName(name));
+    if (scale?.shape.join() !== [outFeatures, 1].join()) {
       throw new CheckpointError({
-        what: `${this.#location}: tensor ${scaleName(view.name)}`,
-        expected: `[${expected.join(', ')}], a scale for each row of the int8 tensor ${view.name}`,
+        what: `${this.#location}: tensor ${scaleName(name)}`,
+        expected: `[${outFeatures}, 1], a scale for each row of the int8 tensor ${name}`,
         got: scale ? `[${scale.shape.join(', ')}]` : 'no such tensor',
       });
     }
-    this.#used.add(scale.name);
-    return toFloat32(scale);
+    const { kernels } = this.engine;
+    const expands = this.#dtype === 'f32';
+    const matrix = this.engine.keepMatrix(outFeatures, inFeatures, expands ? 'f32' : 'q8');
+    this.#quantized ||= !expands;
+    if (!expands) {
+      this.#receive(name, ({ firstRow, view }) => kernels.packRows(matrix.packed, firstRow, toInt8(view)));
+      this.#receive(scale.name, ({ firstRow, view }) => matrix.packed.scale!.set(toFloat32(view), firstRow));
+      return matrix;
+    }
+    // Values and scales may arrive in either order: whichever is last finds the other.
+    const values = new Int8Array(outFeatures * inFeatures);
+    const scales = new Float32Array(outFeatures);
+    let arrived = 0;
+    const receive = (view: TensorRows['view'], put: () => void) => {
+      put();
+      arrived += view.shape[0];
+      if (arrived < 2 * outFeatures) return;
+      const numbers = this.engine.zeros([outFeatures, inFeatures]).data;
+      for (let i = 0; i < values.length; i++) numbers[i] = values[i] * scales[Math.floor(i / inFeatures)];
+      kernels.packRows(matrix.packed, 0, numbers);
+    };
+    this.#receive(name, ({ firstRow, view }) => receive(view, () => values.set(toInt8(view), firstRow * inFeatures)));
+    this.#receive(scale.name, ({ firstRow, view }) => receive(view, () => scales.set(toFloat32(view), firstRow)));
+    return matrix;
   }
 
-  /** int8 rows times their scales. */
-  #expand({ values, scale }: Int8Rows): FloatArray {
-    const columns = values.length / scale.length;
-    const out = this.engine.zeros([values.length]).data;
-    for (let i = 0; i < values.length; i++) out[i] = values[i] * scale[Math.floor(i / columns)];
-    return out;
+  #floats(view: TensorRows['view']): FloatArray {
+    return this.engine.dtype === 'float64' ? toFloat64(view) : toFloat32(view);
   }
 }
 

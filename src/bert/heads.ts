@@ -45,7 +45,7 @@ class MaskedLanguageModelHead extends Module {
   readonly dense: Linear;
   readonly norm: LayerNorm;
   readonly activation: ActivationName;
-  readonly decoderWeight: MatrixParameter;
+  decoderWeight: MatrixParameter;
   readonly decoderBias: Parameter;
 
   constructor(config: BertConfig, weights: Weights, wordEmbeddings: MatrixParameter) {
@@ -54,9 +54,20 @@ class MaskedLanguageModelHead extends Module {
     this.dense = new Linear(weights.scope('transform.dense'), hiddenSize, hiddenSize);
     this.norm = new LayerNorm(weights.scope('transform.LayerNorm'), hiddenSize, layerNormEps);
     this.activation = config.hiddenAct;
-    this.decoderWeight = decoderMatrix(config, weights, wordEmbeddings);
+    this.decoderWeight =
+      config.tieWordEmbeddings && !weights.has('decoder.weight')
+        ? wordEmbeddings
+        : weights.getMatrix('decoder.weight', vocabSize, hiddenSize, 'normal');
     const ownBias = !config.tieWordEmbeddings && weights.has('decoder.bias');
     this.decoderBias = weights.get(ownBias ? 'decoder.bias' : 'bias', [vocabSize], 'zeros');
+  }
+
+  /** A checkpoint may hold the tied matrix twice. One that differs stays its own, as in transformers. */
+  tie(wordEmbeddings: MatrixParameter): void {
+    const [own, words] = [this.decoderWeight.packed, wordEmbeddings.packed];
+    if (own.dtype === words.dtype && own.data.every((value, i) => value === words.data[i])) {
+      this.decoderWeight = wordEmbeddings;
+    }
   }
 
   /** x: [totalTokens, hiddenSize] → [totalTokens, vocabSize] */
@@ -64,15 +75,6 @@ class MaskedLanguageModelHead extends Module {
     const transformed = this.norm.forward(this.dense.forward(x, this.activation));
     return linear(transformed, this.decoderWeight, this.decoderBias);
   }
-}
-
-/** The word embeddings when tied, unless the checkpoint brings another matrix: then, as in transformers, that one. */
-function decoderMatrix(config: BertConfig, weights: Weights, wordEmbeddings: MatrixParameter): MatrixParameter {
-  if (config.tieWordEmbeddings && !weights.has('decoder.weight')) return wordEmbeddings;
-  const stored = weights.getMatrix('decoder.weight', config.vocabSize, config.hiddenSize, 'normal');
-  const { data } = wordEmbeddings.packed;
-  const same = stored.dtype === wordEmbeddings.dtype && stored.packed.data.every((value, i) => value === data[i]);
-  return config.tieWordEmbeddings && same ? wordEmbeddings : stored;
 }
 
 /** `logits` [totalTokens, vocabSize]: how well each word would stand in the place of each token. */
@@ -83,6 +85,10 @@ export class BertForMaskedLM extends BertWithHead {
     super(config, weights, false, 0);
     const words = this.bert.embeddings.wordEmbeddings.weight;
     this.predictions = new MaskedLanguageModelHead(config, weights.scope('cls.predictions'), words);
+  }
+
+  override tieWeights(): void {
+    if (this.config.tieWordEmbeddings) this.predictions.tie(this.bert.embeddings.wordEmbeddings.weight);
   }
 
   forward(inputs: Inputs, options: ForwardOptions = {}): LogitsOutput {
@@ -100,6 +106,10 @@ export class BertForPreTraining extends BertWithHead {
     const words = this.bert.embeddings.wordEmbeddings.weight;
     this.predictions = new MaskedLanguageModelHead(config, weights.scope('cls.predictions'), words);
     this.seqRelationship = new Linear(weights.scope('cls.seq_relationship'), config.hiddenSize, 2);
+  }
+
+  override tieWeights(): void {
+    if (this.config.tieWordEmbeddings) this.predictions.tie(this.bert.embeddings.wordEmbeddings.weight);
   }
 
   forward(inputs: Inputs, options: ForwardOptions = {}): PreTrainingOutput {

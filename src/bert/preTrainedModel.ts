@@ -31,6 +31,9 @@ export abstract class BertPreTrainedModel extends Module {
     this.engine = weights.store.engine;
   }
 
+  /** Called when all weights are there: makes one of two matrices that are meant to be the same, if they are. */
+  tieWeights(): void {}
+
   abstract override forward(inputs: ModelInputs | PackedBatch, options?: ForwardOptions): ModelOutput;
 
   /**
@@ -59,9 +62,15 @@ export async function loadModel<M extends BertPreTrainedModel>(
   const { engine = new Engine(), dtype = 'auto', initializeMissing = false, seed = 0 } = options;
   const fallback = initializeMissing ? new RandomStore(engine, config.initializerRange, seed) : null;
   const checkpoint = await openCheckpoint(files, engine, dtype, fallback);
-  const model = new modelClass(config, new Weights(checkpoint));
-  model.loadReport = checkpoint.report();
-  return model.eval();
+  try {
+    const model = new modelClass(config, new Weights(checkpoint));
+    model.loadReport = checkpoint.report();
+    await checkpoint.fill();
+    model.tieWeights();
+    return model.eval();
+  } finally {
+    await checkpoint.close();
+  }
 }
 
 /** Parameters of an untrained model; the same seed gives the same model. */

@@ -13,6 +13,19 @@ export interface ModelFiles {
    * @throws FileError on any other failure, naming the file
    */
   read(path: string): Promise<Uint8Array | undefined>;
+
+  /**
+   * The same, piece by piece, for files too large to hold twice. A piece is good until the next one is asked for.
+   * Without this method, `read` serves.
+   */
+  stream?(path: string): Promise<FileStream | undefined>;
+}
+
+/** A file that arrives in pieces. */
+export interface FileStream {
+  /** In bytes, if it is known beforehand. */
+  readonly size: number | undefined;
+  readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 /** How messages name a file: the location and the path. */

@@ -1,11 +1,13 @@
 import type * as fsPromises from 'node:fs/promises';
 import type * as nodeUrl from 'node:url';
 import { FileError } from '../errors.ts';
-import type { ModelFiles } from './files.ts';
+import type { FileStream, ModelFiles } from './files.ts';
 import { insidePath, nameOf } from './files.ts';
 
 /** One `read` call of the operating system moves less than 2 GiB. */
 const LARGEST_READ = 2 ** 30;
+/** Bytes of a piece of a stream. */
+const CHUNK = 2 ** 20;
 
 /** The files in a folder on disk. Reads nothing before the first `read`. */
 export class FolderFiles implements ModelFiles {
@@ -22,18 +24,29 @@ export class FolderFiles implements ModelFiles {
   }
 
   async read(path: string): Promise<Uint8Array | undefined> {
+    const opened = await this.#open(path);
+    if (opened === undefined) return undefined;
+    const { handle, size, file } = opened;
+    try {
+      return await fill(new Uint8Array(size), handle, file, 0);
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async stream(path: string): Promise<FileStream | undefined> {
+    const opened = await this.#open(path);
+    return opened && { size: opened.size, chunks: chunksOf(opened) };
+  }
+
+  async #open(path: string): Promise<OpenFile | undefined> {
     const fs = builtin('node:fs/promises', this.location);
     const file = nameOf(this, insidePath(path));
     try {
       const stat = await fs.stat(file);
       // Asked before opening: a named pipe would wait for a writer.
       if (!stat.isFile()) throw new FileError({ what: file, expected: 'a file', got: 'a folder or device' });
-      const handle = await fs.open(file);
-      try {
-        return await fill(new Uint8Array(stat.size), handle, file);
-      } finally {
-        await handle.close();
-      }
+      return { handle: await fs.open(file), size: stat.size, file };
     } catch (cause) {
       if (cause instanceof FileError) throw cause;
       const { code, message } = cause as NodeJS.ErrnoException;
@@ -85,10 +98,26 @@ function builtin<Id extends keyof Builtins>(id: Id, folder: string | URL): Built
   });
 }
 
-/** Reads straight into the one array that is returned, in pieces the operating system accepts. */
-async function fill(bytes: Uint8Array, handle: fsPromises.FileHandle, file: string): Promise<Uint8Array> {
+interface OpenFile {
+  handle: fsPromises.FileHandle;
+  size: number;
+  file: string;
+}
+
+/** A file in pieces, all in one array, which each piece overwrites. */
+async function* chunksOf({ handle, size, file }: OpenFile): AsyncGenerator<Uint8Array> {
+  try {
+    const buffer = new Uint8Array(Math.min(CHUNK, size));
+    for (let at = 0; at < size; at += CHUNK) yield await fill(buffer.subarray(0, size - at), handle, file, at);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Reads what lies `from` the start of a file into an array, in pieces the operating system accepts. */
+async function fill(bytes: Uint8Array, handle: fsPromises.FileHandle, file: string, from: number): Promise<Uint8Array> {
   for (let at = 0; at < bytes.length;) {
-    const { bytesRead } = await handle.read(bytes, at, Math.min(LARGEST_READ, bytes.length - at), at);
+    const { bytesRead } = await handle.read(bytes, at, Math.min(LARGEST_READ, bytes.length - at), from + at);
     if (bytesRead === 0) {
       throw new FileError({
         what: file,

@@ -1,4 +1,4 @@
-export type { ModelFiles } from './files.ts';
+export type { FileStream, ModelFiles } from './files.ts';
 export { insidePath, nameOf, readJson, readText } from './files.ts';
 export { FolderFiles } from './folder.ts';
 export type { FileContent } from './memory.ts';

@@ -1,5 +1,5 @@
 import { FileError } from '../errors.ts';
-import type { ModelFiles } from './files.ts';
+import type { FileStream, ModelFiles } from './files.ts';
 import { insidePath, nameOf } from './files.ts';
 
 export interface UrlOptions {
@@ -23,12 +23,40 @@ export class UrlFiles implements ModelFiles {
   }
 
   async read(path: string): Promise<Uint8Array | undefined> {
+    const response = await this.#get(path);
+    return response && this.#received(path, async () => new Uint8Array(await response.arrayBuffer()));
+  }
+
+  async stream(path: string): Promise<FileStream | undefined> {
+    const response = await this.#get(path);
+    if (response === undefined) return undefined;
+    const { headers } = response;
+    // The length of a compressed body says nothing of the file.
+    const length = headers.get('content-encoding') === null ? headers.get('content-length') : null;
+    const reader = (response.body ?? new Blob([]).stream()).getReader();
+    const next = () => this.#received(path, () => reader.read());
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) {
+          const { done, value } = await next();
+          if (done) return;
+          yield value;
+        }
+      } finally {
+        await reader.cancel().catch(() => {}); // of a connection that failed; otherwise it ends one that is not wanted
+      }
+    }
+    return { size: length === null ? undefined : Number(length), chunks: chunks() };
+  }
+
+  /** The answer for a file, its body not yet read. */
+  async #get(path: string): Promise<Response | undefined> {
     const parts = insidePath(path).split('/').map(encodeURIComponent);
     const url = `${this.location}/${parts.join('/')}${this.#query}`;
     const what = nameOf(this, path);
-    try {
+    return this.#received(path, async () => {
       const response = await this.#fetch(url);
-      if (response.ok && !isPage(response)) return new Uint8Array(await response.arrayBuffer());
+      if (response.ok && !isPage(response)) return response;
       // Nobody reads this body; without a cancel its connection would stay open.
       await response.body?.cancel();
       if (response.status === 404) return undefined;
@@ -39,10 +67,16 @@ export class UrlFiles implements ModelFiles {
         got: 'an HTML page',
         fix: 'check the address; many servers answer with a page when a file is missing or needs a login',
       });
+    });
+  }
+
+  async #received<T>(path: string, receive: () => Promise<T>): Promise<T> {
+    try {
+      return await receive();
     } catch (cause) {
       if (cause instanceof FileError) throw cause;
       throw new FileError({
-        what,
+        what: nameOf(this, path),
         expected: 'the file',
         got: `a network failure (${reason(cause)})`,
         fix: 'check the address and the connection',

@@ -58,8 +58,9 @@ export function headerSize(bytes: Uint8Array, fileSize: number, file = 'safetens
  * and each has the bytes its shape and dtype call for. Stricter than the reference implementation, which lets pass
  * a key said twice, an unknown field, white space before the header, and metadata that is null.
  *
- * @param bytes the file, or at least its first `headerSize` bytes
- * @param file names it in errors
+ * @param bytes    the file, or at least its first `headerSize` bytes
+ * @param fileSize Infinity when it is not known
+ * @param file     names it in errors
  * @throws CheckpointError naming file, tensor, what was expected and what was found
  * @see https://github.com/huggingface/safetensors#format
  */
@@ -137,7 +138,7 @@ function checkLayout(
     end = tensor.end;
     before = whatTensor(undefined, name);
   }
-  if (end === fileSize) return;
+  if (end === fileSize || fileSize === Infinity) return;
   throw new CheckpointError({
     what: file,
     expected: `${end} bytes, where ${before} ends`,

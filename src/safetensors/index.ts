@@ -7,5 +7,7 @@ export type { SafetensorsHeader, TensorInfo } from './header.ts';
 export { headerSize, parseHeader } from './header.ts';
 export type { Checkpoint, FileSource } from './load.ts';
 export { loadTensors } from './load.ts';
+export { openTensorStreams, SafetensorsStream } from './stream.ts';
+export type { ByteStream, StreamedTensor, StreamSource, TensorRows } from './stream.ts';
 export type { TensorArray, TensorBytes, TensorInput, TensorValues } from './write.ts';
 export { writeSafetensors } from './write.ts';

@@ -1,5 +1,5 @@
 import { CheckpointError, show } from '../errors.ts';
-import type { SafetensorsFile, TensorView } from './file.ts';
+import type { SafetensorsFile } from './file.ts';
 import { parseSafetensors } from './file.ts';
 import { whatTensor } from './header.ts';
 import { isObject, parseObject } from './json.ts';
@@ -30,45 +30,58 @@ const FETCH = 'download the missing or mixed-up shards again';
  * missing, and when two shards have the same tensor
  */
 export async function loadTensors(source: FileSource): Promise<Checkpoint> {
-  const single = await source.read(SINGLE);
-  if (single) return { ...parseSafetensors(single, `${source.location}/${SINGLE}`), unlisted: [] };
-  const index = await source.read(INDEX);
-  if (index) return loadShards(source, parseWeightMap(index, `${source.location}/${INDEX}`));
-  throw new CheckpointError({
-    what: source.location,
-    expected: `${SINGLE} or ${INDEX}`,
-    got: 'neither',
-    fix: 'check the location; convert a pytorch_model.bin in Python: model.save_pretrained(folder, safe_serialization=True)',
+  const { metadata, tensors, unlisted } = await openShards(source, async (path, file) => {
+    const bytes = await source.read(path);
+    return bytes && parseSafetensors(bytes, file);
   });
+  return { metadata, tensors, unlisted };
 }
 
-async function loadShards(source: FileSource, weightMap: ReadonlyMap<string, string>): Promise<Checkpoint> {
+/** A file whose header has been read: tensors by name, each knowing its file. */
+interface Opened<T> {
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly tensors: ReadonlyMap<string, T>;
+}
+
+/** Opens the one file of a model folder, or all its shards, and puts together what they hold. Errors as for `loadTensors`. */
+export async function openShards<T extends { readonly file?: string }, F extends Opened<T>>(
+  source: FileSource,
+  open: (path: string, file: string) => Promise<(F & Opened<T>) | undefined>,
+): Promise<{ files: F[]; metadata: Map<string, string>; tensors: Map<string, T>; unlisted: string[] }> {
+  const single = await open(SINGLE, `${source.location}/${SINGLE}`);
+  if (single) {
+    return { files: [single], metadata: new Map(single.metadata), tensors: new Map(single.tensors), unlisted: [] };
+  }
+  const bytes = await source.read(INDEX);
+  if (!bytes) {
+    throw new CheckpointError({
+      what: source.location,
+      expected: `${SINGLE} or ${INDEX}`,
+      got: 'neither',
+      fix: 'check the location; convert a pytorch_model.bin in Python: model.save_pretrained(folder, safe_serialization=True)',
+    });
+  }
   const index = `${source.location}/${INDEX}`;
+  const weightMap = parseWeightMap(bytes, index);
+  const files: F[] = [];
   const metadata = new Map<string, string>();
-  const tensors = new Map<string, TensorView>();
+  const tensors = new Map<string, T>();
   for (const shard of new Set(weightMap.values())) {
     const file = `${source.location}/${shard}`;
-    const bytes = await source.read(shard);
-    if (!bytes) {
-      throw new CheckpointError({
-        what: file,
-        expected: `the shard that ${INDEX} names`,
-        got: 'no such file',
-        fix: FETCH,
-      });
+    const opened = await open(shard, file);
+    if (!opened) {
+      const expected = `the shard that ${INDEX} names`;
+      throw new CheckpointError({ what: file, expected, got: 'no such file', fix: FETCH });
     }
-    const parsed = parseSafetensors(bytes, file);
-    for (const [key, value] of parsed.metadata) if (!metadata.has(key)) metadata.set(key, value);
-    for (const [name, view] of parsed.tensors) {
+    files.push(opened);
+    for (const [key, value] of opened.metadata) if (!metadata.has(key)) metadata.set(key, value);
+    for (const [name, tensor] of opened.tensors) {
       const other = tensors.get(name)?.file;
       if (other !== undefined) {
-        throw new CheckpointError({
-          what: whatTensor(file, name),
-          expected: 'each tensor in one shard',
-          got: `it also in ${other}`,
-        });
+        const expected = 'each tensor in one shard';
+        throw new CheckpointError({ what: whatTensor(file, name), expected, got: `it also in ${other}` });
       }
-      tensors.set(name, view);
+      tensors.set(name, tensor);
     }
   }
   for (const [name, shard] of weightMap) {
@@ -77,7 +90,7 @@ async function loadShards(source: FileSource, weightMap: ReadonlyMap<string, str
     const got = file === undefined ? 'no such tensor' : `it in ${file}`;
     throw new CheckpointError({ what: whatTensor(index, name), expected: `it in ${shard}`, got, fix: FETCH });
   }
-  return { metadata, tensors, unlisted: [...tensors.keys()].filter((name) => !weightMap.has(name)) };
+  return { files, metadata, tensors, unlisted: [...tensors.keys()].filter((name) => !weightMap.has(name)) };
 }
 
 /** Tensor name → shard, from the index file. */

@@ -2,7 +2,14 @@ import { BertModel, type LoadOptions } from '../bert/index.ts';
 import { ConfigError, InputError, show } from '../errors.ts';
 import { openFiles, type ModelFiles } from '../hub/index.ts';
 import { BertTokenizer, type Encoding, type TextInput } from '../tokenizer/index.ts';
-import { Engine, normalizeRows, poolSequences, type FloatArray, type Tensor, type WeightType } from '../tensor/index.ts';
+import {
+  Engine,
+  normalizeRows,
+  poolSequences,
+  type FloatArray,
+  type Tensor,
+  type WeightType,
+} from '../tensor/index.ts';
 import { poolings, readSentenceModules, type PoolingMode, type SentenceModules } from './sentenceModules.ts';
 
 export interface EncodeTextOptions {

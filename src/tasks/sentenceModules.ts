@@ -148,6 +148,7 @@ async function readDense(files: ModelFiles, path: string, engine: Engine): Promi
   const checkpoint = await openCheckpoint(folder, engine, 'auto', null);
   const linear = new Linear(new Weights(checkpoint, 'linear'), inFeatures as number, outFeatures as number, { bias });
   checkpoint.report();
+  await checkpoint.fill();
   return (x) => linear.forward(x, activation);
 }
 
