@@ -19,7 +19,15 @@ import {
 } from '../../src/tensor/index.ts';
 import { modelFiles } from '../support/fixtures.ts';
 
-const model = await BertModel.fromPretrained(modelFiles('base'));
+const loaded = async (kernels: 'reference' | 'simd', dtype: 'f32' | 'q8') =>
+  BertModel.fromPretrained(modelFiles('base'), { engine: new Engine({ kernels }), dtype });
+const models = {
+  'reference f32': await loaded('reference', 'f32'),
+  'reference q8': await loaded('reference', 'q8'),
+  'simd f32': await loaded('simd', 'f32'),
+  'simd q8': await loaded('simd', 'q8'),
+};
+const model = models['simd f32'];
 const [VOCABULARY, LONGEST] = [61, 40];
 
 /** Whole numbers below `limit`, the same in every run. */
@@ -41,7 +49,7 @@ const inputsOf = (some: typeof sequences): ModelInputs => ({
 const everything = { outputHiddenStates: true, outputAttentions: true };
 
 /** Everything that a model says of one sequence of a batch, as plain numbers. */
-function ofSequence(inputs: ModelInputs, sequence: number) {
+function outputOf(model: BertModel, inputs: ModelInputs, sequence: number) {
   const output = model.forward(inputs, everything);
   const [begin, end] = output.batch.offsets.subarray(sequence, sequence + 2);
   const tokens = (x: Tensor) => [...x.data.subarray(24 * begin, 24 * end)];
@@ -62,7 +70,9 @@ function ofSequence(inputs: ModelInputs, sequence: number) {
   };
 }
 
-describe('a batch', () => {
+describe.each(Object.entries(models))('a batch, %s', (_, model) => {
+  const ofSequence = (inputs: ModelInputs, sequence: number) => outputOf(model, inputs, sequence);
+
   it('gives each sequence the bits that it gets alone, whatever its length', () => {
     const inputs = inputsOf(sequences);
     for (const [s, sequence] of sequences.entries()) {

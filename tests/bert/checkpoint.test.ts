@@ -22,6 +22,7 @@ import {
 } from '../../src/safetensors/index.ts';
 import { Engine } from '../../src/tensor/index.ts';
 import { fileContents, modelFiles, readFixture } from '../support/fixtures.ts';
+import '../support/matchers.ts';
 
 const storedTensors = (checkpoint: string): ReadonlyMap<string, TensorView> =>
   parseSafetensors(readFixture(`bert/${checkpoint}/model.safetensors`)).tensors;
@@ -133,7 +134,9 @@ describe('a checkpoint that does not fit', () => {
     expect([...model.classifier.bias!.data]).toEqual([0, 0]);
     expect(model.classifier.weight.toTensor().data).toEqual((await start(1)).classifier.weight.toTensor().data);
     expect(model.classifier.weight.toTensor().data).not.toEqual((await start(2)).classifier.weight.toTensor().data);
-    expect(model.bert.pooler!.dense.weight.toTensor().data).toEqual((await load(modelFiles('base'))).pooler!.dense.weight.toTensor().data);
+    expect(model.bert.pooler!.dense.weight.toTensor().data).toEqual(
+      (await load(modelFiles('base'))).pooler!.dense.weight.toTensor().data,
+    );
   });
 
   it('names a tensor of another shape, and both shapes', async () => {
@@ -204,22 +207,34 @@ describe('int8', () => {
     expect(rounded).toBe(1 + 2 * 6 + 1); // word embeddings, six matrices a layer, the pooler
   });
 
-  it('stored gives the numbers that q8 at loading gives, and f32 expands it', async () => {
-    const stored = await load(quantizedFiles());
-    const atLoading = await load(modelFiles('base'), { dtype: 'q8' });
-    const expanded = await load(quantizedFiles(), { dtype: 'f32' });
-    expect(outputOf(stored)).toEqual(outputOf(atLoading));
-    expect(outputOf(expanded)).toEqual(outputOf(stored));
-    expect(stored.loadReport).toEqual({ dtype: 'q8', unused: [], initialized: [] });
-    expect(expanded.loadReport!.dtype).toBe('f32');
-    expect(outputOf(stored)).not.toEqual(outputOf(await load(modelFiles('base'))));
-  });
+  it.each(['reference', 'simd'] as const)(
+    'stored gives the numbers that q8 at loading gives, and f32 expands it: %s',
+    async (kernels) => {
+      const engine = new Engine({ kernels });
+      const stored = await load(quantizedFiles(), { engine });
+      const atLoading = await load(modelFiles('base'), { engine, dtype: 'q8' });
+      const expanded = await load(quantizedFiles(), { engine, dtype: 'f32' });
+      expect(outputOf(stored)).toEqual(outputOf(atLoading));
+      expect(stored.loadReport).toEqual({ dtype: 'q8', unused: [], initialized: [] });
+      expect(expanded.loadReport!.dtype).toBe('f32');
+      for (const [key, { data }] of expanded.stateDict()) expect(data).toEqual(stored.stateDict().get(key)!.data);
+      // The same weights; q8 rounds activations to 12 bits besides, which must show, and must not show much.
+      const [exact, rounded] = [expanded, stored].map((model) => model.forward(ids).lastHiddenState);
+      expect(rounded).toMatchTensor(exact, { tolerance: 3e-3 }); // measured: 2.3e-3
+      expect(rounded).not.toMatchTensor(exact, { tolerance: 1e-5 });
+      const original = (await load(modelFiles('base'), { engine })).forward(ids).lastHiddenState;
+      expect(rounded).toMatchTensor(original, { tolerance: 0.02 }); // measured: 0.012
+      expect(rounded).not.toMatchTensor(original, { tolerance: 1e-3 });
+    },
+  );
 
   it('runs on a float64 engine', async () => {
     const model = await load(quantizedFiles(), { engine: new Engine({ dtype: 'float64' }) });
     const view = storedTensors('base').get('pooler.dense.weight')!;
     const { values, scale } = quantizeRows(toFloat32(view), 24);
-    expect([...model.pooler!.dense.weight.toTensor().data]).toEqual([...values].map((v, i) => v * scale[Math.floor(i / 24)]));
+    expect([...model.pooler!.dense.weight.toTensor().data]).toEqual(
+      [...values].map((v, i) => v * scale[Math.floor(i / 24)]),
+    );
   });
 
   it('stores I8 values and F32 scales [rows, 1], and lists them in the words of compressed-tensors', async () => {
@@ -302,7 +317,12 @@ describe('an untrained model', () => {
     );
     expect(zeroRows).toEqual([5]);
     const none = new BertModel(new BertConfig({ ...small, padTokenId: null }));
-    expect(none.embeddings.wordEmbeddings.weight.toTensor().data.subarray(0, 24).every((x) => x !== 0)).toBe(true);
+    expect(
+      none.embeddings.wordEmbeddings.weight
+        .toTensor()
+        .data.subarray(0, 24)
+        .every((x) => x !== 0),
+    ).toBe(true);
   });
 
   it('ties the output matrix to the word embeddings, or does not', () => {
