@@ -15,7 +15,7 @@ const COLOURS = [17, 18, 19, 25, 31, 37, 36, 71, 107, 149, 185, 227];
  */
 export function shadedMatrix(
   labels: readonly string[],
-  scores: readonly (readonly number[])[],
+  score: (a: number, b: number) => number,
   io: Io,
 ): string | undefined {
   const colour = io.stdout.isTTY && !io.env.NO_COLOR && io.env.TERM !== 'dumb';
@@ -28,7 +28,7 @@ export function shadedMatrix(
   const margin = ' '.repeat(numberWidth + 1 + labelWidth);
   const header = margin + labels.map((_, i) => String(i + 1).padStart(CELL)).join('');
   const rows = cleaned.map((label, i) => {
-    const cells = scores[i].map((score) => (colour ? colouredCell(score) : plainCell(score)));
+    const cells = cleaned.map((_, j) => (colour ? colouredCell : plainCell)(score(i, j)));
     return `${String(i + 1).padStart(numberWidth)} ${fit(label, labelWidth)}${cells.join('')}`;
   });
   return `${[header, ...rows].map((line) => line.trimEnd()).join('\n')}\n`;
