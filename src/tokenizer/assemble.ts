@@ -18,7 +18,7 @@ export function assemble(
   truncation: EncodePlan['truncation'],
 ): Encoding {
   const specialCount = countSpecialTokens(template);
-  const lengths = texts.map((text) => text.length);
+  const lengths = texts.map(({ ids }) => ids.length);
   const windows = windowsOfTexts(lengths, specialCount, truncation);
   const facts = {
     tokenCount: lengths.reduce((sum, length) => sum + length, specialCount),

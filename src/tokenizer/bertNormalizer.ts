@@ -52,7 +52,7 @@ function unifySpaces(text: NormalizedString): void {
 function spaceChineseChars(text: NormalizedString): void {
   const { classes } = unicode();
   const { codes, starts, ends, length } = text;
-  const result = new NormalizedString(length + 16);
+  const result = new NormalizedString();
   for (let i = 0; i < length; i++) {
     const chinese = classes[codes[i]!]! & CHINESE;
     if (chinese) result.push(SPACE, starts[i]!, ends[i]!);

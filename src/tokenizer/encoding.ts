@@ -71,11 +71,14 @@ export class Encoding {
     let at = 0;
     for (const piece of this.#pieces) {
       const end = at + lengthOf(piece);
-      const isText = 'source' in piece;
-      this.inputIds.set(isText ? piece.source.ids.subarray(piece.start, piece.end) : piece.ids, at);
-      this.tokenTypeIds.fill(piece.typeId, at, end);
-      this.attentionMask.fill(isText || !piece.isPadding ? 1 : 0, at, end);
-      at = end;
+      const ids = 'source' in piece ? piece.source.ids : piece.ids;
+      const first = 'source' in piece ? piece.start : 0;
+      const attended = 'source' in piece || !piece.isPadding ? 1 : 0;
+      for (let i = first; at < end; i++, at++) {
+        this.inputIds[at] = ids[i]!;
+        this.tokenTypeIds[at] = piece.typeId;
+        this.attentionMask[at] = attended;
+      }
     }
   }
 

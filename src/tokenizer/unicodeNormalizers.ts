@@ -38,8 +38,8 @@ function lowercaseFrom(index: number, text: NormalizedString): void {
  */
 export function decompose(text: NormalizedString): void {
   if (!(text.classes() & REARRANGED)) return;
-  const { decompositions, combiningClasses } = unicode();
-  const result = new NormalizedString(text.length + 16);
+  const { classes, decompositions, combiningClasses } = unicode();
+  const result = new NormalizedString();
   const pending: Pending[] = []; // marks after a starter, not yet in their order
   let source = -1;
   const emit = (code: number, begins: boolean) => {
@@ -47,12 +47,18 @@ export function decompose(text: NormalizedString): void {
     result.push(code, text.starts[source]!, text.ends[source]!);
   };
   const flush = () => {
+    if (pending.length === 0) return;
     pending.sort((a, b) => a.combiningClass - b.combiningClass); // stable since ES2019
     for (const { code, begins } of pending) emit(code, begins);
     pending.length = 0;
   };
   for (let i = 0; i < text.length; i++) {
     const original = text.codes[i]!;
+    if (!(classes[original]! & REARRANGED)) {
+      flush();
+      emit(original, true);
+      continue;
+    }
     const parts = isHangulSyllable(original) ? hangulParts(original) : decompositions.get(original);
     let begins = true;
     for (const code of parts ?? [original]) {

@@ -74,7 +74,7 @@ export class WordPiece implements Model {
       table = this.#continuations;
     }
     if (covered < 0) {
-      tokens.length = before;
+      tokens.truncate(before);
       tokens.push(this.#unkId, starts[start]!, ends[end - 1]!);
     }
   }
