@@ -102,6 +102,11 @@ describe('PackedBatch', () => {
       'tokenTypeIds: expected 2 sequences, as inputIds has, got 3',
     ],
     [
+      'positions of fewer sequences',
+      wrong({ positionIds: [] }),
+      'positionIds: expected 2 sequences, as inputIds has, got 0',
+    ],
+    [
       'a mask of another length',
       wrong({ attentionMask: [[1, 1], [1]] }),
       'attentionMask of sequence 1: expected 2 values, one per input id, got 1',
