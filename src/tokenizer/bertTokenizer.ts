@@ -18,7 +18,7 @@ const BERT_SPECIAL_TOKENS = { cls: '[CLS]', sep: '[SEP]', pad: '[PAD]', unk: '[U
 export class BertTokenizer extends Tokenizer {
   /**
    * Loads the tokenizer of a model: its `tokenizer.json` or, without one, `vocab.txt`; and `tokenizer_config.json` if
-   * there is one.
+   * there is one. Where both say how to normalize, `tokenizer.json` decides.
    *
    * @param location a folder, an address, or files already opened
    * @throws FileError when there is no tokenizer, or a file cannot be read

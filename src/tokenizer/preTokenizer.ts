@@ -37,7 +37,7 @@ export function readPreTokenizer(json: JsonField): PreTokenizer {
 const READERS: Record<string, (json: JsonField) => PreTokenizer> = {
   BertPreTokenizer: () => bertPreTokenizer,
   WhitespaceSplit: () => new ClassSplitter(WHITESPACE, 0),
-  Sequence: (json) => inOrder(json.get('pretokenizers').array().map(readPreTokenizer)),
+  Sequence: (json) => inOrder(json.get('pretokenizers').array(readPreTokenizer)),
 };
 
 /** Cuts at the characters of two classes: the `removed` are dropped, the `isolated` become words of their own. */

@@ -63,7 +63,7 @@ export class Tokenizer {
    * @throws ConfigError for an option without sense
    */
   encode(text: TextInput, options: EncodeOptions = {}): Encoding {
-    if (typeof options !== 'object') {
+    if (typeof options !== 'object' || options === null) {
       throw new InputError({ what: 'options of encode', got: show(options), fix: 'give a pair as [first, second]' });
     }
     return this.#encodeAll([textsOf(text, 'text')], options)[0]!;
@@ -100,6 +100,9 @@ export class Tokenizer {
    */
   decode(ids: ArrayLike<number>, { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {}): string {
     const { addedTokens, decoder } = this.#pipeline;
+    if (typeof ids?.length !== 'number') {
+      throw new InputError({ what: 'ids', expected: 'an array of token ids', got: show(ids) });
+    }
     let tokens = Array.from(ids, (id, index) => {
       const token = this.idToToken(id);
       if (token !== undefined) return token;

@@ -1,5 +1,6 @@
 /** Every code point against the Rust tokenizers: a digest of ids and offsets for each 4096 of them. */
 import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { BertTokenizer, oracleVersion } from '../../src/tokenizer/index.ts';
 import { CHINESE, unicode, wordCharacters } from '../../src/tokenizer/unicode.ts';
@@ -67,6 +68,16 @@ describe('all code points', () => {
     expect(digest(tokenizer, first)).not.toBe(expected);
     classes[0x2b820]! ^= CHINESE;
   });
+});
+
+test('the JavaScript engine, whose Unicode version varies, is never asked', () => {
+  const folder = new URL('../../src/tokenizer/', import.meta.url);
+  const code = readdirSync(folder).map((name) =>
+    readFileSync(new URL(name, folder), 'utf8').replace(/\/\*\*.*?\*\//gs, ''),
+  );
+  expect(code.join('\n')).not.toMatch(
+    /\\p\{|\.to(Locale)?(Lower|Upper)Case|normalize\('|localeCompare|\.trim\w*\(|\\s|\\w/,
+  );
 });
 
 test('word characters are those of the regex crate', () => {
