@@ -16,11 +16,9 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   const command = available.find((candidate) => candidate.name() === name);
   try {
     if (name === undefined ? argv.every((argument) => argument === '--debug') : !command) {
+      const names = available.map((candidate) => candidate.name()).join(', ');
       const what = name === undefined ? 'no command' : `unknown command ${name}`;
-      throw new UsageError({
-        what,
-        fix: `use one of ${available.map((candidate) => candidate.name()).join(', ')}, or --help`,
-      });
+      throw new UsageError({ what, fix: `use one of ${names}, or --help` });
     }
     await parse(argv, available, io);
     return 0;
