@@ -71,7 +71,10 @@ export function quantizeTensors(
   return quantized;
 }
 
-/** The `quantization_config` of config.json, in the words of the compressed-tensors format, every target by its name. */
+/**
+ * The `quantization_config` of config.json, in the words of the compressed-tensors format, every target by its name. The
+ * group says its format too: without it, transformers looks for int8 weights packed four to an int32.
+ */
 export function quantizationConfig(tensors: ReadonlyMap<string, TensorInput>): Record<string, unknown> {
   const targets = [...tensors.keys()].filter((name) => tensors.has(scaleName(name)));
   return {
@@ -80,6 +83,7 @@ export function quantizationConfig(tensors: ReadonlyMap<string, TensorInput>): R
     quantization_status: 'compressed',
     config_groups: {
       group_0: {
+        format: 'int-quantized',
         targets: targets.map((name) => name.replace(/\.weight$/, '')).sort(),
         weights: { num_bits: 8, type: 'int', symmetric: true, strategy: 'channel', dynamic: false },
         input_activations: null,

@@ -309,10 +309,12 @@ describe.runIf(existsSync(shipped))('the shipped model', () => {
     expect(others.every(({ dtype }) => dtype === 'F32')).toBe(true);
     expect(tensors.size).toBe(int8.length + others.length);
     const config = JSON.parse(read('config.json').toString()) as {
-      quantization_config: { config_groups: { group_0: { targets: string[] } } };
+      quantization_config: { format: string; config_groups: { group_0: { format: string; targets: string[] } } };
     };
+    const { format, config_groups: groups } = config.quantization_config;
     const targets = int8.map(({ name }) => name.replace(/\.weight$/, '')).sort();
-    expect(config.quantization_config.config_groups.group_0.targets).toEqual(targets);
+    expect(groups.group_0.targets).toEqual(targets);
+    expect([format, groups.group_0.format]).toEqual(['int-quantized', 'int-quantized']); // transformers reads the second
     expect(metadata.get('method')).toMatch(/^gptq:/);
     // of the original that tools/fetch-original.mjs fetches
     const original = readFileSync(join(root, 'tools/fetch-original.mjs'), 'utf8');
