@@ -1,12 +1,10 @@
 export { loadAnyModel } from './auto.ts';
-export { calibrationBatches } from './calibration.ts';
 export { openCheckpoint, type CheckpointStore, type LoadReport, type WeightType } from './checkpoint.ts';
 export { BertConfig, type BertConfigOptions } from './config.ts';
 export { BertEmbeddings } from './embeddings.ts';
 export { BertEncoder, BertLayer } from './encoder.ts';
-export { roundEncoder } from './gptq.ts';
 export * from './heads.ts';
 export { BertModel, BertPooler } from './model.ts';
 export * from './outputs.ts';
 export { BertPreTrainedModel, randomWeights, type LoadOptions, type ModelClass } from './preTrainedModel.ts';
-export { quantizationConfig, quantizeRows, quantizeTensors } from './quantization.ts';
+export { quantizationConfig, quantizeRows, quantizeTensors, toInt8Range } from './quantization.ts';

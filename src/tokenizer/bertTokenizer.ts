@@ -1,6 +1,5 @@
 import { FileError, show, TokenizerError } from '../errors.ts';
-import { type ModelFiles, nameOf, readJson, readText } from '../hub/files.ts';
-import { openFiles } from '../hub/open.ts';
+import { type ModelFiles, nameOf, openFiles, readJson, readText } from '../hub/index.ts';
 import { AddedTokens, readAddedToken } from './addedTokens.ts';
 import { BertNormalizer } from './bertNormalizer.ts';
 import { wordPieceDecoder } from './decoder.ts';

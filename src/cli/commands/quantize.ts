@@ -1,7 +1,8 @@
 import { Command } from 'commander';
-import { BertModel, calibrationBatches, quantizationConfig, quantizeTensors, roundEncoder } from '../../bert/index.ts';
+import { BertModel, quantizationConfig, quantizeTensors } from '../../bert/index.ts';
 import { FileError, UsageError } from '../../errors.ts';
 import { openFiles, readJson, type ModelFiles } from '../../hub/index.ts';
+import { calibrationBatches, roundEncoder } from '../../quantization/index.ts';
 import {
   loadTensors,
   toFloat32,

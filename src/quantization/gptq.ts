@@ -1,7 +1,6 @@
 import { Linear, type PackedBatch } from '../layers/index.ts';
 import { linear, type FloatArray, type Tensor } from '../tensor/index.ts';
-import type { BertModel } from './model.ts';
-import { quantizeRows, toInt8Range } from './quantization.ts';
+import { quantizeRows, toInt8Range, type BertModel } from '../bert/index.ts';
 
 /**
  * Rounds the encoder's matrices so that what they compute changes least: each row is rounded a column at a time, and what

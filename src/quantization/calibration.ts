@@ -1,6 +1,6 @@
 import { PackedBatch } from '../layers/index.ts';
 import { randomStream, randomUniform } from '../tensor/index.ts';
-import type { BertConfig } from './config.ts';
+import type { BertConfig } from '../bert/index.ts';
 
 /** Tokens of the rows of each batch. */
 const LENGTHS = [6, 10, 14, 20, 30, 50, 80, 120];
