@@ -116,7 +116,7 @@ class Matcher {
     const sections: Section[] = [];
     let covered = 0;
     for (let i = 0; i < length; i++) {
-      if (firstCodes[codes[i]! & 255] === 0) continue;
+      if (firstCodes[codes[i] & 255] === 0) continue;
       const id = this.#table.longestPrefix(codes, i, length);
       if (id < 0) continue;
       const end = this.#table.matchEnd;
@@ -135,9 +135,9 @@ class Matcher {
   #match(id: number, start: number, end: number, covered: number, { codes, length }: NormalizedString) {
     const { classes } = unicode();
     const { singleWord, lstrip, rstrip } = this.#tokens.get(id)!;
-    const inWord = (index: number) => index >= 0 && index < length && wordCharacters.has(codes[index]!);
+    const inWord = (index: number) => index >= 0 && index < length && wordCharacters.has(codes[index]);
     if (singleWord && (inWord(start - 1) || inWord(end))) return undefined;
-    const isSpace = (index: number) => (classes[codes[index]!]! & WHITESPACE) !== 0;
+    const isSpace = (index: number) => (classes[codes[index]] & WHITESPACE) !== 0;
     if (lstrip) while (start > covered && isSpace(start - 1)) start--;
     if (rstrip) while (end < length && isSpace(end)) end++;
     return { id, start, end };

@@ -95,8 +95,8 @@ export class Encoding {
   /** The token strings. */
   get tokens(): string[] {
     this.#tokens ??= this.#column(
-      ({ source }, token) => source.contents.get(token) ?? source.nameOf(source.ids[token]!),
-      ({ tokens }, index) => tokens[index]!,
+      ({ source }, token) => source.contents.get(token) ?? source.nameOf(source.ids[token]),
+      ({ tokens }, index) => tokens[index],
     );
     return this.#tokens;
   }
@@ -107,7 +107,7 @@ export class Encoding {
    */
   get offsets(): [number, number][] {
     this.#offsets ??= this.#column(
-      ({ source }, token) => [source.starts[token]!, source.ends[token]!],
+      ({ source }, token) => [source.starts[token], source.ends[token]],
       () => [0, 0],
     );
     return this.#offsets;
@@ -124,7 +124,7 @@ export class Encoding {
     this.#codePointOffsets ??= this.#column(
       ({ source }, token) => {
         const count = counterOf(source.text);
-        return [count(source.starts[token]!), count(source.ends[token]!)];
+        return [count(source.starts[token]), count(source.ends[token])];
       },
       () => [0, 0],
     );
@@ -134,7 +134,7 @@ export class Encoding {
   /** Which word of its text each token is a part of; null for special tokens and padding. */
   get wordIds(): (number | null)[] {
     return this.#column<number | null>(
-      ({ source }, token) => source.words[token]!,
+      ({ source }, token) => source.words[token],
       () => null,
     );
   }

@@ -77,6 +77,6 @@ export class JsonField {
       const fix = 'use a tokenizer made of these stages; others are not supported';
       type.fail(`one of ${Object.keys(table).join(', ')}`, fix);
     }
-    return table[name]!;
+    return table[name];
   }
 }

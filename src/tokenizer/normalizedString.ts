@@ -67,7 +67,7 @@ export class NormalizedString {
   /** The text between two indices (of code points). */
   toString(from = 0, to = this.length): string {
     let text = '';
-    for (let i = from; i < to; i++) text += String.fromCodePoint(this.codes[i]!);
+    for (let i = from; i < to; i++) text += String.fromCodePoint(this.codes[i]);
     return text;
   }
 
@@ -76,7 +76,7 @@ export class NormalizedString {
     const { classes } = unicode();
     const { codes, length } = this;
     let seen = 0;
-    for (let i = 0; i < length; i++) seen |= classes[codes[i]!]!;
+    for (let i = 0; i < length; i++) seen |= classes[codes[i]];
     return seen;
   }
 
@@ -85,7 +85,7 @@ export class NormalizedString {
     const { codes, starts, ends, length } = this;
     let kept = 0;
     for (let i = 0; i < length; i++) {
-      if (remove(codes[i]!)) continue;
+      if (remove(codes[i])) continue;
       codes[kept] = codes[i]!;
       starts[kept] = starts[i]!;
       ends[kept++] = ends[i]!;

@@ -57,10 +57,10 @@ class ClassSplitter implements PreTokenizer {
     const isolated = this.#isolated;
     const either = this.#removed | isolated;
     for (let i = 0; i < words.length; i++) {
-      const end = words.ends[i]!;
-      let start = words.starts[i]!;
+      const end = words.ends[i];
+      let start = words.starts[i];
       for (let at = start; at < end; at++) {
-        const found = classes[codes[at]!]! & either;
+        const found = classes[codes[at]] & either;
         if (found === 0) continue;
         pieces.push(start, at);
         start = at + 1;

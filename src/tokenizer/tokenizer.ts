@@ -66,7 +66,7 @@ export class Tokenizer {
     if (typeof options !== 'object' || options === null) {
       throw new InputError({ what: 'options of encode', got: show(options), fix: 'give a pair as [first, second]' });
     }
-    return this.#encodeAll([textsOf(text, 'text')], options)[0]!;
+    return this.#encodeAll([textsOf(text, 'text')], options)[0];
   }
 
   /**
@@ -196,7 +196,7 @@ export class Tokenizer {
     words.push(start, end);
     if (preTokenizer) words = preTokenizer.preTokenize(text, words);
     for (let i = 0; i < words.length; i++) {
-      model.tokenize(text, words.starts[i]!, words.ends[i]!, tokens);
+      model.tokenize(text, words.starts[i], words.ends[i], tokens);
       tokens.word++;
     }
   }
@@ -204,7 +204,7 @@ export class Tokenizer {
 
 /** Adds an added token, which is a word of its own. */
 function addToken(id: number, text: NormalizedString, start: number, end: number, tokens: TokenBuffer): void {
-  tokens.pushAs(text.toString(start, end), id, text.starts[start]!, text.ends[end - 1]!);
+  tokens.pushAs(text.toString(start, end), id, text.starts[start], text.ends[end - 1]);
   tokens.word++;
 }
 
