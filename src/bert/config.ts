@@ -151,7 +151,7 @@ export class BertConfig {
       if (value !== null || holds(null)) options[key] = value; // a null that means nothing is as good as absent
     }
     options.id2label = readLabels(values, source);
-    return new BertConfig(options as Partial<BertConfigOptions>, source);
+    return new BertConfig(options, source);
   }
 
   /** The content of a `config.json` that this library and transformers read back. */

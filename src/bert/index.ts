@@ -7,4 +7,4 @@ export * from './heads.ts';
 export { BertModel, BertPooler } from './model.ts';
 export * from './outputs.ts';
 export { BertPreTrainedModel, randomWeights, type LoadOptions, type ModelClass } from './preTrainedModel.ts';
-export { quantizationConfig, quantizeRows, quantizeTensors } from './quantization.ts';
+export { quantizationConfig, quantizeRows, quantizeTensors, toInt8Range } from './quantization.ts';

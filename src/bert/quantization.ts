@@ -1,5 +1,6 @@
 import { CheckpointError } from '../errors.ts';
 import { toFloat32, type TensorInput, type TensorView } from '../safetensors/index.ts';
+import type { FloatArray } from '../tensor/index.ts';
 
 /**
  * Int8 storage of a model: the matrices of linear layers (a scale per output channel) and the word embeddings (a scale
@@ -14,12 +15,12 @@ export function isQuantizable(view: { name: string; shape: readonly number[]; dt
 export const scaleName = (name: string): string => `${name}_scale`;
 
 /**
- * Rounds each row to int8, -127 to 127.
+ * Rounds each row to int8, -127 to 127, each weight to the nearest.
  *
  * @param weights [rows, columns]
  * @returns values [rows, columns] and scale [rows]; a row of zeros has scale 0
  */
-export function quantizeRows(weights: Float32Array, rows: number): { values: Int8Array; scale: Float32Array } {
+export function quantizeRows(weights: FloatArray, rows: number): { values: Int8Array; scale: Float32Array } {
   const columns = weights.length / rows;
   const values = new Int8Array(weights.length);
   const scale = new Float32Array(rows);
@@ -30,14 +31,25 @@ export function quantizeRows(weights: Float32Array, rows: number): { values: Int
     scale[row] = largest / 127;
     if (scale[row] === 0) continue;
     for (let i = 0; i < columns; i++) {
-      values[row * columns + i] = Math.max(-127, Math.min(127, Math.round(numbers[i] / scale[row])));
+      values[row * columns + i] = toInt8Range(numbers[i] / scale[row]);
     }
   }
   return { values, scale };
 }
 
-/** The tensors of a checkpoint with every quantizable one in int8. @throws CheckpointError if it already has int8 tensors */
-export function quantizeTensors(tensors: ReadonlyMap<string, TensorView>): Map<string, TensorInput> {
+export const toInt8Range = (x: number): number => Math.max(-127, Math.min(127, Math.round(x)));
+
+/**
+ * The tensors of a checkpoint with every quantizable one in int8, and without the position ids 0, 1, 2 … that old
+ * checkpoints carry.
+ *
+ * @param rounded values that take the place of those rounded to the nearest, by the name of the matrix in a bare encoder
+ * @throws CheckpointError if it already has int8 tensors
+ */
+export function quantizeTensors(
+  tensors: ReadonlyMap<string, TensorView>,
+  rounded: ReadonlyMap<string, Int8Array> = new Map(),
+): Map<string, TensorInput> {
   const quantized = new Map<string, TensorInput>();
   for (const view of tensors.values()) {
     if (view.dtype === 'I8') {
@@ -47,17 +59,22 @@ export function quantizeTensors(tensors: ReadonlyMap<string, TensorView>): Map<s
         got: 'int8, already quantized',
       });
     }
+    if (view.name.endsWith('embeddings.position_ids')) continue;
     if (!isQuantizable(view)) quantized.set(view.name, view);
     else {
       const { values, scale } = quantizeRows(toFloat32(view), view.shape[0]);
-      quantized.set(view.name, { data: values, shape: view.shape });
+      const data = rounded.get(view.name.replace(/^bert\./, '')) ?? values;
+      quantized.set(view.name, { data, shape: view.shape });
       quantized.set(scaleName(view.name), { data: scale, shape: [view.shape[0], 1] });
     }
   }
   return quantized;
 }
 
-/** The `quantization_config` of config.json, in the words of the compressed-tensors format, every target by its name. */
+/**
+ * The `quantization_config` of config.json, in the words of the compressed-tensors format, every target by its name. The
+ * group says its format too: without it, transformers looks for int8 weights packed four to an int32.
+ */
 export function quantizationConfig(tensors: ReadonlyMap<string, TensorInput>): Record<string, unknown> {
   const targets = [...tensors.keys()].filter((name) => tensors.has(scaleName(name)));
   return {
@@ -66,6 +83,7 @@ export function quantizationConfig(tensors: ReadonlyMap<string, TensorInput>): R
     quantization_status: 'compressed',
     config_groups: {
       group_0: {
+        format: 'int-quantized',
         targets: targets.map((name) => name.replace(/\.weight$/, '')).sort(),
         weights: { num_bits: 8, type: 'int', symmetric: true, strategy: 'channel', dynamic: false },
         input_activations: null,

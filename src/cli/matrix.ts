@@ -15,7 +15,7 @@ const COLOURS = [17, 18, 19, 25, 31, 37, 36, 71, 107, 149, 185, 227];
  */
 export function shadedMatrix(
   labels: readonly string[],
-  scores: readonly (readonly number[])[],
+  score: (a: number, b: number) => number,
   io: Io,
 ): string | undefined {
   const colour = io.stdout.isTTY && !io.env.NO_COLOR && io.env.TERM !== 'dumb';
@@ -26,10 +26,10 @@ export function shadedMatrix(
   const cleaned = labels.map(clean);
   const labelWidth = Math.min(room, Math.max(...cleaned.map(displayWidth)) + 1);
   const margin = ' '.repeat(numberWidth + 1 + labelWidth);
-  const header = margin + labels.map((_, i) => String(i + 1).padStart(CELL)).join('');
+  const header = margin + labels.map((_, i) => `${String(i + 1).padStart(CELL - 1)} `).join('');
   const rows = cleaned.map((label, i) => {
-    const cells = scores[i].map((score) => (colour ? colouredCell(score) : plainCell(score)));
-    return `${String(i + 1).padStart(numberWidth)} ${fit(label, labelWidth)}${cells.join('')}`;
+    const cells = cleaned.map((_, j) => (colour ? colouredCell : plainCell)(score(i, j)));
+    return `${String(i + 1).padStart(numberWidth)} ${fit(label, labelWidth - 1)} ${cells.join('')}`;
   });
   return `${[header, ...rows].map((line) => line.trimEnd()).join('\n')}\n`;
 }
@@ -45,12 +45,12 @@ export function shortScore(score: number): string {
 
 function plainCell(score: number): string {
   const number = shortScore(score);
-  return ` ${step(SHADES, score).repeat(CELL - 1 - number.length)}${number}`;
+  return `${step(SHADES, score).repeat(CELL - 1 - number.length)}${number} `;
 }
 
 function colouredCell(score: number): string {
   const ink = score > 0.6 ? 16 : 255;
-  return `\x1b[48;5;${step(COLOURS, score)};38;5;${ink}m${shortScore(score).padStart(CELL)}\x1b[0m`;
+  return `\x1b[48;5;${step(COLOURS, score)};38;5;${ink}m${shortScore(score).padStart(CELL - 1)} \x1b[0m`;
 }
 
 function step<T>(steps: readonly T[], score: number): T {

@@ -87,9 +87,9 @@ async function writeFile(path: string, target: string, body: (write: Write) => P
   const device = existing !== undefined && !existing.isFile(); // /dev/null and pipes are written to, not replaced
   const temporary = device ? target : `${target}.${process.pid}.tmp`;
   const remove = () => device || rmSync(temporary, { force: true });
-  const interrupted = () => {
+  const interrupted = (signal: NodeJS.Signals) => {
     remove();
-    process.exit(130);
+    process.exit(signal === 'SIGINT' ? 130 : 143); // what the shell would have said
   };
 
   const handle = await fs.open(temporary, 'w').catch((cause) => fail(path, expected, cause));

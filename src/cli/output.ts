@@ -1,10 +1,8 @@
 import type { Io, Output } from './io.ts';
 import { clean, displayWidth, fit } from './display.ts';
 
-/** One value as a line of JSON. Infinity, which JSON lacks, is written as the largest double, so that it stays "too large". */
 export function jsonLine(value: unknown): string {
-  const finite = (_: string, x: unknown) => (x === Infinity ? Number.MAX_VALUE : x);
-  return `${JSON.stringify(value, finite)}\n`;
+  return `${JSON.stringify(value)}\n`;
 }
 
 /** Writes lines in pieces of some size: one write for each would be slow, one for all would need all the memory. */

@@ -7,10 +7,7 @@ export function progressBar(stream: NodeJS.WriteStream, label: string, total: nu
     stream,
     format: `${label} {bar} {value}/{total}  {eta_formatted} left`,
     clearOnComplete: true,
-    hideCursor: true,
-    // Work is synchronous: there is no idle moment for a timer to draw in.
-    noTTYOutput: false,
-    fps: 10,
+    linewrap: true, // nothing of the terminal is switched off, so that an interrupt leaves nothing to switch on again
   });
   const begin = performance.now();
   let shown = false;

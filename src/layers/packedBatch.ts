@@ -31,7 +31,7 @@ export class PackedBatch {
 
   /** @throws InputError naming the sequence and the token that is malformed */
   constructor({ inputIds, attentionMask, tokenTypeIds, positionIds }: ModelInputs) {
-    const size = inputIds.length;
+    const size = expectArray('inputIds', inputIds).length;
     expectSequences('attentionMask', attentionMask, size);
     expectSequences('tokenTypeIds', tokenTypeIds, size);
     expectSequences('positionIds', positionIds, size);
@@ -39,12 +39,7 @@ export class PackedBatch {
     this.offsets = new Int32Array(size + 1);
     let paddedLength = 0;
     for (let sequence = 0; sequence < size; sequence++) {
-      const length = inputIds[sequence].length as number | undefined;
-      if (length === undefined) {
-        const what = `inputIds of sequence ${sequence}`;
-        const fix = 'pass one array of ids per sequence, [[101, 102]] rather than [101, 102]';
-        throw new InputError({ what, expected: 'an array of ids', got: show(inputIds[sequence]), fix });
-      }
+      const { length } = expectArray(`inputIds of sequence ${sequence}`, inputIds[sequence]);
       expectLengths('attentionMask', attentionMask, sequence, length);
       expectLengths('tokenTypeIds', tokenTypeIds, sequence, length);
       expectLengths('positionIds', positionIds, sequence, length);
@@ -86,6 +81,17 @@ export class PackedBatch {
   lengthOf(sequence: number): number {
     return this.offsets[sequence + 1] - this.offsets[sequence];
   }
+}
+
+/** Callers in JavaScript may pass `input_ids`, or a flat array, without a word from a compiler. */
+function expectArray<T extends ArrayLike<unknown>>(what: string, value: T): T {
+  if (typeof (value as T | undefined)?.length === 'number') return value;
+  throw new InputError({
+    what,
+    expected: 'an array',
+    got: show(value),
+    fix: 'pass an array of ids per sequence, { inputIds: [[101, 102]] }',
+  });
 }
 
 function expectSequences(name: keyof ModelInputs, rows: ArrayLike<unknown> | undefined, size: number): void {

@@ -62,7 +62,7 @@ export function toInt32(view: TensorView): Int32Array {
   for (let i = 0; i < result.length; i++) {
     result[i] = Number(values[i]);
     // Storing a number out of range wraps it around.
-    if (result[i] !== Number(values[i])) throw outOfRange(view, i, values[i]!, 'int32');
+    if (result[i] !== Number(values[i])) throw outOfRange(view, i, values[i], 'int32');
   }
   return result;
 }
@@ -77,7 +77,7 @@ export function toBigInt64(view: TensorView): BigInt64Array {
   const values = integers(view);
   const result = new BigInt64Array(values.length);
   for (let i = 0; i < result.length; i++) {
-    const value = BigInt(values[i]!);
+    const value = BigInt(values[i]);
     result[i] = value;
     if (result[i] !== value) throw outOfRange(view, i, value, 'int64');
   }
@@ -101,7 +101,7 @@ function narrowFloats<A extends Float32Array | Float64Array>(view: TensorView, R
   const table = floatTable(dtype);
   const codes = table.length === 256 ? view.bytes : elements(view, Uint16Array);
   const values = new Result(codes.length);
-  for (let i = 0; i < values.length; i++) values[i] = table[codes[i]!]!;
+  for (let i = 0; i < values.length; i++) values[i] = table[codes[i]]!;
   return values;
 }
 
@@ -109,7 +109,7 @@ function integers(view: TensorView): ArrayLike<number | bigint> {
   const { dtype, bytes } = view;
   if (!Object.hasOwn(INTEGERS, dtype)) throw unsuitable(view, 'an integer dtype (I64 … U8) or BOOL');
   const wrong = dtype === 'BOOL' ? bytes.findIndex((byte) => byte > 1) : -1;
-  if (wrong >= 0) throw outOfRange(view, wrong, bytes[wrong]!, 'BOOL (0 or 1)');
+  if (wrong >= 0) throw outOfRange(view, wrong, bytes[wrong], 'BOOL (0 or 1)');
   return elements<ArrayLike<number | bigint>>(view, INTEGERS[dtype as keyof typeof INTEGERS]);
 }
 

@@ -79,14 +79,14 @@ function encode({ exponentBits, mantissaBits, bias }: FloatFormat, values: Array
   const words = new Uint32Array(double.buffer);
   const codes = new Uint16Array(values.length);
   for (let i = 0; i < codes.length; i++) {
-    const value = values[i]!;
+    const value = values[i];
     double[0] = value;
-    const high = words[1]!;
+    const high = words[1];
     const exponent = Math.max(((high >>> 20) & 0x7ff) - 1023, lowest);
     let code = infinity;
     if (exponent <= bias) {
       // Adding 2^52 leaves no room for a fraction, so the processor rounds to an integer, ties to even.
-      const units = Math.abs(value) * unitsPerOne[exponent - lowest]! + 2 ** 52 - 2 ** 52;
+      const units = Math.abs(value) * unitsPerOne[exponent - lowest] + 2 ** 52 - 2 ** 52;
       // The leading bit of a normal number is in `units` and carries into the exponent; so does rounding up.
       code = ((exponent - lowest) << mantissaBits) + units;
     } else if (Number.isNaN(value)) code = nan;

@@ -105,7 +105,7 @@ function parseEntry(entry: unknown, dataStart: number, what: string): TensorInfo
     throw new CheckpointError({ what: `${what}, dtype`, expected, got: show(dtype) });
   }
   checkShape(shape, what);
-  if (!isSizes(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
+  if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
     const expected = '[begin, end] with 0 <= begin <= end < 2^53';
     throw new CheckpointError({ what: `${what}, data_offsets`, expected, got: show(offsets) });
   }

@@ -60,7 +60,7 @@ export class AddedTokens {
 
   #patternOf({ content, normalized }: AddedToken): string {
     if (!normalized || !this.#normalizer) return content;
-    const text = NormalizedString.from(content);
+    const text = new NormalizedString(content);
     this.#normalizer.normalize(text);
     return text.toString();
   }
@@ -71,14 +71,12 @@ export class AddedTokens {
     return patterns.size > 0 ? new Matcher(patterns, this.#tokens) : undefined;
   }
 
-  /** The sections of the raw text; undefined when it holds no added token. */
-  sectionsOfRaw(text: NormalizedString): Section[] | undefined {
-    return this.#raw?.sections(text);
+  sectionsOfRaw(text: NormalizedString): Section[] {
+    return this.#raw?.sections(text) ?? [{ id: -1, start: 0, end: text.length }];
   }
 
-  /** The sections of a normalized text; undefined when it holds no added token. */
-  sectionsOfNormalized(text: NormalizedString): Section[] | undefined {
-    return this.#normalized?.sections(text);
+  sectionsOfNormalized(text: NormalizedString): Section[] {
+    return this.#normalized?.sections(text) ?? [{ id: -1, start: 0, end: text.length }];
   }
 
   tokenToId(token: string): number | undefined {
@@ -112,25 +110,24 @@ class Matcher {
     for (const pattern of patterns.keys()) if (pattern) this.#firstCodes[pattern.codePointAt(0)! & 255] = 1;
   }
 
-  sections(text: NormalizedString): Section[] | undefined {
+  sections(text: NormalizedString): Section[] {
     const { codes, length } = text;
     const firstCodes = this.#firstCodes;
-    let sections: Section[] | undefined;
+    const sections: Section[] = [];
     let covered = 0;
     for (let i = 0; i < length; i++) {
-      if (firstCodes[codes[i]! & 255] === 0) continue;
+      if (firstCodes[codes[i] & 255] === 0) continue;
       const id = this.#table.longestPrefix(codes, i, length);
       if (id < 0) continue;
       const end = this.#table.matchEnd;
       const match = this.#match(id, i, end, covered, text);
       i = end - 1; // also after a match that does not count: what it spans is not looked at again
       if (!match) continue;
-      sections ??= [];
       if (covered < match.start) sections.push({ id: -1, start: covered, end: match.start });
       sections.push(match);
       covered = match.end;
     }
-    if (sections && covered < length) sections.push({ id: -1, start: covered, end: length });
+    if (covered < length) sections.push({ id: -1, start: covered, end: length });
     return sections;
   }
 
@@ -138,9 +135,9 @@ class Matcher {
   #match(id: number, start: number, end: number, covered: number, { codes, length }: NormalizedString) {
     const { classes } = unicode();
     const { singleWord, lstrip, rstrip } = this.#tokens.get(id)!;
-    const inWord = (index: number) => index >= 0 && index < length && wordCharacters.has(codes[index]!);
+    const inWord = (index: number) => index >= 0 && index < length && wordCharacters.has(codes[index]);
     if (singleWord && (inWord(start - 1) || inWord(end))) return undefined;
-    const isSpace = (index: number) => (classes[codes[index]!]! & WHITESPACE) !== 0;
+    const isSpace = (index: number) => (classes[codes[index]] & WHITESPACE) !== 0;
     if (lstrip) while (start > covered && isSpace(start - 1)) start--;
     if (rstrip) while (end < length && isSpace(end)) end++;
     return { id, start, end };

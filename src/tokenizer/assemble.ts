@@ -18,13 +18,13 @@ export function assemble(
   truncation: EncodePlan['truncation'],
 ): Encoding {
   const specialCount = countSpecialTokens(template);
-  const lengths = texts.map((text) => text.length);
+  const lengths = texts.map(({ ids }) => ids.length);
   const windows = windowsOfTexts(lengths, specialCount, truncation);
   const facts = {
     tokenCount: lengths.reduce((sum, length) => sum + length, specialCount),
     truncated: windows.some(({ length }) => length > 1),
   };
-  const first = template.map((place) => choices(place, texts, windows)[0]!);
+  const first = template.map((place) => choices(place, texts, windows)[0]);
   const overflow = () =>
     combinations(template.map((place) => choices(place, texts, windows)))
       .slice(1)
@@ -45,14 +45,14 @@ function windowsOfTexts(lengths: number[], specialCount: number, truncation: Enc
     });
   }
   checkStride(stride, room);
-  return keptLengths(lengths, room, strategy).map((kept, i) => windowsOf(lengths[i]!, kept, stride, side));
+  return keptLengths(lengths, room, strategy).map((kept, i) => windowsOf(lengths[i], kept, stride, side));
 }
 
 /** What can stand at a place of the template: any window of its text, or its special tokens. */
 function choices(place: TemplatePiece, texts: readonly TokenizedText[], windows: readonly Window[][]): Piece[] {
   if (!('sequence' in place)) return [{ ...place, isPadding: false }];
   const { sequence, typeId } = place;
-  return windows[sequence]!.map(([start, end]) => ({ source: texts[sequence]!, sequence, start, end, typeId }));
+  return windows[sequence].map(([start, end]) => ({ source: texts[sequence], sequence, start, end, typeId }));
 }
 
 /** All ways to choose one of each, the first of each first, in the order in which Rust's `Encoding::merge` meets them. */
@@ -61,10 +61,10 @@ function combinations(places: readonly Piece[][]): Piece[][] {
   let others: Piece[][] = [];
   for (const [head, ...tail] of places) {
     others = [
-      ...others.flatMap((pieces) => [head!, ...tail].map((piece) => [...pieces, piece])),
+      ...others.flatMap((pieces) => [head, ...tail].map((piece) => [...pieces, piece])),
       ...tail.map((piece) => [...first, piece]),
     ];
-    first = [...first, head!];
+    first = [...first, head];
   }
   return [first, ...others];
 }

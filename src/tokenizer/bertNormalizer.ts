@@ -40,24 +40,24 @@ export class BertNormalizer implements Normalizer {
 
 function removeClass(bit: number, text: NormalizedString): void {
   const { classes } = unicode();
-  text.removeIf((code) => (classes[code]! & bit) !== 0);
+  text.removeIf((code) => (classes[code] & bit) !== 0);
 }
 
 function unifySpaces(text: NormalizedString): void {
   const { classes } = unicode();
   const { codes, length } = text;
-  for (let i = 0; i < length; i++) if (classes[codes[i]!]! & WHITESPACE) codes[i] = SPACE;
+  for (let i = 0; i < length; i++) if (classes[codes[i]] & WHITESPACE) codes[i] = SPACE;
 }
 
 function spaceChineseChars(text: NormalizedString): void {
   const { classes } = unicode();
   const { codes, starts, ends, length } = text;
-  const result = new NormalizedString(length + 16);
+  const result = new NormalizedString();
   for (let i = 0; i < length; i++) {
-    const chinese = classes[codes[i]!]! & CHINESE;
-    if (chinese) result.push(SPACE, starts[i]!, ends[i]!);
-    result.push(codes[i]!, starts[i]!, ends[i]!);
-    if (chinese) result.push(SPACE, starts[i]!, ends[i]!);
+    const chinese = classes[codes[i]] & CHINESE;
+    if (chinese) result.push(SPACE, starts[i], ends[i]);
+    result.push(codes[i], starts[i], ends[i]);
+    if (chinese) result.push(SPACE, starts[i], ends[i]);
   }
   text.assign(result);
 }

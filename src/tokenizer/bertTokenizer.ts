@@ -1,6 +1,5 @@
 import { FileError, show, TokenizerError } from '../errors.ts';
-import { type ModelFiles, nameOf, readJson, readText } from '../hub/files.ts';
-import { openFiles } from '../hub/open.ts';
+import { type ModelFiles, nameOf, openFiles, readJson, readText } from '../hub/index.ts';
 import { AddedTokens, readAddedToken } from './addedTokens.ts';
 import { BertNormalizer } from './bertNormalizer.ts';
 import { wordPieceDecoder } from './decoder.ts';
@@ -18,7 +17,7 @@ const BERT_SPECIAL_TOKENS = { cls: '[CLS]', sep: '[SEP]', pad: '[PAD]', unk: '[U
 export class BertTokenizer extends Tokenizer {
   /**
    * Loads the tokenizer of a model: its `tokenizer.json` or, without one, `vocab.txt`; and `tokenizer_config.json` if
-   * there is one.
+   * there is one. Where both say how to normalize, `tokenizer.json` decides.
    *
    * @param location a folder, an address, or files already opened
    * @throws FileError when there is no tokenizer, or a file cannot be read

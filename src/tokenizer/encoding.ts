@@ -71,11 +71,14 @@ export class Encoding {
     let at = 0;
     for (const piece of this.#pieces) {
       const end = at + lengthOf(piece);
-      const isText = 'source' in piece;
-      this.inputIds.set(isText ? piece.source.ids.subarray(piece.start, piece.end) : piece.ids, at);
-      this.tokenTypeIds.fill(piece.typeId, at, end);
-      this.attentionMask.fill(isText || !piece.isPadding ? 1 : 0, at, end);
-      at = end;
+      const ids = 'source' in piece ? piece.source.ids : piece.ids;
+      const first = 'source' in piece ? piece.start : 0;
+      const attended = 'source' in piece || !piece.isPadding ? 1 : 0;
+      for (let i = first; at < end; i++, at++) {
+        this.inputIds[at] = ids[i]!;
+        this.tokenTypeIds[at] = piece.typeId;
+        this.attentionMask[at] = attended;
+      }
     }
   }
 
@@ -92,8 +95,8 @@ export class Encoding {
   /** The token strings. */
   get tokens(): string[] {
     this.#tokens ??= this.#column(
-      ({ source }, token) => source.contents.get(token) ?? source.nameOf(source.ids[token]!),
-      ({ tokens }, index) => tokens[index]!,
+      ({ source }, token) => source.contents.get(token) ?? source.nameOf(source.ids[token]),
+      ({ tokens }, index) => tokens[index],
     );
     return this.#tokens;
   }
@@ -104,7 +107,7 @@ export class Encoding {
    */
   get offsets(): [number, number][] {
     this.#offsets ??= this.#column(
-      ({ source }, token) => [source.starts[token]!, source.ends[token]!],
+      ({ source }, token) => [source.starts[token], source.ends[token]],
       () => [0, 0],
     );
     return this.#offsets;
@@ -121,7 +124,7 @@ export class Encoding {
     this.#codePointOffsets ??= this.#column(
       ({ source }, token) => {
         const count = counterOf(source.text);
-        return [count(source.starts[token]!), count(source.ends[token]!)];
+        return [count(source.starts[token]), count(source.ends[token])];
       },
       () => [0, 0],
     );
@@ -131,7 +134,7 @@ export class Encoding {
   /** Which word of its text each token is a part of; null for special tokens and padding. */
   get wordIds(): (number | null)[] {
     return this.#column<number | null>(
-      ({ source }, token) => source.words[token]!,
+      ({ source }, token) => source.words[token],
       () => null,
     );
   }

@@ -35,9 +35,11 @@ export class JsonField {
     return Object.keys(this.members()).map((key) => [key, this.get(key)]);
   }
 
-  array(): JsonField[] {
+  /** What `read` makes of each item of this array. */
+  array<T>(read: (item: JsonField) => T): T[] {
     if (!Array.isArray(this.value)) this.fail('an array');
-    return (this.value as unknown[]).map((value, index) => new JsonField(this.file, value, `${this.path}[${index}]`));
+    const items = this.value as unknown[];
+    return items.map((value, index) => read(new JsonField(this.file, value, `${this.path}[${index}]`)));
   }
 
   string(): string {
@@ -75,6 +77,6 @@ export class JsonField {
       const fix = 'use a tokenizer made of these stages; others are not supported';
       type.fail(`one of ${Object.keys(table).join(', ')}`, fix);
     }
-    return table[name]!;
+    return table[name];
   }
 }

@@ -1,6 +1,7 @@
 import { unicode } from './unicode.ts';
 
 const REPLACEMENT = 0xfffd;
+const EMPTY = /* @__PURE__ */ new Int32Array(0);
 
 /**
  * A text as normalizers change it: code points, each with the range of the original text that it came from, in UTF-16
@@ -9,20 +10,19 @@ const REPLACEMENT = 0xfffd;
  * Only the first `length` entries of the arrays are in use. A lone surrogate reads as U+FFFD, one unit wide.
  */
 export class NormalizedString {
-  codes: Int32Array;
-  starts: Int32Array;
-  ends: Int32Array;
+  codes = EMPTY;
+  starts = EMPTY;
+  ends = EMPTY;
   length = 0;
 
-  constructor(capacity = 16) {
-    this.codes = new Int32Array(capacity);
-    this.starts = new Int32Array(capacity);
-    this.ends = new Int32Array(capacity);
+  constructor(text = '') {
+    this.read(text);
   }
 
-  static from(text: string): NormalizedString {
-    const result = new NormalizedString(text.length);
-    const { codes, starts, ends } = result;
+  /** Becomes the text, in the same arrays if it fits: one NormalizedString can serve text after text. */
+  read(text: string): this {
+    if (text.length > this.codes.length) this.#allocate(text.length);
+    const { codes, starts, ends } = this;
     let length = 0;
     for (let i = 0; i < text.length; length++) {
       let code = text.charCodeAt(i);
@@ -35,8 +35,8 @@ export class NormalizedString {
       codes[length] = code;
       ends[length] = i;
     }
-    result.length = length;
-    return result;
+    this.length = length;
+    return this;
   }
 
   push(code: number, start: number, end: number): void {
@@ -48,7 +48,7 @@ export class NormalizedString {
 
   /** The part between two indices (of code points), which still knows its place in the original text. */
   slice(from: number, to: number): NormalizedString {
-    const result = new NormalizedString(0);
+    const result = new NormalizedString();
     result.codes = this.codes.slice(from, to);
     result.starts = this.starts.slice(from, to);
     result.ends = this.ends.slice(from, to);
@@ -67,7 +67,7 @@ export class NormalizedString {
   /** The text between two indices (of code points). */
   toString(from = 0, to = this.length): string {
     let text = '';
-    for (let i = from; i < to; i++) text += String.fromCodePoint(this.codes[i]!);
+    for (let i = from; i < to; i++) text += String.fromCodePoint(this.codes[i]);
     return text;
   }
 
@@ -76,7 +76,7 @@ export class NormalizedString {
     const { classes } = unicode();
     const { codes, length } = this;
     let seen = 0;
-    for (let i = 0; i < length; i++) seen |= classes[codes[i]!]!;
+    for (let i = 0; i < length; i++) seen |= classes[codes[i]];
     return seen;
   }
 
@@ -85,7 +85,7 @@ export class NormalizedString {
     const { codes, starts, ends, length } = this;
     let kept = 0;
     for (let i = 0; i < length; i++) {
-      if (remove(codes[i]!)) continue;
+      if (remove(codes[i])) continue;
       codes[kept] = codes[i]!;
       starts[kept] = starts[i]!;
       ends[kept++] = ends[i]!;
@@ -94,13 +94,16 @@ export class NormalizedString {
   }
 
   #grow(): void {
-    const wider = (array: Int32Array) => {
-      const result = new Int32Array(Math.max(16, array.length * 2));
-      result.set(array);
-      return result;
-    };
-    this.codes = wider(this.codes);
-    this.starts = wider(this.starts);
-    this.ends = wider(this.ends);
+    const { codes, starts, ends } = this;
+    this.#allocate(Math.max(64, codes.length * 2));
+    this.codes.set(codes);
+    this.starts.set(starts);
+    this.ends.set(ends);
+  }
+
+  #allocate(capacity: number): void {
+    this.codes = new Int32Array(capacity);
+    this.starts = new Int32Array(capacity);
+    this.ends = new Int32Array(capacity);
   }
 }

@@ -23,7 +23,7 @@ const READERS: Record<string, (json: JsonField) => Normalizer> = {
   Lowercase: () => ({ normalize: toLowercase }),
   NFD: () => ({ normalize: decompose }),
   StripAccents: () => ({ normalize: (text) => text.removeIf((code) => marks.has(code)) }),
-  Sequence: (json) => inOrder(json.get('normalizers').array().map(readNormalizer)),
+  Sequence: (json) => inOrder(json.get('normalizers').array(readNormalizer)),
 };
 
 function readBertNormalizer(json: JsonField): Normalizer {

@@ -12,5 +12,5 @@ export function codePointCounter(text: string): (offset: number) => number {
     i += units;
   }
   counts[text.length] = count;
-  return (offset) => counts[offset]!;
+  return (offset) => counts[offset];
 }

@@ -59,7 +59,7 @@ const READERS: Record<string, (json: JsonField) => PostProcessor> = {
 };
 
 function readTokenAndId(json: JsonField): [string, number] {
-  const [token, id] = json.array();
+  const [token, id] = json.array((item) => item);
   if (token === undefined || id === undefined) json.fail('a token and its id');
   return [token.string(), id.count()];
 }
@@ -67,12 +67,12 @@ function readTokenAndId(json: JsonField): [string, number] {
 function readTemplateProcessing(json: JsonField): PostProcessor {
   const special = new Map<string, { ids: number[]; tokens: string[] }>();
   for (const [name, entry] of json.get('special_tokens').entries()) {
-    const ids = entry.get('ids').array().map((id) => id.count()); // prettier-ignore
-    const tokens = entry.get('tokens').array().map((token) => token.string()); // prettier-ignore
+    const ids = entry.get('ids').array((id) => id.count());
+    const tokens = entry.get('tokens').array((token) => token.string());
     if (ids.length !== tokens.length) entry.fail('as many ids as tokens');
     special.set(name, { ids, tokens });
   }
-  const readTemplate = (template: JsonField) => template.array().map((piece) => readPiece(piece, special));
+  const readTemplate = (template: JsonField) => template.array((piece) => readPiece(piece, special));
   const single = readTemplate(json.get('single'));
   const pair = readTemplate(json.get('pair'));
   if (single.some((piece) => 'sequence' in piece && piece.sequence === 1)) {

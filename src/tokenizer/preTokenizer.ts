@@ -4,29 +4,25 @@ import { PUNCTUATION, unicode, WHITESPACE } from './unicode.ts';
 
 /** The words of a text: ranges of code points, in order, none of them empty. */
 export class Splits {
-  starts = new Int32Array(64);
-  ends = new Int32Array(64);
-  length = 0;
+  readonly starts: number[] = [];
+  readonly ends: number[] = [];
+
+  get length(): number {
+    return this.starts.length;
+  }
 
   /** Adds a word, unless it is empty. */
   push(start: number, end: number): void {
     if (start === end) return;
-    if (this.length === this.starts.length) {
-      const { starts, ends } = this;
-      this.starts = new Int32Array(starts.length * 2);
-      this.ends = new Int32Array(starts.length * 2);
-      this.starts.set(starts);
-      this.ends.set(ends);
-    }
-    this.starts[this.length] = start;
-    this.ends[this.length++] = end;
+    this.starts.push(start);
+    this.ends.push(end);
   }
 }
 
 /** Second stage: cuts a normalized text into words, which the model never looks beyond. */
 export interface PreTokenizer {
-  /** Cuts the words in `from` further and adds the pieces to `to`. It may also rewrite the text. */
-  preTokenize(text: NormalizedString, from: Splits, to: Splits): void;
+  /** Cuts words further. It may also rewrite the text. */
+  preTokenize(text: NormalizedString, words: Splits): Splits;
 }
 
 /**
@@ -41,7 +37,7 @@ export function readPreTokenizer(json: JsonField): PreTokenizer {
 const READERS: Record<string, (json: JsonField) => PreTokenizer> = {
   BertPreTokenizer: () => bertPreTokenizer,
   WhitespaceSplit: () => new ClassSplitter(WHITESPACE, 0),
-  Sequence: (json) => inOrder(json.get('pretokenizers').array().map(readPreTokenizer)),
+  Sequence: (json) => inOrder(json.get('pretokenizers').array(readPreTokenizer)),
 };
 
 /** Cuts at the characters of two classes: the `removed` are dropped, the `isolated` become words of their own. */
@@ -54,23 +50,25 @@ class ClassSplitter implements PreTokenizer {
     this.#isolated = isolated;
   }
 
-  preTokenize(text: NormalizedString, from: Splits, to: Splits): void {
+  preTokenize(text: NormalizedString, words: Splits): Splits {
     const { classes } = unicode();
+    const pieces = new Splits();
     const { codes } = text;
     const isolated = this.#isolated;
     const either = this.#removed | isolated;
-    for (let i = 0; i < from.length; i++) {
-      const end = from.ends[i]!;
-      let start = from.starts[i]!;
+    for (let i = 0; i < words.length; i++) {
+      const end = words.ends[i];
+      let start = words.starts[i];
       for (let at = start; at < end; at++) {
-        const found = classes[codes[at]!]! & either;
+        const found = classes[codes[at]] & either;
         if (found === 0) continue;
-        to.push(start, at);
+        pieces.push(start, at);
         start = at + 1;
-        if (found & isolated) to.push(at, start);
+        if (found & isolated) pieces.push(at, start);
       }
-      to.push(start, end);
+      pieces.push(start, end);
     }
+    return pieces;
   }
 }
 
@@ -79,13 +77,7 @@ export const bertPreTokenizer: PreTokenizer = /* @__PURE__ */ new ClassSplitter(
 
 function inOrder(preTokenizers: PreTokenizer[]): PreTokenizer {
   return {
-    preTokenize(text, from, to) {
-      let words = from;
-      preTokenizers.forEach((preTokenizer, index) => {
-        const pieces = index === preTokenizers.length - 1 ? to : new Splits();
-        preTokenizer.preTokenize(text, words, pieces);
-        words = pieces;
-      });
-    },
+    preTokenize: (text, words) =>
+      preTokenizers.reduce((pieces, preTokenizer) => preTokenizer.preTokenize(text, pieces), words),
   };
 }

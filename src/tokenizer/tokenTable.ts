@@ -37,7 +37,7 @@ export class TokenTable {
       let slot = this.#slotOf(hash);
       while (this.#slots[slot] !== 0) slot = this.#nextSlot(slot);
       this.#slots[slot] = ++entry;
-      longest = Math.max(longest, codes.length - this.#begins[entry - 1]!);
+      longest = Math.max(longest, codes.length - this.#begins[entry - 1]);
     }
     this.#codes = Int32Array.from(codes);
     this.#prefixHashes = new Int32Array(longest + 1);
@@ -53,11 +53,11 @@ export class TokenTable {
     const longest = Math.min(end - start, hashes.length - 1);
     let hash = EMPTY_HASH;
     for (let length = 1; length <= longest; length++) {
-      hash = extend(hash, codes[start + length - 1]!);
+      hash = extend(hash, codes[start + length - 1]);
       hashes[length] = hash;
     }
     for (let length = longest; length > 0; length--) {
-      const id = this.#find(hashes[length]!, codes, start, length);
+      const id = this.#find(hashes[length], codes, start, length);
       if (id < 0) continue;
       this.matchEnd = start + length;
       return id;
@@ -67,15 +67,15 @@ export class TokenTable {
 
   #find(hash: number, codes: Int32Array, start: number, length: number): number {
     for (let slot = this.#slotOf(hash); ; slot = this.#nextSlot(slot)) {
-      const entry = this.#slots[slot]! - 1;
+      const entry = this.#slots[slot] - 1;
       if (entry < 0) return -1;
-      if (this.#hashes[entry] === hash && this.#equals(entry, codes, start, length)) return this.#ids[entry]!;
+      if (this.#hashes[entry] === hash && this.#equals(entry, codes, start, length)) return this.#ids[entry];
     }
   }
 
   #equals(entry: number, codes: Int32Array, start: number, length: number): boolean {
-    const begin = this.#begins[entry]!;
-    if (this.#begins[entry + 1]! - begin !== length) return false;
+    const begin = this.#begins[entry];
+    if (this.#begins[entry + 1] - begin !== length) return false;
     for (let i = 0; i < length; i++) if (this.#codes[begin + i] !== codes[start + i]) return false;
     return true;
   }

@@ -11,6 +11,9 @@ import { type PostProcessor, templateOf } from './postProcessor.ts';
 import { type PreTokenizer, Splits } from './preTokenizer.ts';
 import { TokenBuffer, type TokenizedText } from './tokenizedText.ts';
 
+/** Texts up to this many UTF-16 units are read into the same arrays, one after another. */
+const SHORT = 8192;
+
 /** One text, or two that belong together. */
 export type TextInput = string | readonly [string, string];
 
@@ -45,7 +48,8 @@ export class Tokenizer {
   readonly modelMaxLength: number;
   readonly vocabSize: number;
   readonly #pipeline: Pipeline;
-  readonly #buffer = new TokenBuffer();
+  readonly #shortText = new NormalizedString();
+  readonly #nameOf = (id: number) => this.idToToken(id)!;
 
   constructor(pipeline: Pipeline) {
     this.#pipeline = pipeline;
@@ -59,10 +63,10 @@ export class Tokenizer {
    * @throws ConfigError for an option without sense
    */
   encode(text: TextInput, options: EncodeOptions = {}): Encoding {
-    if (typeof options !== 'object') {
+    if (typeof options !== 'object' || options === null) {
       throw new InputError({ what: 'options of encode', got: show(options), fix: 'give a pair as [first, second]' });
     }
-    return this.#encodeAll([textsOf(text, 'text')], options)[0]!;
+    return this.#encodeAll([textsOf(text, 'text')], options)[0];
   }
 
   /**
@@ -96,6 +100,9 @@ export class Tokenizer {
    */
   decode(ids: ArrayLike<number>, { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {}): string {
     const { addedTokens, decoder } = this.#pipeline;
+    if (typeof ids?.length !== 'number') {
+      throw new InputError({ what: 'ids', expected: 'an array of token ids', got: show(ids) });
+    }
     let tokens = Array.from(ids, (id, index) => {
       const token = this.idToToken(id);
       if (token !== undefined) return token;
@@ -165,42 +172,40 @@ export class Tokenizer {
   /** All stages up to the model, on the stretches between added tokens. */
   #tokenizeText(text: string): TokenizedText {
     const { addedTokens, normalizer } = this.#pipeline;
-    const whole = NormalizedString.from(text);
-    for (const { id, start, end } of addedTokens.sectionsOfRaw(whole) ?? [{ id: -1, start: 0, end: whole.length }]) {
+    const tokens = new TokenBuffer();
+    const whole = text.length > SHORT ? new NormalizedString(text) : this.#shortText.read(text);
+    for (const { id, start, end } of addedTokens.sectionsOfRaw(whole)) {
       if (id >= 0) {
-        this.#addToken(id, whole, start, end);
+        addToken(id, whole, start, end, tokens);
         continue;
       }
       const stretch = end - start === whole.length ? whole : whole.slice(start, end);
       normalizer?.normalize(stretch);
-      for (const section of addedTokens.sectionsOfNormalized(stretch) ?? [{ id: -1, start: 0, end: stretch.length }]) {
-        if (section.id >= 0) this.#addToken(section.id, stretch, section.start, section.end);
-        else this.#tokenizeStretch(stretch, section.start, section.end);
+      for (const section of addedTokens.sectionsOfNormalized(stretch)) {
+        if (section.id >= 0) addToken(section.id, stretch, section.start, section.end, tokens);
+        else this.#tokenizeStretch(stretch, section.start, section.end, tokens);
       }
     }
-    return this.#buffer.take(text, (id) => this.idToToken(id)!);
+    const { ids, starts, ends, words, contents } = tokens;
+    return { text, ids, starts, ends, words, contents, nameOf: this.#nameOf };
   }
 
-  #addToken(id: number, text: NormalizedString, start: number, end: number): void {
-    const content = text.toString(start, end);
-    this.#buffer.pushAs(content, id, text.starts[start]!, text.ends[end - 1]!);
-    this.#buffer.word++;
-  }
-
-  #tokenizeStretch(text: NormalizedString, start: number, end: number): void {
+  #tokenizeStretch(text: NormalizedString, start: number, end: number, tokens: TokenBuffer): void {
     const { preTokenizer, model } = this.#pipeline;
     let words = new Splits();
     words.push(start, end);
-    if (preTokenizer) {
-      const pieces = new Splits();
-      preTokenizer.preTokenize(text, words, pieces);
-      words = pieces;
-    }
+    if (preTokenizer) words = preTokenizer.preTokenize(text, words);
     for (let i = 0; i < words.length; i++) {
-      model.tokenize(text, words.starts[i]!, words.ends[i]!, this.#buffer);
-      this.#buffer.word++;
+      model.tokenize(text, words.starts[i], words.ends[i], tokens);
+      tokens.word++;
     }
   }
+}
+
+/** Adds an added token, which is a word of its own. */
+function addToken(id: number, text: NormalizedString, start: number, end: number, tokens: TokenBuffer): void {
+  tokens.pushAs(text.toString(start, end), id, text.starts[start], text.ends[end - 1]);
+  tokens.word++;
 }
 
 /** The text, or both of a pair. */

@@ -1,4 +1,5 @@
-import { type AddedToken, AddedTokens, readAddedToken } from './addedTokens.ts';
+import { show } from '../errors.ts';
+import { AddedTokens, readAddedToken } from './addedTokens.ts';
 import { plainDecoder, readDecoder } from './decoder.ts';
 import type { JsonField } from './jsonField.ts';
 import { readModel } from './model.ts';
@@ -6,7 +7,7 @@ import { readNormalizer } from './normalizer.ts';
 import { plainPostProcessor, readPostProcessor } from './postProcessor.ts';
 import { readPreTokenizer } from './preTokenizer.ts';
 import type { Pipeline } from './tokenizer.ts';
-import { type TokenizerConfig } from './tokenizerConfig.ts';
+import type { TokenizerConfig } from './tokenizerConfig.ts';
 
 /**
  * The stages that a tokenizer.json describes. Its `truncation` and `padding` are left alone: callers ask for those.
@@ -18,9 +19,14 @@ export function readTokenizerJson(json: JsonField, config: TokenizerConfig): Pip
   if (!version.isMissing && version.value !== '1.0') version.fail('"1.0"');
   const normalizer = optional(json.get('normalizer'), readNormalizer);
   const model = readModel(json.get('model'));
-  const added = json.get('added_tokens').isMissing ? [] : json.get('added_tokens').array();
-  const addedTokens = new AddedTokens(added.map(readAddedToken), model, normalizer);
-  for (const token of added) checkId(token, addedTokens);
+  const added = json.get('added_tokens');
+  const tokens = added.isMissing ? [] : added.array((item) => ({ token: readAddedToken(item), id: item.get('id') }));
+  const addedTokens = new AddedTokens(
+    tokens.map(({ token }) => token),
+    model,
+    normalizer,
+  );
+  for (const { token, id } of tokens) checkId(id, token.content, addedTokens);
   return {
     ...config,
     normalizer,
@@ -37,11 +43,8 @@ function optional<T>(json: JsonField, read: (json: JsonField) => T): T | undefin
 }
 
 /** An added token has the id of the vocabulary's token of that name, else the next free one: no other can be right. */
-function checkId(json: JsonField, addedTokens: AddedTokens): void {
-  const content: AddedToken['content'] = json.get('content').string();
+function checkId(id: JsonField, content: string, addedTokens: AddedTokens): void {
   const expected = addedTokens.tokenToId(content);
-  if (expected === undefined || json.get('id').count() === expected) return;
-  json
-    .get('id')
-    .fail(`${expected}, the id of ${JSON.stringify(content)}`, 'check that the vocabulary is the right one');
+  if (expected === undefined || id.count() === expected) return;
+  id.fail(`${expected}, the id of ${show(content)}`, 'check that the vocabulary is the right one');
 }

@@ -60,8 +60,9 @@ function keepLongest(lengths: readonly number[], room: number): number[] {
  * @throws ConfigError when the stride leaves no progress
  */
 export function windowsOf(length: number, kept: number, stride: number, side: Side): Window[] {
-  if (kept >= length) return [[0, length]];
-  if (kept === 0) return [[0, 0], [0, length]]; // prettier-ignore
+  const whole: Window = [0, length];
+  if (kept >= length) return [whole];
+  if (kept === 0) return [[0, 0], whole];
   checkStride(stride, kept);
   const windows: Window[] = [];
   for (let offset = 0; ; offset += kept - stride) {

@@ -52,7 +52,7 @@ export class CodePointSet {
     let high = this.#boundaries.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.#boundaries[middle]! <= code) low = middle + 1;
+      if (this.#boundaries[middle] <= code) low = middle + 1;
       else high = middle;
     }
     return low % 2 === 1;
@@ -68,7 +68,7 @@ export const marks = /* @__PURE__ */ new CodePointSet(tables.marks);
 function decodeTables(): Unicode {
   const classes = new Uint8Array(0x110000);
   const mark = (first: number, end: number, bit: number) => {
-    for (let code = first; code < end; code++) classes[code]! |= bit;
+    for (let code = first; code < end; code++) classes[code] |= bit;
   };
   const sets: [string, number][] = [
     [tables.removed, REMOVED],
@@ -113,8 +113,8 @@ function decodeRuns(table: string): [number, number][] {
   const numbers = [...numbersIn(table)];
   let end = 0;
   for (let i = 0; i < numbers.length; i += 2) {
-    const first = end + numbers[i]!;
-    end = first + numbers[i + 1]!;
+    const first = end + numbers[i];
+    end = first + numbers[i + 1];
     runs.push([first, end]);
   }
   return runs;
@@ -147,9 +147,9 @@ function decodeLowercase(): Map<number, number[]> {
 function decodeDecompositions(): Map<number, number[]> {
   const result = new Map<number, number[]>();
   tables.decompositions.forEach(([keys, values], index) => {
-    const numbers = numbersIn(values!);
+    const numbers = numbersIn(values);
     let column: number[] = new Array(index + 1).fill(0);
-    for (const [first, end] of decodeRuns(keys!)) {
+    for (const [first, end] of decodeRuns(keys)) {
       for (let code = first; code < end; code++) {
         column = column.map((previous) => previous + numbers.next().value!);
         result.set(code, column);
@@ -165,9 +165,9 @@ function decodeCombiningClasses(): Map<number, number> {
   let end = 0;
   let combiningClass = 0;
   for (let i = 0; i < numbers.length; i += 3) {
-    const first = end + numbers[i]!;
-    end = first + numbers[i + 1]!;
-    combiningClass += numbers[i + 2]!;
+    const first = end + numbers[i];
+    end = first + numbers[i + 1];
+    combiningClass += numbers[i + 2];
     for (let code = first; code < end; code++) result.set(code, combiningClass);
   }
   return result;

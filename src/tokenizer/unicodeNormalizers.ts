@@ -7,8 +7,8 @@ export function toLowercase(text: NormalizedString): void {
   const { classes, lowercase } = unicode();
   const { codes, length } = text;
   for (let i = 0; i < length; i++) {
-    const code = codes[i]!;
-    if (!(classes[code]! & LOWERED)) continue;
+    const code = codes[i];
+    if (!(classes[code] & LOWERED)) continue;
     if (code < 128) {
       codes[i] = code + 32;
       continue;
@@ -24,8 +24,8 @@ function lowercaseFrom(index: number, text: NormalizedString): void {
   const { lowercase } = unicode();
   const result = text.slice(0, index);
   for (let i = index; i < text.length; i++) {
-    const code = text.codes[i]!;
-    for (const lower of lowercase.get(code) ?? [code]) result.push(lower, text.starts[i]!, text.ends[i]!);
+    const code = text.codes[i];
+    for (const lower of lowercase.get(code) ?? [code]) result.push(lower, text.starts[i], text.ends[i]);
   }
   text.assign(result);
 }
@@ -38,21 +38,27 @@ function lowercaseFrom(index: number, text: NormalizedString): void {
  */
 export function decompose(text: NormalizedString): void {
   if (!(text.classes() & REARRANGED)) return;
-  const { decompositions, combiningClasses } = unicode();
-  const result = new NormalizedString(text.length + 16);
+  const { classes, decompositions, combiningClasses } = unicode();
+  const result = new NormalizedString();
   const pending: Pending[] = []; // marks after a starter, not yet in their order
   let source = -1;
   const emit = (code: number, begins: boolean) => {
     if (begins) source++;
-    result.push(code, text.starts[source]!, text.ends[source]!);
+    result.push(code, text.starts[source], text.ends[source]);
   };
   const flush = () => {
+    if (pending.length === 0) return;
     pending.sort((a, b) => a.combiningClass - b.combiningClass); // stable since ES2019
     for (const { code, begins } of pending) emit(code, begins);
     pending.length = 0;
   };
   for (let i = 0; i < text.length; i++) {
-    const original = text.codes[i]!;
+    const original = text.codes[i];
+    if (!(classes[original] & REARRANGED)) {
+      flush();
+      emit(original, true);
+      continue;
+    }
     const parts = isHangulSyllable(original) ? hangulParts(original) : decompositions.get(original);
     let begins = true;
     for (const code of parts ?? [original]) {

@@ -69,13 +69,13 @@ export class WordPiece implements Model {
     let table = this.#beginnings;
     while (covered >= 0 && covered < end) {
       const id = table.longestPrefix(codes, covered, end);
-      if (id >= 0) tokens.push(id, starts[covered]!, ends[table.matchEnd - 1]!);
+      if (id >= 0) tokens.push(id, starts[covered], ends[table.matchEnd - 1]);
       covered = id >= 0 ? table.matchEnd : -1;
       table = this.#continuations;
     }
     if (covered < 0) {
-      tokens.length = before;
-      tokens.push(this.#unkId, starts[start]!, ends[end - 1]!);
+      tokens.truncate(before);
+      tokens.push(this.#unkId, starts[start], ends[end - 1]);
     }
   }
 

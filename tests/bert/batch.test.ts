@@ -320,6 +320,12 @@ describe('inputs out of limits are refused before any kernel runs', () => {
     expect(calls[0]).toBe('embeddingSum');
   });
 
+  it('takes a longer one whose position ids are in the table', () => {
+    const inputIds = [Array.from({ length: 60 }, () => 1)];
+    const positionIds = [inputIds[0].map((_, column) => column % LONGEST)];
+    expect(model.forward({ inputIds, positionIds }).lastHiddenState.shape).toEqual([60, 24]);
+  });
+
   it('takes a sequence of exactly the longest length', () => {
     const inputIds = [Array.from({ length: LONGEST }, () => 1)];
     expect(model.forward({ inputIds }).lastHiddenState.shape).toEqual([40, 24]);

@@ -117,7 +117,7 @@ describe('similarity', () => {
 
   test('else a matrix', async () => {
     const { stdout } = await run(['similarity', 'hello world', 'hello world'], world);
-    expect(stdout).toBe('                   1     2\n1 hello world  ██1.0 ██1.0\n2 hello world  ██1.0 ██1.0\n');
+    expect(stdout).toBe('                  1     2\n1 hello world ██1.0 ██1.0\n2 hello world ██1.0 ██1.0\n');
   });
 
   test('or, when it is too wide, a table', async () => {

@@ -124,7 +124,7 @@ describe('demo', () => {
 
   test('colours on a terminal only, unless NO_COLOR is set', async () => {
     const terminal = { ...world, terminal: true };
-    expect((await run(['demo'], terminal)).stdout).toContain('\x1b[48;5;227;38;5;16m   1.0\x1b[0m');
+    expect((await run(['demo'], terminal)).stdout).toContain('\x1b[48;5;227;38;5;16m  1.0 \x1b[0m');
     expect((await run(['demo'], { ...terminal, env: { NO_COLOR: '1' } })).stdout).not.toContain('\x1b');
     expect((await run(['demo'], world)).stdout).not.toContain('\x1b');
   });

@@ -87,9 +87,14 @@ describe('PackedBatch', () => {
   const wrong = (inputs: Record<string, unknown>) => ({ inputIds, ...inputs }) as unknown as ModelInputs;
   const faults: [fault: string, inputs: ModelInputs, message: string][] = [
     [
+      'another name for the ids',
+      wrong({ inputIds: undefined, input_ids: inputIds }),
+      'inputIds: expected an array, got undefined; pass',
+    ],
+    [
       'a flat array of ids',
       wrong({ inputIds: [101, 102] }),
-      'inputIds of sequence 0: expected an array of ids, got 101; pass one array of ids per sequence, [[101, 102]] rather than [101, 102]',
+      'inputIds of sequence 0: expected an array, got 101; pass an array of ids per sequence, { inputIds: [[101, 102]] }',
     ],
     [
       'a mask of fewer sequences',
@@ -100,6 +105,11 @@ describe('PackedBatch', () => {
       'types of more sequences',
       wrong({ tokenTypeIds: [...ones, [1]] }),
       'tokenTypeIds: expected 2 sequences, as inputIds has, got 3',
+    ],
+    [
+      'positions of fewer sequences',
+      wrong({ positionIds: [] }),
+      'positionIds: expected 2 sequences, as inputIds has, got 0',
     ],
     [
       'a mask of another length',

@@ -115,7 +115,7 @@ try {
       ['nodenext', 'nodenext'],
       ['esnext', 'bundler'],
     ]) {
-      const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2022,dom', '--types', ''];
+      const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2022,dom'];
       const tsc = join(root, 'node_modules/typescript/bin/tsc');
       run(
         process.execPath,

@@ -84,9 +84,9 @@ describe('encoding', () => {
   ] as const)('%s: every value comes back as its code', (dtype, encode) => {
     const decoded = everyValue(dtype);
     const codes = encode(decoded);
-    const wrong = codes.findIndex((code, i) => code !== i && !Number.isNaN(decoded[i]!));
+    const wrong = codes.findIndex((code, i) => code !== i && !Number.isNaN(decoded[i]));
     expect(wrong).toBe(-1);
-    decoded.forEach((value, i) => Number.isNaN(value) && expect(everyNan(dtype, codes[i]!)).toBe(true));
+    decoded.forEach((value, i) => Number.isNaN(value) && expect(everyNan(dtype, codes[i])).toBe(true));
   });
 
   test.each([
@@ -97,9 +97,9 @@ describe('encoding', () => {
     (dtype, encode) => {
       const decoded = Float64Array.from(everyValue(dtype));
       const last = dtype === 'F16' ? 0x7bff : 0x7f7f;
-      const middles = decoded.subarray(0, last).map((low, code) => (low + decoded[code + 1]!) / 2);
-      const below = middles.map((middle, code) => middle - (middle - decoded[code]!) / 2 ** 20);
-      const above = middles.map((middle, code) => middle + (middle - decoded[code]!) / 2 ** 20);
+      const middles = decoded.subarray(0, last).map((low, code) => (low + decoded[code + 1]) / 2);
+      const below = middles.map((middle, code) => middle - (middle - decoded[code]) / 2 ** 20);
+      const above = middles.map((middle, code) => middle + (middle - decoded[code]) / 2 ** 20);
       const odd = (code: number): number => code & 1;
       expect(encode(middles).findIndex((got, code) => got !== code + odd(code))).toBe(-1);
       expect(encode(below).findIndex((got, code) => got !== code)).toBe(-1);

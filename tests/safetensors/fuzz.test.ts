@@ -30,7 +30,7 @@ function damage(random: (below: number) => number): Uint8Array {
   const bytes = good.slice();
   switch (random(4)) {
     case 0: // bits anywhere
-      for (let n = 1 + random(4); n > 0; n--) bytes[random(bytes.length)]! ^= 1 << random(8);
+      for (let n = 1 + random(4); n > 0; n--) bytes[random(bytes.length)] ^= 1 << random(8);
       return bytes;
     case 1: // characters of JSON in the header, where they do most harm
       for (let n = 1 + random(3); n > 0; n--)

@@ -120,8 +120,8 @@ describe('batches', () => {
       [2, 5, 3, 9, 11, 3],
       [2, 3],
     ]);
-    expect([...batch.tokenTypeIds[1]!]).toEqual([0, 0, 0, 1, 1, 1]);
-    expect([...batch.attentionMask[2]!]).toEqual([1, 1]);
+    expect([...batch.tokenTypeIds[1]]).toEqual([0, 0, 0, 1, 1, 1]);
+    expect([...batch.attentionMask[2]]).toEqual([1, 1]);
   });
 
   test('may be empty', () => {

@@ -208,6 +208,14 @@ describe('ids', () => {
   });
 });
 
+test('ids that are no array', async () => {
+  const tokenizer = tokenizerWith();
+  for (const ids of [undefined, null, 5, {}]) {
+    const refusal = await refusalOf(() => tokenizer.decode(ids as number[]));
+    expect(refusal.message).toMatch(/^ids: expected an array of token ids, got/);
+  }
+});
+
 describe('options', () => {
   const tokenizer = tokenizerWith();
   const words = 'how are you today my friend';

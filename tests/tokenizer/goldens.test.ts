@@ -35,7 +35,7 @@ describe(`as ${goldens.oracle}: ids, offsets in both units, word ids`, () => {
   }
 
   test('tokens and decoded text', () => {
-    const { tokens, decoded, decodedWithoutSpecial } = goldens.configs['uncased']!;
+    const { tokens, decoded, decodedWithoutSpecial } = goldens.configs['uncased'];
     const tokenizer = tokenizerWith();
     const { encodings, inputIds } = tokenizer.encodeBatch(nasty);
     expect(encodings.map((encoding) => encoding.tokens.join(' '))).toEqual(tokens);
@@ -45,18 +45,18 @@ describe(`as ${goldens.oracle}: ids, offsets in both units, word ids`, () => {
 
   test('a bare vocab.txt gives the same', () => {
     const tokenizer = BertTokenizer.fromVocab(vocabText);
-    expect(differences(tokenizer, goldens.configs['uncased']!.encodings)).toEqual([]);
+    expect(differences(tokenizer, goldens.configs['uncased'].encodings)).toEqual([]);
     const cased = BertTokenizer.fromVocab(vocabText, { do_lower_case: false, strip_accents: true });
-    expect(differences(cased, goldens.configs['cased, accents stripped']!.encodings)).toEqual([]);
+    expect(differences(cased, goldens.configs['cased, accents stripped'].encodings)).toEqual([]);
   });
 });
 
 describe('every setting shows in the goldens', () => {
   const names = Object.keys(goldens.configs);
   test.each(names)('%s', (name) => {
-    const tokenizer = tokenizerWith(goldens.configs[name]!.normalizer);
+    const tokenizer = tokenizerWith(goldens.configs[name].normalizer);
     for (const other of names.filter((candidate) => candidate !== name)) {
-      expect(differences(tokenizer, goldens.configs[other]!.encodings)).not.toEqual([]);
+      expect(differences(tokenizer, goldens.configs[other].encodings)).not.toEqual([]);
     }
   });
 });

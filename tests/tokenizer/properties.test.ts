@@ -26,7 +26,7 @@ function randomText(random: () => number): string {
     if (kind === 0) text += 'abc xyz.'[pick(8)];
     else if (kind === 1) text += String.fromCharCode(pick(0x10000));
     else if (kind === 2) text += String.fromCodePoint(0x10000 + pick(0x100000));
-    else text += nasty[pick(nasty.length)]!.slice(0, 8);
+    else text += nasty[pick(nasty.length)].slice(0, 8);
   }
   return text;
 }
@@ -39,7 +39,7 @@ describe('offsets', () => {
   test('lie within the text, in order, none empty', () => {
     texts.forEach((text, i) => {
       let before = 0;
-      for (const [start, end] of encodings[i]!.offsets) {
+      for (const [start, end] of encodings[i].offsets) {
         // Parts of one character share its range, so starts may repeat but never go back.
         expect(start < end && start >= before && end <= text.length, JSON.stringify(text)).toBe(true);
         before = start;
@@ -49,10 +49,10 @@ describe('offsets', () => {
 
   test('never split a surrogate pair, and count the same characters in both units', () => {
     texts.forEach((text, i) => {
-      const { offsets, codePointOffsets } = encodings[i]!;
+      const { offsets, codePointOffsets } = encodings[i];
       const codePoints = Array.from(text);
       offsets.forEach(([start, end], token) => {
-        const [first, last] = codePointOffsets[token]!;
+        const [first, last] = codePointOffsets[token];
         expect(text.slice(start, end)).toBe(codePoints.slice(first, last).join(''));
       });
     });
@@ -62,12 +62,12 @@ describe('offsets', () => {
     let words = 0;
     texts.forEach((text, i) => {
       if (MOVING_MARKS.test(text)) return;
-      const { offsets, tokens, wordIds } = encodings[i]!;
+      const { offsets, tokens, wordIds } = encodings[i];
       tokens.forEach((token, k) => {
         const isWhole = wordIds[k] !== wordIds[k - 1] && wordIds[k] !== wordIds[k + 1];
         if (!isWhole || token.startsWith('[')) return;
         words++;
-        const [start, end] = offsets[k]!;
+        const [start, end] = offsets[k];
         expect(tokenizer.tokenize(text.slice(start, end)), JSON.stringify(text)).toEqual([token]);
       });
     });
@@ -79,9 +79,8 @@ describe('texts', () => {
   test('give the same in a batch, alone, and in any order', () => {
     const reversed = tokenizer.encodeBatch([...texts].reverse(), { addSpecialTokens: false }).encodings.reverse();
     texts.forEach((text, i) => {
-      expect(reversed[i]!.inputIds).toEqual(encodings[i]!.inputIds);
-      if (i % 50 === 0)
-        expect(tokenizer.encode(text, { addSpecialTokens: false }).tokens).toEqual(encodings[i]!.tokens);
+      expect(reversed[i].inputIds).toEqual(encodings[i].inputIds);
+      if (i % 50 === 0) expect(tokenizer.encode(text, { addSpecialTokens: false }).tokens).toEqual(encodings[i].tokens);
     });
   });
 

@@ -131,11 +131,11 @@ describe('when', () => {
   test('a batch is padded to its longest', () => {
     const batch = tokenizer.encodeBatch(['a', 'a b c'], { padding: 'longest' });
     expect(batch.inputIds.map((ids) => ids.length)).toEqual([5, 5]);
-    expect([...batch.attentionMask[0]!]).toEqual([1, 1, 1, 0, 0]);
-    expect(batch.encodings[0]!.tokens.slice(3)).toEqual(['[PAD]', '[PAD]']);
+    expect([...batch.attentionMask[0]]).toEqual([1, 1, 1, 0, 0]);
+    expect(batch.encodings[0].tokens.slice(3)).toEqual(['[PAD]', '[PAD]']);
     const left = tokenizer.encodeBatch(['a', 'a b c'], { padding: true, paddingSide: 'left', padToMultipleOf: 4 });
-    expect([...left.attentionMask[0]!]).toEqual([0, 0, 0, 0, 0, 1, 1, 1]);
-    expect(left.encodings[0]!.offsets.slice(4)).toEqual([
+    expect([...left.attentionMask[0]]).toEqual([0, 0, 0, 0, 0, 1, 1, 1]);
+    expect(left.encodings[0].offsets.slice(4)).toEqual([
       [0, 0],
       [0, 0],
       [0, 1],

@@ -30,13 +30,13 @@ export function demo(io: Io): Command {
       const embeddings = await embedTexts(encoder, texts, {}, io);
       const seconds = (performance.now() - begin) / 1000;
       const vectors = embeddings.map(({ embedding }) => embedding);
-      const scores = vectors.map((a) => vectors.map((b) => cosineSimilarity(a, b)));
+      const score = (a: number, b: number) => cosineSimilarity(vectors[a], vectors[b]);
       const tokens = embeddings.reduce((sum, { tokenCount }) => sum + Math.min(tokenCount, encoder.maxLength), 0);
       await io.stdout.write(
         [
           `bertscript: how alike are these ${texts.length} sentences? (cosine of their vectors)\n`,
-          shadedMatrix(texts, scores, io),
-          nearest(texts, scores, io.stdout.columns),
+          shadedMatrix(texts, score, io),
+          nearest(texts, score, io.stdout.columns),
           summary(encoder, { texts: texts.length, tokens, seconds, size: vectors[0].length }),
         ]
           .filter((part) => part !== undefined)
@@ -46,14 +46,14 @@ export function demo(io: Io): Command {
 }
 
 /** For each text the one most like it. */
-function nearest(texts: readonly string[], scores: readonly (readonly number[])[], columns: number): string {
+function nearest(texts: readonly string[], score: (a: number, b: number) => number, columns: number): string {
   const numberWidth = String(texts.length).length;
   const width = Math.floor((Math.min(columns, 100) - 11 - 2 * numberWidth) / 2);
   const label = (i: number) => `${String(i + 1).padStart(numberWidth)} ${fit(clean(texts[i]), width)}`;
   const lines = texts.map((_, i) => {
     const others = texts.map((_, j) => j).filter((j) => j !== i);
-    const best = others.reduce((a, b) => (scores[i][b] > scores[i][a] ? b : a));
-    return `${label(i)}  ${shortScore(scores[i][best]).padStart(4)}  ${label(best)}`.trimEnd();
+    const best = others.reduce((a, b) => (score(i, b) > score(i, a) ? b : a));
+    return `${label(i)}  ${shortScore(score(i, best)).padStart(4)}  ${label(best)}`.trimEnd();
   });
   return `nearest neighbours\n${lines.join('\n')}\n`;
 }

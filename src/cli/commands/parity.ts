@@ -66,8 +66,18 @@ function heldBy({ tensors }: Reference) {
 }
 
 function rowsOf({ comparisons, missing }: Report): Row[] {
+  // JSON has no infinity, which is the error of a NaN: the largest double is as wrong.
+  const finite = (value: number) => Math.min(value, Number.MAX_VALUE);
   const none = { max_abs: null, rms: null, max_rel: null, cosine: null, where: null };
-  return [...comparisons, ...missing.map((tensor) => ({ tensor, ...none, ok: false }))];
+  return [
+    ...comparisons.map((row) => ({
+      ...row,
+      max_abs: finite(row.max_abs),
+      rms: finite(row.rms),
+      max_rel: finite(row.max_rel),
+    })),
+    ...missing.map((tensor) => ({ tensor, ...none, ok: false })),
+  ];
 }
 
 const scientific = (value: number | null) => (value === null ? 'none' : value.toExponential(2));

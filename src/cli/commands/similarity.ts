@@ -6,7 +6,7 @@ import { addInputOptions, readSingleTexts, type InputFlags } from '../input.ts';
 import type { Io } from '../io.ts';
 import { shadedMatrix } from '../matrix.ts';
 import { addModelOptions, type ModelFlags } from '../modelOptions.ts';
-import { printRows } from '../output.ts';
+import { jsonLine, table, writeLines } from '../output.ts';
 
 type SimilarityFlags = InputFlags & ModelFlags & EncodingFlags;
 
@@ -20,17 +20,25 @@ export function similarity(io: Io): Command {
         throw new UsageError({ what: 'texts', expected: 'two or more', got: 'one', fix: 'add one to compare it with' });
       }
       const vectors = (await embedTexts(await loadEncoder(flags, io), texts, flags, io)).map((e) => e.embedding);
-      const scores = vectors.map((a) => vectors.map((b) => cosineSimilarity(a, b)));
-      const matrix = flags.json ? undefined : shadedMatrix(texts, scores, io);
+      const score = (a: number, b: number) => cosineSimilarity(vectors[a], vectors[b]);
+      if (flags.json) return writeLines(io.stdout, pairLines(texts.length, score));
+      const matrix = shadedMatrix(texts, score, io);
       if (matrix !== undefined) return io.stdout.write(matrix);
-      const pairs = texts.flatMap((_, a) => texts.slice(a + 1).map((_, i) => ({ a, b: a + 1 + i })));
-      const rows = pairs.map(({ a, b }) => ({ a, b, score: scores[a][b] }));
-      await printRows(io, flags.json, rows, {
-        a: ({ a }) => a,
-        b: ({ b }) => b,
-        score: ({ score }) => score.toFixed(4),
-        texts: ({ a, b }) => `${texts[a]} | ${texts[b]}`,
-      });
+      const rows = [...pairs(texts.length)].map(([a, b]) => [
+        a,
+        b,
+        score(a, b).toFixed(4),
+        `${texts[a]} | ${texts[b]}`,
+      ]);
+      await io.stdout.write(table(['a', 'b', 'score', 'texts'], rows, io.stdout));
     },
   );
+}
+
+function* pairs(count: number): Generator<[a: number, b: number]> {
+  for (let a = 0; a < count; a++) for (let b = a + 1; b < count; b++) yield [a, b];
+}
+
+function* pairLines(count: number, score: (a: number, b: number) => number): Generator<string> {
+  for (const [a, b] of pairs(count)) yield jsonLine({ a, b, score: score(a, b) });
 }

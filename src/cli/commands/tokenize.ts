@@ -4,6 +4,7 @@ import {
   type EncodeOptions,
   type Encoding,
   type PaddingStrategy,
+  type TextInput,
   type TruncationStrategy,
 } from '../../tokenizer/index.ts';
 import { addInputOptions, readInput, type InputFlags } from '../input.ts';
@@ -37,8 +38,8 @@ export function tokenize(io: Io): Command {
     .option('--no-special-tokens', 'leave out [CLS], [SEP] and the like')
     .action(async (texts: string[], flags: TokenizeFlags) => {
       const tokenizer = await BertTokenizer.fromPretrained(modelLocation(flags, io));
-      const { encodings } = tokenizer.encodeBatch(await readInput(texts, flags, io), encodeOptions(flags));
-      await writeLines(io.stdout, lines(encodings, flags));
+      const inputs = await readInput(texts, flags, io);
+      await writeLines(io.stdout, lines(encodings(tokenizer, inputs, encodeOptions(flags)), flags));
     });
 }
 
@@ -53,8 +54,15 @@ function encodeOptions({ maxLength, truncation, stride, padding, specialTokens }
   });
 }
 
-function* lines(encodings: readonly Encoding[], { offsets, stride }: TokenizeFlags): Generator<string> {
-  for (const [index, encoding] of encodings.entries()) {
+/** One by one, so that a long input need not be held in memory, unless all have to be known for the longest of them. */
+function* encodings(tokenizer: BertTokenizer, texts: TextInput[], options: EncodeOptions): Generator<Encoding> {
+  if (options.padding === 'longest') yield* tokenizer.encodeBatch(texts, options).encodings;
+  else for (const text of texts) yield tokenizer.encode(text, options);
+}
+
+function* lines(encodings: Iterable<Encoding>, { offsets, stride }: TokenizeFlags): Generator<string> {
+  let index = 0;
+  for (const encoding of encodings) {
     const windows = stride === undefined ? [encoding] : [encoding, ...encoding.overflowing];
     for (const [window, part] of windows.entries()) {
       yield jsonLine({
@@ -70,5 +78,6 @@ function* lines(encodings: readonly Encoding[], { offsets, stride }: TokenizeFla
         truncated: part.truncated,
       });
     }
+    index++;
   }
 }

@@ -1,0 +1,2 @@
+export { calibrationBatches } from './calibration.ts';
+export { roundEncoder } from './gptq.ts';

@@ -1,0 +1,2 @@
+/** Lines on which code stands: a line of comment, or a blank one, is none. */
+export function codeLines(text: string): number;

@@ -1,0 +1,87 @@
+// How much there is to read, and to download: code lines per folder (neither blank nor comment) and the minified and
+// compressed size of the library in one file. Exits 1 over a budget.
+//
+//     node tools/size.mjs [--lines N] [--file-lines N] [--kilobytes N]
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import ts from 'typescript';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Principle 8 of the design: what a reader goes through in an afternoon. Raising a budget needs a reason in the commit. */
+const AFTERNOON = ['src/tensor/kernels', 'src/layers', 'src/bert', 'src/safetensors', 'src/tokenizer'];
+/** Written by a program, read by nobody. */
+const GENERATED = ['src/tokenizer/unicodeTables.ts'];
+const BUDGETS = { lines: '3800', 'file-lines': '450', kilobytes: '40' };
+
+/** Lines on which code stands: a line of comment, or a blank one, is none. */
+export function codeLines(text) {
+  const file = ts.createSourceFile('file.ts', text, ts.ScriptTarget.Latest, true);
+  const lines = new Set();
+  const visit = (node) => {
+    if (ts.isJSDoc(node)) return;
+    const children = node.getChildren(file);
+    if (children.length > 0) return children.forEach(visit);
+    const [start, end] = [node.getStart(file), node.getEnd()];
+    if (start === end) return;
+    const last = file.getLineAndCharacterOfPosition(end).line;
+    for (let line = file.getLineAndCharacterOfPosition(start).line; line <= last; line++) lines.add(line);
+  };
+  visit(file);
+  return lines.size;
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: Object.fromEntries(Object.keys(BUDGETS).map((name) => [name, { type: 'string' }])),
+  });
+  const budgets = { ...BUDGETS, ...values };
+  const problems = [];
+
+  const files = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .filter((path) => !GENERATED.includes(path))
+    .sort();
+  const folders = new Map();
+  let afternoon = 0;
+  for (const path of files) {
+    const lines = codeLines(readFileSync(join(root, path), 'utf8'));
+    const folder = path.includes('/kernels/') ? 'src/tensor/kernels' : path.split('/').slice(0, 2).join('/');
+    const [count, sum] = folders.get(folder) ?? [0, 0];
+    folders.set(folder, [count + 1, sum + lines]);
+    if (AFTERNOON.includes(folder)) afternoon += lines;
+    if (lines > budgets['file-lines']) problems.push(`${path}: ${lines} code lines, at most ${budgets['file-lines']}`);
+  }
+  for (const [folder, [count, lines]] of folders) {
+    const mark = AFTERNOON.includes(folder) ? '*' : ' ';
+    console.log(`${mark} ${folder.padEnd(20)} ${String(count).padStart(3)} files ${String(lines).padStart(6)} lines`);
+  }
+  console.log(`* to be read in an afternoon: ${afternoon} lines of ${budgets.lines}`);
+  if (afternoon > budgets.lines)
+    problems.push(`${afternoon} code lines in ${AFTERNOON.join(', ')}, at most ${budgets.lines}`);
+
+  if (existsSync(join(root, 'src/index.ts'))) {
+    const options = { bundle: true, minify: true, format: 'esm', target: 'es2022', write: false, logLevel: 'warning' };
+    const { outputFiles } = await build({ ...options, entryPoints: [join(root, 'src/index.ts')], absWorkingDir: root });
+    const [bytes, compressed] = [
+      outputFiles[0].contents.length,
+      gzipSync(outputFiles[0].contents, { level: 9 }).length,
+    ];
+    const kilobytes = (size) => (size / 1000).toFixed(1);
+    console.log(
+      `  bundle of src/index.ts: ${kilobytes(bytes)} kB minified, ${kilobytes(compressed)} kB gzip of ${budgets.kilobytes}`,
+    );
+    if (compressed > 1000 * budgets.kilobytes)
+      problems.push(`bundle: ${kilobytes(compressed)} kB gzip, at most ${budgets.kilobytes}`);
+  }
+
+  for (const problem of problems) console.error(`over budget: ${problem}`);
+  process.exitCode = problems.length > 0 ? 1 : 0;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();
