@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest';
-import { ScopeError, ShapeError } from '../../src/errors.ts';
-import { add, Engine, linear, scale, type Tensor } from '../../src/tensor/index.ts';
+import { afterEach, describe, expect, it } from 'vitest';
+import { ConfigError, ScopeError, ShapeError } from '../../src/errors.ts';
+import { add, Engine, linear, referenceKernels, scale, type Tensor } from '../../src/tensor/index.ts';
+import { hasRelaxedFma } from '../support/kernelSets.ts';
 
-const engine = new Engine();
+const engine = new Engine({ kernels: 'simd', threads: 1 });
 
 describe('Tensor', () => {
   it('has a shape, a size, a rank and nested numbers', () => {
@@ -50,10 +51,112 @@ describe('Engine', () => {
     expect(engine.tensor(data, [2]).data).toBe(data);
   });
 
-  it('says what it computes with, and why not with more', () => {
-    const { notes, ...info } = new Engine({ dtype: 'float64' }).info();
-    expect(info).toEqual({ kernels: 'reference', dtype: 'float64', threads: 1 });
-    expect(notes.map((note) => note.split(':')[0])).toEqual(['SIMD', 'threads']);
+  it('has SIMD kernels unless told otherwise, and says which', () => {
+    for (const kernels of [undefined, 'auto', 'simd'] as const) {
+      const engine = new Engine({ ...(kernels && { kernels }), threads: 1 });
+      const { notes, memory, ...info } = engine.info();
+      expect(info).toEqual({
+        kernels: 'simd',
+        dtype: 'float32',
+        arithmetic: hasRelaxedFma ? 'float32 relaxed fma' : 'float32 mul+add',
+        tile: hasRelaxedFma ? '6x8' : '4x8',
+        turbo: false,
+        threads: 1,
+      });
+      expect(memory).toBeGreaterThan(0);
+      expect(notes.map((note) => note.split(':')[0])).toEqual([
+        ...(hasRelaxedFma ? [] : ['fused multiply-add']),
+        'turbo',
+        'threads',
+      ]);
+    }
+  });
+
+  it('has reference kernels when asked to', () => {
+    const { notes, ...info } = new Engine({ kernels: 'reference' }).info();
+    expect(info).toEqual({
+      kernels: 'reference',
+      dtype: 'float32',
+      arithmetic: 'float64 sums',
+      tile: null,
+      turbo: false,
+      threads: 1,
+      memory: 0,
+    });
+    expect(notes).toEqual(['SIMD: not asked for']);
+  });
+
+  it('has reference kernels in float64, and says why', () => {
+    for (const kernels of ['auto', 'reference'] as const) {
+      const { notes, ...info } = new Engine({ dtype: 'float64', kernels }).info();
+      expect(info).toMatchObject({ kernels: 'reference', dtype: 'float64', arithmetic: 'float64 sums', memory: 0 });
+      expect(notes).toEqual([kernels === 'auto' ? 'SIMD: float64 has reference kernels only' : 'SIMD: not asked for']);
+    }
+    expect(() => new Engine({ dtype: 'float64', kernels: 'simd' })).toThrow(
+      'Engine: kernels: expected simd, got float64 has reference kernels only; use "auto" or "reference"',
+    );
+  });
+
+  it('takes kernels of your own', () => {
+    const engine = new Engine({ kernels: { ...referenceKernels, name: 'mine' } });
+    expect(engine.info()).toMatchObject({ kernels: 'mine', notes: ['SIMD: not asked for'] });
+  });
+
+  const withoutWebAssembly: [what: string, change: () => void, reason: string][] = [
+    [
+      'there is no WebAssembly',
+      () => Reflect.deleteProperty(globalThis, 'WebAssembly'),
+      'there is no WebAssembly here',
+    ],
+    [
+      'WebAssembly knows no SIMD',
+      () => Object.assign(globalThis, { WebAssembly: { ...saved, validate: () => false } }),
+      'this WebAssembly has no SIMD',
+    ],
+    [
+      "a page's policy forbids it",
+      () => {
+        const { validate, Module, Memory } = WebAssembly;
+        const Instance = function () {
+          throw new EvalError('blocked by policy');
+        };
+        Object.assign(globalThis, { WebAssembly: { validate, Module, Memory, Instance } });
+      },
+      'WebAssembly cannot be used here (blocked by policy)',
+    ],
+    [
+      'there is no room for a memory',
+      () => {
+        const { validate, Module, Instance } = WebAssembly;
+        const Memory = function () {
+          throw new RangeError('could not allocate memory');
+        };
+        Object.assign(globalThis, { WebAssembly: { validate, Module, Instance, Memory } });
+      },
+      'WebAssembly cannot be used here (could not allocate memory)',
+    ],
+  ];
+  const saved = globalThis.WebAssembly;
+  afterEach(() => void Object.assign(globalThis, { WebAssembly: saved }));
+
+  it.each(withoutWebAssembly)('falls back on reference kernels, and says why, when %s', (_, change, reason) => {
+    change();
+    const fallback = new Engine({ threads: 1 });
+    const { kernels, notes } = fallback.info();
+    expect(kernels).toBe('reference');
+    expect(notes).toEqual([expect.stringContaining(`SIMD: ${reason}`)]);
+    expect([...scale(fallback.tensor([1, 2], [2]), 2).data]).toEqual([2, 4]);
+    expect(() => new Engine({ kernels: 'simd', threads: 1 })).toThrow(ConfigError);
+    expect(() => new Engine({ kernels: 'simd', threads: 1 })).toThrow(`Engine: kernels: expected simd, got ${reason}`);
+  });
+
+  it('takes 1 to 64 threads, or as many as there are cores', () => {
+    for (const threads of [0, -1, 1.5, NaN, 65]) {
+      expect(() => new Engine({ threads })).toThrow(
+        `Engine: threads: expected "auto", or 1 to 64, got ${String(threads)}`,
+      );
+    }
+    expect(new Engine({ threads: 1 }).info().notes.at(-1)).toMatch(/^threads: one was asked for/);
   });
 
   it('does not compute with the tensors of another', () => {
@@ -63,13 +166,15 @@ describe('Engine', () => {
       expect(op).toThrow(ShapeError);
     }
     expect(() => add(here, elsewhere)).toThrow(
-      'add: expected all operands on one engine, got float32 reference and float64 reference; ' +
+      'add: expected all operands on one engine, got float32 simd and float64 reference; ' +
         'make every tensor and model with the same engine',
     );
   });
 });
 
-describe('Engine.scope', () => {
+describe.each(['reference', 'simd'] as const)('Engine.scope, %s', (kernels) => {
+  const engine = new Engine({ kernels, threads: 1 });
+
   const usable = (x: Tensor): boolean => {
     try {
       return x.data.length >= 0;
