@@ -1,0 +1,3 @@
+import { report } from './first.mjs';
+
+report(null);
