@@ -65,9 +65,10 @@ class MaskedLanguageModelHead extends Module {
   /** A checkpoint may hold the tied matrix twice. One that differs stays its own, as in transformers. */
   tie(wordEmbeddings: MatrixParameter): void {
     const [own, words] = [this.decoderWeight.packed, wordEmbeddings.packed];
-    if (own.dtype === words.dtype && own.data.every((value, i) => value === words.data[i])) {
-      this.decoderWeight = wordEmbeddings;
-    }
+    if (own.dtype !== words.dtype) return;
+    const [data, scale] = [words.data, words.scale];
+    const same = own.data.every((x, i) => x === data[i]) && (own.scale?.every((x, i) => x === scale![i]) ?? true);
+    if (same) this.decoderWeight = wordEmbeddings;
   }
 
   /** x: [totalTokens, hiddenSize] → [totalTokens, vocabSize] */

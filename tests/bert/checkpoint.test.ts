@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   BertConfig,
+  BertForMaskedLM,
   BertForPreTraining,
   BertForSequenceClassification,
   BertModel,
@@ -255,6 +256,24 @@ describe('int8', () => {
     expect(groups.group_0.targets).toHaveLength(14);
     expect(groups.group_0.targets).toContain('embeddings.word_embeddings');
     expect(groups.group_0.targets).not.toContain('embeddings.position_embeddings');
+  });
+
+  it('ties the output matrix to word embeddings of the same numbers, not to those that differ in their scales alone', async () => {
+    for (const factor of [1, 2]) {
+      const files = withTensors('maskedLanguageModel', (tensors) => {
+        const words = tensors.get('bert.embeddings.word_embeddings.weight') as TensorView;
+        const data = toFloat32(words).map((x) => factor * x);
+        tensors.set('cls.predictions.decoder.weight', { data, shape: words.shape });
+      });
+      for (const dtype of ['f32', 'q8'] as const) {
+        const model = await BertForMaskedLM.fromPretrained(files, { dtype });
+        const { decoderWeight } = model.predictions;
+        const words = model.bert.embeddings.wordEmbeddings.weight;
+        expect(decoderWeight === words).toBe(factor === 1);
+        const expected = words.toTensor().data.map((x) => factor * x);
+        expect(decoderWeight.toTensor().data).toEqual(expected);
+      }
+    }
   });
 
   it('without its scale, or with a scale of another shape, is refused', async () => {
