@@ -11,7 +11,7 @@ export interface ModelFlags {
   dtype: 'auto' | 'f32' | 'q8';
   threads: number | 'auto';
   turbo?: boolean;
-  kernels: 'auto' | 'reference';
+  kernels: 'auto' | 'simd' | 'reference';
   json?: boolean;
 }
 
@@ -20,9 +20,9 @@ export function addModelOptions(command: Command): Command {
     .option('--model <dir>', 'folder or address of a model (default: the one shipped with the package)')
     .option('--adapter <dir>', 'LoRA adapter (not supported yet)', refuseAdapter)
     .option('--dtype <type>', 'weights: auto (as stored), f32 or q8', oneOf('--dtype', ['auto', 'f32', 'q8']), 'auto')
-    .option('--threads <n>', 'threads, or auto', parseThreads, 'auto')
-    .option('--turbo', 'ask for 256-bit vectors')
-    .option('--kernels <set>', 'auto, simd or reference', parseKernels, 'auto')
+    .option('--threads <n>', 'threads, or auto: one per core', parseThreads, 'auto')
+    .option('--turbo', 'ask V8 for 256-bit vectors (Node 24 and later)')
+    .option('--kernels <set>', 'auto, simd or reference', oneOf('--kernels', ['auto', 'simd', 'reference']), 'auto')
     .option('--json', 'print JSON, one object per line');
 }
 
@@ -38,11 +38,6 @@ function parseThreads(text: string): number | 'auto' {
   return text === 'auto' ? text : wholeNumber('--threads', 1)(text);
 }
 
-function parseKernels(text: string): ModelFlags['kernels'] {
-  if (text !== 'simd') return oneOf('--kernels', ['auto', 'reference'])(text);
-  throw new UsageError({ what: '--kernels', expected: 'auto or reference, which this version has', got: 'simd' });
-}
-
 /** @throws UsageError if no model was named and none is shipped */
 export function modelLocation({ model }: Pick<ModelFlags, 'model'>, io: Io): string {
   if (model === '') throw new UsageError({ what: '--model', expected: 'a folder or an address', got: 'nothing' });
@@ -55,9 +50,16 @@ export function modelLocation({ model }: Pick<ModelFlags, 'model'>, io: Io): str
   });
 }
 
-/** How to load a model for these flags. Says on stderr what this version cannot do of what was asked. */
+/** How to load a model for these flags. Says on stderr what was asked for and cannot be had here. */
 export async function loadOptions(flags: ModelFlags, io: Io, precision: FloatType = 'float32'): Promise<LoadOptions> {
-  if (flags.threads !== 'auto' && flags.threads > 1) await note(io, 'this version computes on one thread');
-  if (flags.turbo) await note(io, 'this version has no 256-bit kernels; --turbo changes nothing');
-  return { dtype: flags.dtype, engine: new Engine({ dtype: precision }) };
+  const { kernels, threads, turbo = false } = flags;
+  const engine = new Engine({ dtype: precision, kernels, threads, turbo });
+  const info = engine.info();
+  const asked = [turbo && !info.turbo && 'turbo', threads !== 'auto' && threads > info.threads && 'threads'];
+  for (const feature of asked.filter((name) => name !== false)) {
+    const reason =
+      info.notes.find((text) => text.startsWith(`${feature}:`)) ?? `${feature}: ${info.kernels} kernels have none`;
+    await note(io, reason);
+  }
+  return { dtype: flags.dtype, engine };
 }

@@ -31,7 +31,8 @@ export async function roundEncoder(
     stop();
     for (const [sums, linears] of products.groups()) {
       const inputs = factorize(sums);
-      for (const { weight } of linears) rounded.set(weight.name, roundColumns(weight.data, weight.shape[0], inputs));
+      for (const { weight } of linears)
+        rounded.set(weight.name, roundColumns(weight.toTensor().data, weight.shape[0], inputs));
     }
   }
   return rounded;

@@ -38,6 +38,9 @@ export interface EngineInfo {
   notes: string[];
 }
 
+/** 2047 · 127 times this, and one more 128, stays below 2³¹. */
+const LONGEST_INT8_SUM = 8192;
+
 /** A stretch of computation whose tensors are given back together at its end. */
 export interface Scope {
   readonly parent: Scope | null;
@@ -110,6 +113,14 @@ export class Engine {
   /** An empty weight matrix that stays as long as the engine, in the order its kernels like. Not inside a scope. */
   keepMatrix(outFeatures: number, inFeatures: number, dtype: WeightType): Matrix {
     this.#expectNoScope('Engine.keepMatrix');
+    if (dtype === 'q8' && inFeatures > LONGEST_INT8_SUM) {
+      throw new ConfigError({
+        what: 'Engine.keepMatrix: columns of an int8 matrix',
+        expected: `at most ${LONGEST_INT8_SUM}, whose sums fit into 32 bits`,
+        got: `${inFeatures}`,
+        fix: 'load with dtype "f32"',
+      });
+    }
     const length = this.kernels.packedLength(outFeatures, inFeatures, dtype);
     const numbers = dtype === 'q8' ? this.#memory.keepBytes(length) : this.#memory.keepFloats(length);
     // Kernels read scales by the panel, beyond the last row too.

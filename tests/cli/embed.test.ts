@@ -96,10 +96,13 @@ describe('embed', () => {
     expect((await readdir(folder)).filter((name) => name.includes('tmp'))).toEqual([]);
   });
 
-  test('what this version cannot do is said', async () => {
-    const { code, stderr } = await run(['embed', 'cat', '--threads', '4', '--turbo'], world);
+  test('what was asked for and cannot be had is said', async () => {
+    const flags = ['--kernels', 'reference', '--threads', '4', '--turbo'];
+    const { code, stderr } = await run(['embed', 'cat', ...flags], world);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^bertscript: note: .* one thread\nbertscript: note: .*--turbo changes nothing\n$/);
+    expect(stderr).toMatch(
+      /^bertscript: note: turbo: reference kernels .*\nbertscript: note: threads: reference kernels .*\n$/,
+    );
   });
 });
 

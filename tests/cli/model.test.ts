@@ -96,10 +96,12 @@ describe('info', () => {
   test('--json is one object', async () => {
     const { json } = await run(['info', '--json'], world);
     const facts = { version: '1.2.3', node: 'v20.0.0', platform: 'linux x64', model };
-    expect(json()).toMatchObject([{ ...facts, kernels: 'reference', dtype: 'float32', threads: 1 }]);
+    expect(json()).toMatchObject([{ ...facts, kernels: 'simd', dtype: 'float32', turbo: false }]);
+    const plain = await run(['info', '--json', '--kernels', 'reference', '--threads', '1'], world);
+    expect(plain.json()).toMatchObject([{ kernels: 'reference', arithmetic: 'float64 sums', threads: 1, memory: 0 }]);
   });
   test('else lines', async () => {
-    expect((await run(['info'], { folder })).stdout).toMatch(/^version +1.2.3\n[^]*\nmodel +none\n[^]*\nnote +SIMD/);
+    expect((await run(['info'], { folder })).stdout).toMatch(/^version +1.2.3\n[^]*\nmodel +none\n[^]*\nnote +turbo/);
   });
 });
 
@@ -111,9 +113,7 @@ describe('demo', () => {
     expect(stdout.match(/██1.0/g)!.length).toBeGreaterThanOrEqual(8);
     expect(stdout).toContain('nearest neighbours\n1 ');
     expect(stdout).toMatch(/\n8 sentences, \d+ tokens in [\d.]+ s: [\d,]+ tokens per second\n/);
-    expect(stdout).toContain(
-      'model: vectors of 24 numbers, float32 weights\nengine: reference kernels in float32, 1 thread\n',
-    );
+    expect(stdout).toContain('model: vectors of 24 numbers, float32 weights\nengine: simd kernels, float32 ');
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
   });
 

@@ -73,7 +73,12 @@ const mayImport: [path: string, parts: string[]][] = [
 /** The files that may load Node's own modules; every other must run in a browser. */
 const mayImportNode = ['src/cli/bin.ts', 'src/cli/nodeIo.ts', 'src/server/node.ts'];
 /** The files that may use the types of Node's modules, which loads nothing. */
-const mayImportNodeTypes = [...mayImportNode, 'src/hub/folder.ts'];
+const mayImportNodeTypes = [
+  ...mayImportNode,
+  'src/hub/folder.ts',
+  'src/tensor/simd/start.ts',
+  'src/tensor/threads/pool.ts',
+];
 /** The packages that the command line bundles; nobody else imports any. */
 const packages = ['commander', 'csv-parse', 'cli-progress'];
 

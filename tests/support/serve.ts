@@ -11,7 +11,10 @@ const types: Record<string, string> = {
 };
 
 /** Serves folders on 127.0.0.1: path prefix → folder, the first prefix that fits. 404 for what is not there. */
-export async function serveFiles(folders: Record<string, string>): Promise<{ address: string; server: Server }> {
+export async function serveFiles(
+  folders: Record<string, string>,
+  headers: Record<string, string> = {},
+): Promise<{ address: string; server: Server }> {
   const server = createServer((request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname));
     const prefix = Object.keys(folders).find((start) => path.startsWith(start));
@@ -21,6 +24,7 @@ export async function serveFiles(folders: Record<string, string>): Promise<{ add
         response.writeHead(200, {
           'content-type': types[extname(file)] ?? 'application/octet-stream',
           'content-length': size,
+          ...headers,
         });
         createReadStream(file).pipe(response);
       },

@@ -66,13 +66,13 @@ interface Run {
 }
 
 function summary({ model, dtype }: SentenceEncoder, { texts, tokens, seconds, size }: Run): string {
-  const { kernels, dtype: precision, threads, notes } = model.engine.info();
+  const { kernels, arithmetic, threads, notes } = model.engine.info();
   const weights = dtype === 'q8' ? 'int8' : 'float32';
   const speed = `${Math.round(tokens / seconds).toLocaleString('en')} tokens per second`;
   return [
     `${texts} sentences, ${tokens} tokens in ${seconds.toFixed(2)} s: ${speed}`,
     `model: vectors of ${size} numbers, ${weights} weights`,
-    `engine: ${kernels} kernels in ${precision}, ${threads} thread${threads > 1 ? 's' : ''}`,
+    `engine: ${kernels} kernels, ${arithmetic}, ${threads} thread${threads > 1 ? 's' : ''}`,
     ...notes.map((text) => `  ${text}`),
     '',
   ].join('\n');

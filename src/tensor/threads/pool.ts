@@ -24,6 +24,7 @@ export class ThreadPool implements Runner {
   readonly #address: number;
   readonly #workers: Handle[];
   readonly #canWait: boolean;
+  #closed = false;
 
   constructor(
     threads: number,
@@ -44,7 +45,7 @@ export class ThreadPool implements Runner {
   }
 
   get isReady(): boolean {
-    return Atomics.load(this.#state(), READY) === this.threads - 1;
+    return !this.#closed && Atomics.load(this.#state(), READY) === this.threads - 1;
   }
 
   run(lists: KernelCall[][]): void {
@@ -68,7 +69,7 @@ export class ThreadPool implements Runner {
 
   /** Ends the workers; what comes later runs on this thread. */
   close(): void {
-    Atomics.store(this.#state(), READY, 0);
+    this.#closed = true; // and not READY = 0, to which a worker that is just starting would add itself
     for (const worker of this.#workers) worker.terminate();
   }
 
