@@ -38,7 +38,7 @@ export interface EngineInfo {
   notes: string[];
 }
 
-/** 2047 · 127 times this, and one more 128, stays below 2³¹. */
+/** Activations reach 2047 and weights -128: so many products stay within int32. */
 const LONGEST_INT8_SUM = 8192;
 
 /** A stretch of computation whose tensors are given back together at its end. */

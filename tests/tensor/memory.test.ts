@@ -198,6 +198,17 @@ describe("an engine's scopes over one memory", () => {
     }
   });
 
+  it('refuse an int8 matrix whose sums could leave 32 bits', () => {
+    const engine = newEngine();
+    expect(2047 * 128 * 8192).toBeLessThan(2 ** 31);
+    expect(engine.keepMatrix(1, 8192, 'q8').size).toBe(8192);
+    expect(engine.keepMatrix(1, 8193, 'f32').size).toBe(8193);
+    expect(() => engine.keepMatrix(1, 8193, 'q8')).toThrow(
+      'Engine.keepMatrix: columns of an int8 matrix: expected at most 8192, whose sums fit into 32 bits, got 8193; ' +
+        'load with dtype "f32"',
+    );
+  });
+
   it('start what stays at zero, also where scopes have been', () => {
     const engine = newEngine();
     engine.scope(() => engine.zeros([1000]).data.fill(7));
