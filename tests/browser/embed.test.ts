@@ -54,8 +54,12 @@ describe.skipIf(!executablePath)('the built package in Chromium', () => {
     const { vectors, info } = result as { vectors: number[][]; info: EngineInfo };
     expect(messages).toEqual([]);
     expect(vectors).toHaveLength(texts.length);
-    // The browser's fused multiply-add moves last bits, and rounding activations to 12 bits makes steps of some of them.
-    vectors.forEach((vector, i) => vector.forEach((x, j) => expect(x).toBeCloseTo(expected[i][j], 3)));
+    // The browser's fused multiply-add moves last bits, and rounding activations to 12 bits makes steps of some of them:
+    // between Node 20 and 24 the cosine of the same text's vectors was 0.99996 to 0.99999.
+    vectors.forEach((vector, i) => {
+      const cosine = vector.reduce((sum, x, j) => sum + x * expected[i][j], 0); // their lengths are 1
+      expect(Math.abs(cosine - 1)).toBeLessThan(1e-4);
+    });
     return info;
   }
 
