@@ -9,11 +9,16 @@ import { describeMachine, describeVersions } from './lib/machine.mjs';
 import { cache, firstExisting, root } from './lib/paths.mjs';
 import { setUp } from './lib/setup.mjs';
 import { Texts } from './lib/texts.mjs';
+import * as accuracy from './rows/accuracy.mjs';
+import * as bundle from './rows/bundle.mjs';
 import * as documents from './rows/documents.mjs';
 import * as encoder from './rows/encoder.mjs';
+import * as limit from './rows/limit.mjs';
 import * as newProcess from './rows/newProcess.mjs';
+import * as scaling from './rows/scaling.mjs';
+import * as tokenizers from './rows/tokenizers.mjs';
 
-const modules = { encoder, documents, newProcess };
+const modules = { encoder, documents, newProcess, tokenizers, bundle, limit, scaling, accuracy };
 
 const { values: options } = parseArgs({
   options: {

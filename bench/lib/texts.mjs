@@ -39,6 +39,11 @@ export class Texts {
     return rows.map(([, a, b, score]) => ({ a, b, score: Number(score) }));
   }
 
+  /** Token ids of a text, special ones included. */
+  idsOf(text) {
+    return [...this.#tokenizer.encode(text).inputIds];
+  }
+
   /** So many sequences of so many tokens, special ones included, of running English. */
   ids(sequences, length) {
     const { clsTokenId, sepTokenId } = this.#tokenizer;

@@ -8,10 +8,10 @@ export const rows = [8, 9, 10, 11];
 const model = 'all-MiniLM-L6-v2';
 
 export async function run({ texts, checkpoints, settings }) {
-  const documents = texts.documents(256);
+  const documents = texts.documents(settings.quick ? 64 : 256);
   const folder = checkpoints.original;
   const common = { agree: vectorsAgree(384), settings };
-  const cases = [{ name: '256 documents', work: { kind: 'embed', texts: documents } }];
+  const cases = [{ name: 'documents', work: { kind: 'embed', texts: documents } }];
   const query = [{ name: 'one query', work: { kind: 'embed', texts: ['how do I reset my password on a new phone?'] } }];
   const measurements = [];
   for (const runtime of ['node20', 'node26']) {
@@ -26,5 +26,8 @@ export async function run({ texts, checkpoints, settings }) {
     const alone = specs.filter(({ options }) => options.batch !== 32);
     measurements.push(...(await race({ ...common, group: `query ${runtime}`, specs: alone, cases: query })));
   }
-  return { measurements };
+  const lengths = documents.map((text) => texts.idsOf(text).length);
+  const tokens = lengths.reduce((sum, length) => sum + length, 0);
+  const facts = { documents: lengths.length, tokens, shortest: Math.min(...lengths), longest: Math.max(...lengths) };
+  return { facts, measurements };
 }

@@ -69,11 +69,28 @@ await serve(async ({ dist, model: folder, dtype, turbo, threads, layers }) => {
       };
       return { run, outcome };
     },
+    /** Forward passes of random lengths; the memory in use every so often. */
+    async soak({ passes, warmUp }) {
+      const bert = await model();
+      const samples = [];
+      const run = () => {
+        for (let pass = 1; pass <= passes; pass++) {
+          const length = 1 + ((pass * 7919) % 64);
+          const ids = Array.from({ length }, (_, i) => 1000 + ((i * 104729 + pass) % 20000));
+          bert.forward({ inputIds: [ids] });
+          if (pass >= warmUp && (pass - warmUp) % Math.ceil((passes - warmUp) / 20) === 0) {
+            const { rss, arrayBuffers } = process.memoryUsage();
+            samples.push({ pass, engine: engine.info().memory, arrayBuffers, rss });
+          }
+        }
+      };
+      return { run, outcome: () => ({ samples }) };
+    },
     limit: (work) => prepareLimit(dist, work),
   };
 
   // What the engine is like with the model in it, which is loaded before the clock starts.
-  if (folder && dtype) await model();
+  if (layers || (folder && dtype)) await model();
   return { info: { engine: engine.info() }, prepare: (work) => kinds[work.kind](work) };
 });
 

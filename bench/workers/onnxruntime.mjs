@@ -25,5 +25,23 @@ await serve(async ({ backend, file, threads }) => {
     return { run, outcome: ({ last_hidden_state: { data } }) => ({ floats: data }) };
   }
 
-  return { info: { threads }, prepare: (work) => ({ encoder })[work.kind](work) };
+  /** Means of the last hidden state, normalized, one text at a time: nothing is padded. */
+  async function embed({ ids }) {
+    const run = async () => {
+      const rows = [];
+      for (const sequence of ids) rows.push(meanOf(await (await encoder({ ids: [sequence] })).run()));
+      return rows;
+    };
+    return { run, outcome: (rows) => ({ floats: Float32Array.from(rows.flatMap((row) => [...row])) }) };
+  }
+
+  return { info: { threads }, prepare: (work) => ({ encoder, embed })[work.kind](work) };
 });
+
+function meanOf({ last_hidden_state: { data, dims } }) {
+  const size = dims.at(-1);
+  const mean = new Float32Array(size);
+  data.forEach((value, i) => (mean[i % size] += value));
+  const norm = Math.hypot(...mean);
+  return mean.map((value) => value / norm);
+}

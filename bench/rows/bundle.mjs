@@ -1,0 +1,44 @@
+/** Row 15: what a browser must be sent to embed a text, without the weights. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { bench, dist, root } from '../lib/paths.mjs';
+
+export const rows = [15];
+
+const entries = {
+  bertscript: `import { SentenceEncoder } from ${JSON.stringify(join(dist, 'index.js'))};
+    globalThis.embed = async (folder, texts) => (await SentenceEncoder.fromPretrained(folder)).encode(texts);`,
+  'transformers.js (its script)': `import { pipeline } from '@huggingface/transformers';
+    globalThis.embed = async (model, texts) =>
+      (await pipeline('feature-extraction', model))(texts, { pooling: 'mean', normalize: true });`,
+  'onnxruntime-web (its script)': `import * as ort from 'onnxruntime-web/wasm'; globalThis.ort = ort;`,
+};
+
+export async function run({ settings }) {
+  // esbuild is the root's; it bundles the package as a user's bundler would.
+  const { build } = await import(createRequire(join(root, 'package.json')).resolve('esbuild'));
+  const sizes = [];
+  const add = (name, bytes) => {
+    const size = { name, bytes: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length };
+    settings.log(`${name}: ${size.bytes} bytes, ${size.gzip} after gzip`);
+    sizes.push(size);
+  };
+  for (const [name, contents] of Object.entries(entries)) {
+    const { outputFiles } = await build({
+      stdin: { contents, resolveDir: bench },
+      ...{ bundle: true, minify: true, write: false, format: 'esm', platform: 'browser', target: 'es2022' },
+      // Only reached where there is a process of Node's.
+      ...{ external: ['node:*'], logLevel: 'error' },
+    });
+    add(name, outputFiles[0].contents);
+  }
+  const wasm = join(bench, 'node_modules/onnxruntime-web/dist');
+  add('onnxruntime-web (plain wasm)', readFileSync(join(wasm, 'ort-wasm-simd-threaded.wasm')));
+  add(
+    'onnxruntime-web (wasm that transformers.js takes)',
+    readFileSync(join(wasm, 'ort-wasm-simd-threaded.asyncify.wasm')),
+  );
+  return { sizes };
+}
