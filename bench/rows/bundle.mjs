@@ -26,13 +26,22 @@ export async function run({ settings }) {
     sizes.push(size);
   };
   for (const [name, contents] of Object.entries(entries)) {
-    const { outputFiles } = await build({
+    const { outputFiles, metafile } = await build({
       stdin: { contents, resolveDir: bench },
-      ...{ bundle: true, minify: true, write: false, format: 'esm', platform: 'browser', target: 'es2022' },
+      ...{
+        bundle: true,
+        minify: true,
+        write: false,
+        metafile: true,
+        format: 'esm',
+        platform: 'browser',
+        target: 'es2022',
+      },
       // Only reached where there is a process of Node's.
       ...{ external: ['node:*'], logLevel: 'error' },
     });
     add(name, outputFiles[0].contents);
+    if (name === 'bertscript') sizes[0].folders = bytesByFolder(metafile);
   }
   const wasm = join(bench, 'node_modules/onnxruntime-web/dist');
   add('onnxruntime-web (plain wasm)', readFileSync(join(wasm, 'ort-wasm-simd-threaded.wasm')));
@@ -41,4 +50,14 @@ export async function run({ settings }) {
     readFileSync(join(wasm, 'ort-wasm-simd-threaded.asyncify.wasm')),
   );
   return { sizes };
+}
+
+/** Bytes before gzip that each folder of the package puts into the bundle, the largest first. */
+function bytesByFolder({ outputs }) {
+  const bytes = {};
+  for (const [path, { bytesInOutput }] of Object.entries(Object.values(outputs)[0].inputs)) {
+    const folder = path.includes('dist/') ? path.split('dist/').at(-1).split('/').slice(0, -1).join('/') || '.' : '.';
+    bytes[folder] = (bytes[folder] ?? 0) + bytesInOutput;
+  }
+  return Object.fromEntries(Object.entries(bytes).sort(([, a], [, b]) => b - a));
 }

@@ -1,8 +1,10 @@
 /** bertscript, as the built package gives it. */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { serve } from './serve.mjs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { prepareLimit } from './limit.mjs';
+import { serve, sines } from './serve.mjs';
 
 await serve(async ({ dist, model: folder, dtype, turbo, threads, layers }) => {
   const library = await import(pathToFileURL(join(dist, 'index.js')));
@@ -79,6 +81,7 @@ await serve(async ({ dist, model: folder, dtype, turbo, threads, layers }) => {
           const ids = Array.from({ length }, (_, i) => 1000 + ((i * 104729 + pass) % 20000));
           bert.forward({ inputIds: [ids] });
           if (pass >= warmUp && (pass - warmUp) % Math.ceil((passes - warmUp) / 20) === 0) {
+            collectGarbage();
             const { rss, arrayBuffers } = process.memoryUsage();
             samples.push({ pass, engine: engine.info().memory, arrayBuffers, rss });
           }
@@ -94,6 +97,12 @@ await serve(async ({ dist, model: folder, dtype, turbo, threads, layers }) => {
   return { info: { engine: engine.info() }, prepare: (work) => kinds[work.kind](work) };
 });
 
+/** So that what is measured is what is in use. */
+function collectGarbage() {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+}
+
 function concatenate(arrays) {
   const result = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
@@ -103,5 +112,3 @@ function concatenate(arrays) {
   }
   return result;
 }
-
-export const sines = (length, phase = 0) => Float32Array.from({ length }, (_, i) => Math.sin(i + phase));

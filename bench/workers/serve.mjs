@@ -42,3 +42,6 @@ export async function serve(start) {
 }
 
 const base64 = (floats) => Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength).toString('base64');
+
+/** Numbers that every contestant can make for itself. */
+export const sines = (length, phase = 0) => Float32Array.from({ length }, (_, i) => Math.sin(i + phase));

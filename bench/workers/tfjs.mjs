@@ -3,13 +3,12 @@ import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { setThreadsCount, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
-import { serve } from './serve.mjs';
+import { serve, sines } from './serve.mjs';
 
 await serve(async () => {
   setWasmPaths(dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm')) + '/');
   setThreadsCount(1);
   await tf.setBackend('wasm');
-  const sines = (length, phase = 0) => Float32Array.from({ length }, (_, i) => Math.sin(i + phase));
 
   function linear({ rows, inFeatures, outFeatures }) {
     const x = tf.tensor2d(sines(rows * inFeatures), [rows, inFeatures]);
