@@ -36,8 +36,7 @@ export function startSimd({ threads, turbo, workerUrl }: SimdOptions): Simd | st
     const noTurbo = turbo ? enableTurbo() : 'not asked for (turbo: true)';
     const tile = chooseTile(arithmetic, noTurbo === null);
     const notes: string[] = [];
-    if (arithmetic === mulAdd)
-      notes.push('fused multiply-add: no relaxed SIMD here (Node 22 and Chrome 114 have it)');
+    if (arithmetic === mulAdd) notes.push('fused multiply-add: no relaxed SIMD here (Node 22 and Chrome 114 have it)');
     if (noTurbo !== null) notes.push(`turbo: ${noTurbo}`);
     const noThreads = threads > 1 ? whyNoThreads() : 'one was asked for (threads: "auto" takes every core)';
     if (noThreads !== null) notes.push(`threads: ${noThreads}`);

@@ -6,6 +6,10 @@ import { workerSource } from './workerSource.ts';
 
 const [GIVEN, DONE, FAILED, READY, LISTS] = [0, 1, 2, 3, 4];
 const SPINS = 20_000;
+/** Numbers that a list may have: some two thousand calls. A longer one runs on this thread. */
+const LIST_LENGTH = 32_768;
+/** A worker that is silent for so long is dead: no kernel takes a tenth of it. */
+const PATIENCE_MS = 60_000;
 
 /** A started worker, of Node or of a browser. */
 interface Handle {
@@ -22,6 +26,8 @@ export class ThreadPool implements Runner {
   readonly #numbers: Map<string, number>;
   readonly #memory: WasmMemory;
   readonly #address: number;
+  /** Where each worker finds its list: always the same place, since a worker may learn late that the memory has grown. */
+  readonly #lists: number[];
   readonly #workers: Handle[];
   readonly #canWait: boolean;
   #closed = false;
@@ -38,6 +44,8 @@ export class ThreadPool implements Runner {
     this.#numbers = new Map(Object.keys(exports).map((name, number) => [name, number]));
     this.#memory = memory;
     this.#address = memory.keepFloats(LISTS + threads - 1).address;
+    this.#lists = Array.from({ length: threads - 1 }, () => memory.keepFloats(2 * LIST_LENGTH).address);
+    this.#lists.forEach((address, index) => Atomics.store(this.#state(), LISTS + index, address));
     this.#canWait = mayWait();
     this.#workers = Array.from({ length: threads - 1 }, (_, index) =>
       startWorker({ module, memory: memory.memory, address: this.#address, index }, workerUrl),
@@ -49,22 +57,26 @@ export class ThreadPool implements Runner {
   }
 
   run(lists: KernelCall[][]): void {
-    const busy = lists.filter((list) => list.length > 0);
-    if (busy.length < 2 || !this.isReady) {
-      for (const list of busy) this.#runHere(list);
-      return;
-    }
-    const mark = this.#memory.mark();
-    const addresses = this.#workers.map((_, index) => this.#writeList(busy[index + 1] ?? []));
-    const state = this.#state(); // after the lists: taking memory may grow it
-    addresses.forEach((address, index) => Atomics.store(state, LISTS + index, address));
+    const [first = [], ...others] = lists.filter((list) => list.length > 0);
+    const encoded = others.map((list) => this.#encode(list));
+    const fits = encoded.every((numbers) => numbers.length <= LIST_LENGTH);
+    if (others.length === 0 || !fits || !this.isReady) return [first, ...others].forEach((list) => this.#runHere(list));
+
+    const state = this.#state();
+    this.#lists.forEach((address, index) => {
+      new Float64Array(this.#memory.memory.buffer, address, LIST_LENGTH).set(encoded[index] ?? [0]);
+    });
     Atomics.store(state, DONE, 0);
+    Atomics.store(state, FAILED, 0);
     Atomics.add(state, GIVEN, 1);
     Atomics.notify(state, GIVEN);
-    this.#runHere(busy[0]);
-    this.#waitForWorkers(state);
-    this.#memory.release(mark);
-    if (Atomics.load(state, FAILED) !== 0) throw new Error('a kernel failed on a worker thread');
+    try {
+      this.#runHere(first);
+    } finally {
+      this.#waitForWorkers(state); // even then: they write to memory that is about to be given back
+    }
+    // What a worker could not do, this thread does, or fails at with a reason: kernels can be run again.
+    if (Atomics.load(state, FAILED) !== 0) others.forEach((list) => this.#runHere(list));
   }
 
   /** Ends the workers; what comes later runs on this thread. */
@@ -81,22 +93,23 @@ export class ThreadPool implements Runner {
     for (const [name, ...args] of list) this.#exports[name](...args);
   }
 
-  #writeList(list: KernelCall[]): number {
-    const numbers = [
-      list.length,
-      ...list.flatMap(([name, ...args]) => [this.#numbers.get(name)!, args.length, ...args]),
-    ];
-    const address = this.#memory.take(8 * numbers.length);
-    new Float64Array(this.#memory.memory.buffer, address, numbers.length).set(numbers);
-    return address;
+  /** A list as numbers; see `workerSource`. */
+  #encode(list: KernelCall[]): number[] {
+    return [list.length, ...list.flatMap(([name, ...args]) => [this.#numbers.get(name)!, args.length, ...args])];
   }
 
   #waitForWorkers(state: Int32Array): void {
     const count = this.#workers.length;
+    let deadline = 0;
     for (let spins = 0; ; spins++) {
       const done = Atomics.load(state, DONE);
       if (done === count) return;
-      if (this.#canWait && spins > SPINS) Atomics.wait(state, DONE, done); // a browser's main thread must not
+      if (spins < SPINS) continue;
+      if (this.#canWait) Atomics.wait(state, DONE, done, 1000); // a browser's main thread must not
+      deadline ||= Date.now() + PATIENCE_MS;
+      if (Date.now() < deadline) continue;
+      this.close();
+      throw new Error(`${count - done} worker threads did not answer for ${PATIENCE_MS / 1000} s`);
     }
   }
 }
