@@ -63,9 +63,6 @@ export class Tokenizer {
    * @throws ConfigError for an option without sense
    */
   encode(text: TextInput, options: EncodeOptions = {}): Encoding {
-    if (typeof options !== 'object' || options === null) {
-      throw new InputError({ what: 'options of encode', got: show(options), fix: 'give a pair as [first, second]' });
-    }
     return this.#encodeAll([textsOf(text, 'text')], options)[0];
   }
 
@@ -155,6 +152,10 @@ export class Tokenizer {
   }
 
   #encodeAll(inputs: readonly string[][], options: EncodeOptions): Encoding[] {
+    // Elsewhere the second texts of pairs come second: taken for options, they would get lost without a word.
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      throw new InputError({ what: 'options of encode', got: show(options), fix: 'give a pair as [first, second]' });
+    }
     const plan = planEncoding(options, this.#pipeline);
     const { postProcessor, specialTokens } = this.#pipeline;
     const single = templateOf(postProcessor, false, plan.addSpecialTokens);
