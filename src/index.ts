@@ -1,5 +1,15 @@
 export * from './bert/index.ts';
-export * from './errors.ts';
+export {
+  BertscriptError,
+  CheckpointError,
+  ConfigError,
+  FileError,
+  InputError,
+  ScopeError,
+  ShapeError,
+  TokenizerError,
+  type Fault,
+} from './errors.ts';
 export * from './hub/index.ts';
 export * from './layers/index.ts';
 export * from './tasks/index.ts';

@@ -1,5 +1,5 @@
-import { ConfigError, FileError, show } from '../errors.ts';
-import { readJson, type ModelFiles } from '../hub/index.ts';
+import { ConfigError, show } from '../errors.ts';
+import { nameOf, readObject, type ModelFiles } from '../hub/index.ts';
 import { isActivationName, type ActivationName } from '../tensor/index.ts';
 
 /** The sizes and choices of a BERT model, under transformers' names in camelCase. */
@@ -99,9 +99,17 @@ export class BertConfig {
   /* eslint-enable */
   /**
    * @param options what differs from BERT-base
-   * @throws ConfigError naming the first option that is out of its range
+   * @throws ConfigError naming the first option that is unknown or out of its range
    */
   constructor(options: Partial<BertConfigOptions> = {}, source = 'BertConfig') {
+    const unknown = Object.keys(options).find((key) => !Object.hasOwn(fields, key));
+    if (unknown !== undefined) {
+      throw new ConfigError({
+        what: `${source}: ${unknown}`,
+        expected: `one of ${Object.keys(fields).join(', ')}`,
+        fix: 'give the content of a config.json to BertConfig.fromJSON',
+      });
+    }
     for (const key of Object.keys(fields) as Key[]) {
       const value = options[key] === undefined ? defaults[key] : options[key];
       const [jsonKey, [expected, holds]] = fields[key];
@@ -189,14 +197,6 @@ function readLabels(values: Record<string, unknown>, source: string): unknown {
 
 /** @throws FileError if there is no config.json; ConfigError if it is malformed or not of BERT */
 export async function readConfig(files: ModelFiles): Promise<BertConfig> {
-  const json = await readJson(files, 'config.json');
-  if (json === undefined) {
-    throw new FileError({
-      what: `${files.location}/config.json`,
-      expected: 'the config of a model',
-      got: 'no such file',
-      fix: 'pass a folder that holds config.json and model.safetensors',
-    });
-  }
-  return BertConfig.fromJSON(json, `${files.location}/config.json`);
+  const json = await readObject(files, 'config.json', 'the config of a model');
+  return BertConfig.fromJSON(json, nameOf(files, 'config.json'));
 }

@@ -1,4 +1,4 @@
-import { ConfigError, FileError } from '../errors.ts';
+import { ConfigError, FileError, show } from '../errors.ts';
 
 /** Where the files of one model come from: a folder, a web server, memory. */
 export interface ModelFiles {
@@ -69,6 +69,22 @@ export async function readJson(files: ModelFiles, path: string): Promise<unknown
     const { got, fix } = insteadOfJson(text, cause);
     throw new ConfigError({ what: nameOf(files, path), expected: 'JSON', got, fix, cause });
   }
+}
+
+/**
+ * The object in a JSON file that has to be there.
+ *
+ * @param what what the file is, for messages
+ * @throws FileError when there is no such file; ConfigError when it does not hold a JSON object
+ */
+export async function readObject(files: ModelFiles, path: string, what: string): Promise<Record<string, unknown>> {
+  const value = await readJson(files, path);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (value !== undefined) {
+    throw new ConfigError({ what: nameOf(files, path), expected: 'a JSON object', got: show(value) });
+  }
+  const fix = 'pass a folder or an address that holds it';
+  throw new FileError({ what: nameOf(files, path), expected: what, got: 'no such file', fix });
 }
 
 function insteadOfJson(text: string, cause: unknown): { got: string; fix: string } {

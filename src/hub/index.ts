@@ -1,5 +1,5 @@
 export type { FileStream, ModelFiles } from './files.ts';
-export { insidePath, nameOf, readJson, readText } from './files.ts';
+export { insidePath, nameOf, readJson, readObject, readText } from './files.ts';
 export { FolderFiles } from './folder.ts';
 export type { FileContent } from './memory.ts';
 export { MemoryFiles } from './memory.ts';

@@ -1,4 +1,6 @@
-/** A binary float narrower than float32: sign, exponent, mantissa, from the highest bit down. */
+import { BITS, type Dtype } from './dtypes.ts';
+
+/** A binary float narrower than float32: sign, exponent, mantissa, from the highest bit down. With no mantissa, no zero. */
 interface FloatFormat {
   readonly exponentBits: number;
   readonly mantissaBits: number;
@@ -10,7 +12,10 @@ interface FloatFormat {
   readonly specials: 'ieee' | 'fn' | 'fnuz';
 }
 
-/** F16: IEEE 754 binary16. 8 bits: Micikevicius et al. 2022; their FNUZ variants: Noune et al. 2022. */
+/**
+ * The dtypes that float32 holds exactly but has no array type for. F16: IEEE 754 binary16. 8 bits: Micikevicius et al.
+ * 2022; their FNUZ variants: Noune et al. 2022; E8M0, an exponent alone, without sign: the scale of OCP's MX formats.
+ */
 const FORMATS = {
   F16: { exponentBits: 5, mantissaBits: 10, bias: 15, specials: 'ieee' },
   BF16: { exponentBits: 8, mantissaBits: 7, bias: 127, specials: 'ieee' },
@@ -18,13 +23,13 @@ const FORMATS = {
   F8_E4M3: { exponentBits: 4, mantissaBits: 3, bias: 7, specials: 'fn' },
   F8_E5M2FNUZ: { exponentBits: 5, mantissaBits: 2, bias: 16, specials: 'fnuz' },
   F8_E4M3FNUZ: { exponentBits: 4, mantissaBits: 3, bias: 8, specials: 'fnuz' },
-} as const satisfies Record<string, FloatFormat>;
+  F8_E8M0: { exponentBits: 8, mantissaBits: 0, bias: 127, specials: 'fn' },
+} as const satisfies Partial<Record<Dtype, FloatFormat>>;
 
-/** The dtypes that float32 holds exactly but has no array type for. */
-export type NarrowFloat = keyof typeof FORMATS | 'F8_E8M0';
+export type NarrowFloat = keyof typeof FORMATS;
 
 export function isNarrowFloat(dtype: string): dtype is NarrowFloat {
-  return dtype === 'F8_E8M0' || Object.hasOwn(FORMATS, dtype);
+  return Object.hasOwn(FORMATS, dtype);
 }
 
 const tables = new Map<NarrowFloat, Float32Array>();
@@ -33,10 +38,7 @@ const tables = new Map<NarrowFloat, Float32Array>();
 export function floatTable(dtype: NarrowFloat): Float32Array {
   let table = tables.get(dtype);
   if (table === undefined) {
-    const bits = dtype === 'F16' || dtype === 'BF16' ? 16 : 8;
-    table = Float32Array.from({ length: 2 ** bits }, (_, code) =>
-      dtype === 'F8_E8M0' ? powerOfTwo(code) : decode(FORMATS[dtype], code),
-    );
+    table = Float32Array.from({ length: 2 ** BITS[dtype] }, (_, code) => decode(FORMATS[dtype], code));
     tables.set(dtype, table);
   }
   return table;
@@ -50,13 +52,8 @@ function decode({ exponentBits, mantissaBits, bias, specials }: FloatFormat, cod
   if (specials === 'ieee' && highest) return mantissa === 0 ? sign * Infinity : NaN;
   if (specials === 'fn' && highest && mantissa === 2 ** mantissaBits - 1) return NaN;
   if (specials === 'fnuz' && sign < 0 && exponent === 0 && mantissa === 0) return NaN;
-  if (exponent === 0) return sign * mantissa * 2 ** (1 - bias - mantissaBits);
+  if (exponent === 0 && mantissaBits > 0) return sign * mantissa * 2 ** (1 - bias - mantissaBits);
   return sign * (2 ** mantissaBits + mantissa) * 2 ** (exponent - bias - mantissaBits);
-}
-
-/** F8_E8M0, the scale of the OCP microscaling formats: an exponent alone, without sign or zero. */
-function powerOfTwo(code: number): number {
-  return code === 255 ? NaN : 2 ** (code - 127);
 }
 
 /** The bits of the nearest float16 of each value, ties to even. Beyond its range is infinity. */

@@ -63,8 +63,8 @@ export function writeSafetensors(
 ): Uint8Array {
   requireLittleEndian('safetensors');
   const sorted = pairs(tensors)
-    .map(([name, tensor]) => ({ name, shape: tensor.shape, ...encode(name, tensor) }))
-    .sort((a, b) => rank(b.dtype) - rank(a.dtype) || (codePoints(a.name) < codePoints(b.name) ? -1 : 1));
+    .map(([name, tensor]) => ({ name, key: codePoints(name), shape: tensor.shape, ...encode(name, tensor) }))
+    .sort((a, b) => rank(b.dtype) - rank(a.dtype) || (a.key < b.key ? -1 : 1));
 
   let dataSize = 0;
   const entries = sorted.map(({ name, dtype, shape, bytes }): [string, string] => {

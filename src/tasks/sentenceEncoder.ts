@@ -90,6 +90,9 @@ export class SentenceEncoder {
    * @throws InputError if a text is no string, or is too long while `overflow` is 'error'; ConfigError for a bad option
    */
   *embeddings(texts: readonly TextInput[], options: EncodeTextOptions = {}): Generator<SentenceEmbedding> {
+    if (!Array.isArray(texts)) {
+      throw new InputError({ what: 'texts', expected: 'an array', got: show(texts), fix: 'put one text into [ ]' });
+    }
     checkOptions(options, this.maxLength);
     let done = 0;
     for (const batch of batches(texts.length, (i) => this.#windows(texts[i], i, options))) {
@@ -105,8 +108,9 @@ export class SentenceEncoder {
 
   /** The encodings that stand for one text: a single one, unless it is chunked. */
   #windows(text: TextInput, index: number, { overflow = 'truncate' }: EncodeTextOptions): Encoding[] {
-    const prepared =
-      typeof text === 'string' ? this.#prepare(text) : (text?.map((part) => this.#prepare(part)) as [string, string]);
+    const prepared = Array.isArray(text)
+      ? (text.map((part) => this.#prepare(part)) as [string, string])
+      : this.#prepare(text as string);
     let encoding: Encoding;
     try {
       encoding = this.tokenizer.encode(prepared, { maxLength: this.maxLength, truncation: 'longest_first' });
@@ -131,6 +135,7 @@ export class SentenceEncoder {
   }
 
   #prepare(text: string): string {
+    if (typeof text !== 'string') return text; // for the tokenizer to refuse
     const prompted = this.#modules.prompt + text;
     return this.#modules.lowerCase ? prompted.toLowerCase() : prompted;
   }

@@ -1,6 +1,6 @@
 import { openCheckpoint } from '../bert/index.ts';
 import { ConfigError, show } from '../errors.ts';
-import { readJson, type ModelFiles } from '../hub/index.ts';
+import { readJson, readObject, type ModelFiles } from '../hub/index.ts';
 import { Linear, Weights } from '../layers/index.ts';
 import { normalizeRows, type ActivationName, type Engine, type Pooling, type Tensor } from '../tensor/index.ts';
 
@@ -15,6 +15,8 @@ export const poolings: Readonly<Record<PoolingMode, Pooling>> = {
   weightedmean: 'weightedMean',
   lasttoken: 'last',
 };
+
+const MODULE_CONFIG = 'the config of a module that modules.json names';
 
 /** What comes after the encoder in a sentence-transformers model. */
 export interface SentenceModules {
@@ -83,7 +85,7 @@ function readModule(module: unknown, what: string): { type: string; path: string
 
 async function readPooling(files: ModelFiles, path: string): Promise<PoolingMode[]> {
   const file = `${files.location}/${path}/config.json`;
-  const config = await readObject(files, `${path}/config.json`);
+  const config = await readObject(files, `${path}/config.json`, MODULE_CONFIG);
   if (config.include_prompt === false) {
     throw new ConfigError({ what: `${file}: include_prompt`, expected: 'true', got: 'false' });
   }
@@ -123,7 +125,7 @@ const denseActivations: Record<string, ActivationName> = {
 
 async function readDense(files: ModelFiles, path: string, engine: Engine): Promise<(x: Tensor) => Tensor> {
   const file = `${files.location}/${path}/config.json`;
-  const config = await readObject(files, `${path}/config.json`);
+  const config = await readObject(files, `${path}/config.json`, MODULE_CONFIG);
   const { in_features: inFeatures, out_features: outFeatures, bias = true } = config;
   if (!Number.isSafeInteger(inFeatures) || !Number.isSafeInteger(outFeatures) || typeof bias !== 'boolean') {
     throw new ConfigError({ what: file, expected: 'in_features, out_features and bias', got: show(config) });
@@ -178,14 +180,4 @@ async function readPrompt(files: ModelFiles): Promise<string> {
   if (typeof prompt === 'string') return prompt;
   const what = `${files.location}/config_sentence_transformers.json: default_prompt_name`;
   throw new ConfigError({ what, expected: 'the name of one of its prompts', got: show(name) });
-}
-
-async function readObject(files: ModelFiles, path: string): Promise<Record<string, unknown>> {
-  const value = await readJson(files, path);
-  if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-  throw new ConfigError({
-    what: `${files.location}/${path}`,
-    expected: 'the config of a module that modules.json names',
-    got: value === undefined ? 'no such file' : show(value),
-  });
 }

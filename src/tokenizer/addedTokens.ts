@@ -3,7 +3,7 @@ import type { Model } from './model.ts';
 import { NormalizedString } from './normalizedString.ts';
 import type { Normalizer } from './normalizer.ts';
 import { TokenTable } from './tokenTable.ts';
-import { unicode, WHITESPACE, wordCharacters } from './unicode.ts';
+import { unicode, WHITESPACE, WORD_CHARACTER } from './unicode.ts';
 
 /** A token that is found in the text as a whole, before the model sees it: `[MASK]`, or a word added to the vocabulary. */
 export interface AddedToken {
@@ -33,8 +33,10 @@ export class AddedTokens {
   readonly #ids = new Map<string, number>();
   readonly #names = new Map<number, string>();
   readonly #special = new Set<string>();
-  readonly #raw: Matcher | undefined;
-  readonly #normalized: Matcher | undefined;
+  /** Finds those that are looked for in the text as it is. */
+  readonly raw: Matcher;
+  /** Finds those that are looked for in the normalized text. */
+  readonly normalized: Matcher;
   #nextId: number;
   readonly #model: Model;
   readonly #normalizer: Normalizer | undefined;
@@ -44,8 +46,8 @@ export class AddedTokens {
     this.#normalizer = normalizer;
     this.#nextId = model.vocabSize;
     for (const token of tokens) this.#add(token);
-    this.#raw = this.#matcher(false);
-    this.#normalized = this.#matcher(true);
+    this.raw = this.#matcher(false);
+    this.normalized = this.#matcher(true);
   }
 
   /** A token that the model does not know gets the next free id. */
@@ -65,18 +67,9 @@ export class AddedTokens {
     return text.toString();
   }
 
-  #matcher(normalized: boolean): Matcher | undefined {
+  #matcher(normalized: boolean): Matcher {
     const ids = [...this.#tokens.keys()].filter((id) => this.#tokens.get(id)!.normalized === normalized);
-    const patterns = new Map(ids.map((id) => [this.#names.get(id)!, id]));
-    return patterns.size > 0 ? new Matcher(patterns, this.#tokens) : undefined;
-  }
-
-  sectionsOfRaw(text: NormalizedString): Section[] {
-    return this.#raw?.sections(text) ?? [{ id: -1, start: 0, end: text.length }];
-  }
-
-  sectionsOfNormalized(text: NormalizedString): Section[] {
-    return this.#normalized?.sections(text) ?? [{ id: -1, start: 0, end: text.length }];
+    return new Matcher(new Map(ids.map((id) => [this.#names.get(id)!, id])), this.#tokens);
   }
 
   tokenToId(token: string): number | undefined {
@@ -135,11 +128,11 @@ class Matcher {
   #match(id: number, start: number, end: number, covered: number, { codes, length }: NormalizedString) {
     const { classes } = unicode();
     const { singleWord, lstrip, rstrip } = this.#tokens.get(id)!;
-    const inWord = (index: number) => index >= 0 && index < length && wordCharacters.has(codes[index]);
+    const isOf = (bit: number, index: number) => (classes[codes[index]] & bit) !== 0;
+    const inWord = (index: number) => index >= 0 && index < length && isOf(WORD_CHARACTER, index);
     if (singleWord && (inWord(start - 1) || inWord(end))) return undefined;
-    const isSpace = (index: number) => (classes[codes[index]] & WHITESPACE) !== 0;
-    if (lstrip) while (start > covered && isSpace(start - 1)) start--;
-    if (rstrip) while (end < length && isSpace(end)) end++;
+    if (lstrip) while (start > covered && isOf(WHITESPACE, start - 1)) start--;
+    if (rstrip) while (end < length && isOf(WHITESPACE, end)) end++;
     return { id, start, end };
   }
 }

@@ -26,21 +26,16 @@ export class BertNormalizer implements Normalizer {
   normalize(text: NormalizedString): void {
     const { cleanText, handleChineseChars, lowercase, stripAccents = lowercase } = this.#options;
     let seen = text.classes();
-    if (cleanText && seen & REMOVED) removeClass(REMOVED, text);
+    if (cleanText && seen & REMOVED) text.remove(REMOVED);
     if (cleanText && seen & WHITESPACE) unifySpaces(text);
     if (handleChineseChars && seen & CHINESE) spaceChineseChars(text);
     if (stripAccents && seen & (REARRANGED | NONSPACING_MARK)) {
       decompose(text);
-      removeClass(NONSPACING_MARK, text);
+      text.remove(NONSPACING_MARK);
       seen = text.classes();
     }
     if (lowercase && seen & LOWERED) toLowercase(text);
   }
-}
-
-function removeClass(bit: number, text: NormalizedString): void {
-  const { classes } = unicode();
-  text.removeIf((code) => (classes[code] & bit) !== 0);
 }
 
 function unifySpaces(text: NormalizedString): void {

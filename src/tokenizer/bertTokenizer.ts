@@ -70,18 +70,17 @@ function fromJsonFields(json: JsonField, config: JsonField): BertTokenizer {
 
 /** The stages that transformers' `BertTokenizer` puts together around a vocabulary. */
 function fromVocabAndConfig(lines: readonly string[], name: string, config: JsonField): BertTokenizer {
-  const flag = (key: string, fallback: boolean) => (config.get(key).isMissing ? fallback : config.get(key).boolean());
+  const flag = (key: string) => config.get(key).optional((field) => field.boolean());
   const defaults = readTokenizerConfig(config, BERT_SPECIAL_TOKENS);
   const special = { ...BERT_SPECIAL_TOKENS, ...defaults.specialTokens };
   const vocab = new Map(lines.map((token, id) => [token, id])); // of a token that is there twice, the last counts
   const idOf = (token: string) => vocab.get(token) ?? missing(token, name, vocab.size);
 
-  const stripAccents = config.get('strip_accents');
   const normalizer = new BertNormalizer({
     cleanText: true,
-    handleChineseChars: flag('tokenize_chinese_chars', true),
-    stripAccents: stripAccents.isMissing ? undefined : stripAccents.boolean(),
-    lowercase: flag('do_lower_case', true),
+    handleChineseChars: flag('tokenize_chinese_chars') ?? true,
+    stripAccents: flag('strip_accents'),
+    lowercase: flag('do_lower_case') ?? true,
   });
   idOf(special.pad);
   const cls = [special.cls, idOf(special.cls)] as const;
@@ -94,9 +93,9 @@ function fromVocabAndConfig(lines: readonly string[], name: string, config: Json
     maxInputCharsPerWord: 100,
   });
   const specialTokens = Object.values(special).filter((token) => vocab.has(token));
-  const extra = config.get('added_tokens_decoder');
+  const extra = config.get('added_tokens_decoder').optional((field) => field.entries()) ?? [];
   const addedTokens = [
-    ...(extra.isMissing ? [] : extra.entries().map(([, entry]) => readAddedToken(entry))),
+    ...extra.map(([, entry]) => readAddedToken(entry)),
     ...specialTokens.map((content) => ({
       content,
       singleWord: false,

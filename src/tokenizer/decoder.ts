@@ -14,7 +14,7 @@ export const plainDecoder: Decoder = { decodeChain: (tokens) => [tokens.join(' '
  * @throws TokenizerError for a malformed field or an unsupported type
  */
 export function readDecoder(json: JsonField): Decoder {
-  return json.byType(READERS)(json);
+  return json.byType(READERS);
 }
 
 const READERS: Record<string, (json: JsonField) => Decoder> = {

@@ -1,4 +1,3 @@
-import { codePointCounter } from './offsets.ts';
 import type { TokenizedText } from './tokenizedText.ts';
 
 /** The tokens of a text from `start` to `end`, as one run of an encoding. */
@@ -64,12 +63,8 @@ export class Encoding {
     this.inputIds = new Int32Array(length);
     this.tokenTypeIds = new Int32Array(length);
     this.attentionMask = new Int32Array(length);
-    this.#fill();
-  }
-
-  #fill(): void {
     let at = 0;
-    for (const piece of this.#pieces) {
+    for (const piece of pieces) {
       const end = at + lengthOf(piece);
       const ids = 'source' in piece ? piece.source.ids : piece.ids;
       const first = 'source' in piece ? piece.start : 0;
@@ -95,7 +90,7 @@ export class Encoding {
   /** The token strings. */
   get tokens(): string[] {
     this.#tokens ??= this.#column(
-      ({ source }, token) => source.contents.get(token) ?? source.nameOf(source.ids[token]),
+      ({ source }, token) => source.tokenAt(token),
       ({ tokens }, index) => tokens[index],
     );
     return this.#tokens;
@@ -115,17 +110,8 @@ export class Encoding {
 
   /** As `offsets`, counted in code points, as Python counts them. */
   get codePointOffsets(): [number, number][] {
-    const counters = new Map<string, (offset: number) => number>();
-    const counterOf = (text: string) => {
-      const counter = counters.get(text) ?? codePointCounter(text);
-      counters.set(text, counter);
-      return counter;
-    };
     this.#codePointOffsets ??= this.#column(
-      ({ source }, token) => {
-        const count = counterOf(source.text);
-        return [count(source.starts[token]), count(source.ends[token])];
-      },
+      ({ source }, token) => [source.codePoints(source.starts[token]), source.codePoints(source.ends[token])],
       () => [0, 0],
     );
     return this.#codePointOffsets;

@@ -26,6 +26,11 @@ export class JsonField {
     return this.value === undefined || this.value === null;
   }
 
+  /** What `read` makes of this; undefined when it is missing. */
+  optional<T>(read: (field: JsonField) => T): T | undefined {
+    return this.isMissing ? undefined : read(this);
+  }
+
   members(): Record<string, unknown> {
     if (typeof this.value !== 'object' || this.value === null || Array.isArray(this.value)) this.fail('an object');
     return this.value as Record<string, unknown>;
@@ -66,17 +71,17 @@ export class JsonField {
   }
 
   /**
-   * What the table has for this object's `type`.
+   * What the reader that the table has for this object's `type` makes of it.
    *
    * @throws TokenizerError for a type that is not in the table, by name
    */
-  byType<T>(table: Readonly<Record<string, T>>): T {
+  byType<T>(table: Readonly<Record<string, (json: JsonField) => T>>): T {
     const type = this.get('type');
     const name = type.string();
     if (!Object.hasOwn(table, name)) {
       const fix = 'use a tokenizer made of these stages; others are not supported';
       type.fail(`one of ${Object.keys(table).join(', ')}`, fix);
     }
-    return table[name];
+    return table[name](this);
   }
 }

@@ -80,12 +80,13 @@ export class NormalizedString {
     return seen;
   }
 
-  /** Deletes every code point that `remove` says yes to. */
-  removeIf(remove: (code: number) => boolean): void {
+  /** Deletes the code points of a class. */
+  remove(bit: number): void {
+    const { classes } = unicode();
     const { codes, starts, ends, length } = this;
     let kept = 0;
     for (let i = 0; i < length; i++) {
-      if (remove(codes[i])) continue;
+      if (classes[codes[i]] & bit) continue;
       codes[kept] = codes[i]!;
       starts[kept] = starts[i]!;
       ends[kept++] = ends[i]!;

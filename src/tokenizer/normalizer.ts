@@ -1,7 +1,7 @@
 import { BertNormalizer } from './bertNormalizer.ts';
 import type { JsonField } from './jsonField.ts';
 import type { NormalizedString } from './normalizedString.ts';
-import { marks } from './unicode.ts';
+import { MARK } from './unicode.ts';
 import { decompose, toLowercase } from './unicodeNormalizers.ts';
 
 /** First stage: changes the characters of a text (case, accents, spaces) and keeps track of where each came from. */
@@ -15,23 +15,22 @@ export interface Normalizer {
  * @throws TokenizerError for a malformed field or an unsupported type
  */
 export function readNormalizer(json: JsonField): Normalizer {
-  return json.byType(READERS)(json);
+  return json.byType(READERS);
 }
 
 const READERS: Record<string, (json: JsonField) => Normalizer> = {
   BertNormalizer: readBertNormalizer,
   Lowercase: () => ({ normalize: toLowercase }),
   NFD: () => ({ normalize: decompose }),
-  StripAccents: () => ({ normalize: (text) => text.removeIf((code) => marks.has(code)) }),
+  StripAccents: () => ({ normalize: (text) => text.remove(MARK) }),
   Sequence: (json) => inOrder(json.get('normalizers').array(readNormalizer)),
 };
 
 function readBertNormalizer(json: JsonField): Normalizer {
-  const stripAccents = json.get('strip_accents');
   return new BertNormalizer({
     cleanText: json.get('clean_text').boolean(),
     handleChineseChars: json.get('handle_chinese_chars').boolean(),
-    stripAccents: stripAccents.isMissing ? undefined : stripAccents.boolean(),
+    stripAccents: json.get('strip_accents').optional((flag) => flag.boolean()),
     lowercase: json.get('lowercase').boolean(),
   });
 }

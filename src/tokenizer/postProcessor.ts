@@ -50,7 +50,7 @@ export function countSpecialTokens(template: readonly TemplatePiece[]): number {
  * @throws TokenizerError for a malformed field or an unsupported type
  */
 export function readPostProcessor(json: JsonField): PostProcessor {
-  return json.byType(READERS)(json);
+  return json.byType(READERS);
 }
 
 const READERS: Record<string, (json: JsonField) => PostProcessor> = {

@@ -31,7 +31,7 @@ export interface PreTokenizer {
  * @throws TokenizerError for a malformed field or an unsupported type
  */
 export function readPreTokenizer(json: JsonField): PreTokenizer {
-  return json.byType(READERS)(json);
+  return json.byType(READERS);
 }
 
 const READERS: Record<string, (json: JsonField) => PreTokenizer> = {

@@ -9,7 +9,7 @@ import { NormalizedString } from './normalizedString.ts';
 import type { Normalizer } from './normalizer.ts';
 import { type PostProcessor, templateOf } from './postProcessor.ts';
 import { type PreTokenizer, Splits } from './preTokenizer.ts';
-import { TokenBuffer, type TokenizedText } from './tokenizedText.ts';
+import { TokenizedText } from './tokenizedText.ts';
 
 /** Texts up to this many UTF-16 units are read into the same arrays, one after another. */
 const SHORT = 8192;
@@ -63,9 +63,6 @@ export class Tokenizer {
    * @throws ConfigError for an option without sense
    */
   encode(text: TextInput, options: EncodeOptions = {}): Encoding {
-    if (typeof options !== 'object' || options === null) {
-      throw new InputError({ what: 'options of encode', got: show(options), fix: 'give a pair as [first, second]' });
-    }
     return this.#encodeAll([textsOf(text, 'text')], options)[0];
   }
 
@@ -155,6 +152,10 @@ export class Tokenizer {
   }
 
   #encodeAll(inputs: readonly string[][], options: EncodeOptions): Encoding[] {
+    // Elsewhere the second texts of pairs come second: taken for options, they would get lost without a word.
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      throw new InputError({ what: 'options of encode', got: show(options), fix: 'give a pair as [first, second]' });
+    }
     const plan = planEncoding(options, this.#pipeline);
     const { postProcessor, specialTokens } = this.#pipeline;
     const single = templateOf(postProcessor, false, plan.addSpecialTokens);
@@ -172,25 +173,24 @@ export class Tokenizer {
   /** All stages up to the model, on the stretches between added tokens. */
   #tokenizeText(text: string): TokenizedText {
     const { addedTokens, normalizer } = this.#pipeline;
-    const tokens = new TokenBuffer();
+    const tokens = new TokenizedText(text, this.#nameOf);
     const whole = text.length > SHORT ? new NormalizedString(text) : this.#shortText.read(text);
-    for (const { id, start, end } of addedTokens.sectionsOfRaw(whole)) {
+    for (const { id, start, end } of addedTokens.raw.sections(whole)) {
       if (id >= 0) {
         addToken(id, whole, start, end, tokens);
         continue;
       }
       const stretch = end - start === whole.length ? whole : whole.slice(start, end);
       normalizer?.normalize(stretch);
-      for (const section of addedTokens.sectionsOfNormalized(stretch)) {
+      for (const section of addedTokens.normalized.sections(stretch)) {
         if (section.id >= 0) addToken(section.id, stretch, section.start, section.end, tokens);
         else this.#tokenizeStretch(stretch, section.start, section.end, tokens);
       }
     }
-    const { ids, starts, ends, words, contents } = tokens;
-    return { text, ids, starts, ends, words, contents, nameOf: this.#nameOf };
+    return tokens;
   }
 
-  #tokenizeStretch(text: NormalizedString, start: number, end: number, tokens: TokenBuffer): void {
+  #tokenizeStretch(text: NormalizedString, start: number, end: number, tokens: TokenizedText): void {
     const { preTokenizer, model } = this.#pipeline;
     let words = new Splits();
     words.push(start, end);
@@ -202,10 +202,9 @@ export class Tokenizer {
   }
 }
 
-/** Adds an added token, which is a word of its own. */
-function addToken(id: number, text: NormalizedString, start: number, end: number, tokens: TokenBuffer): void {
-  tokens.pushAs(text.toString(start, end), id, text.starts[start], text.ends[end - 1]);
-  tokens.word++;
+/** Adds an added token, found at [start, end) of the text. */
+function addToken(id: number, text: NormalizedString, start: number, end: number, tokens: TokenizedText): void {
+  tokens.pushWord(text.toString(start, end), id, text.starts[start], text.ends[end - 1]);
 }
 
 /** The text, or both of a pair. */

@@ -20,15 +20,14 @@ const LARGEST_LENGTH = 1e9;
 export function readTokenizerConfig(json: JsonField, defaults: SpecialTokenNames): TokenizerConfig {
   const specialTokens: SpecialTokenNames = { ...defaults };
   for (const role of ['cls', 'sep', 'pad', 'unk', 'mask', 'bos', 'eos'] as const) {
-    const field = json.get(`${role}_token`);
-    if (!field.isMissing) specialTokens[role] = readToken(field);
+    const token = json.get(`${role}_token`).optional(readToken);
+    if (token !== undefined) specialTokens[role] = token;
   }
-  const maxLength = json.get('model_max_length');
   return {
     specialTokens,
-    modelMaxLength: maxLength.isMissing ? Infinity : readMaxLength(maxLength),
-    truncationSide: readSide(json.get('truncation_side')),
-    paddingSide: readSide(json.get('padding_side')),
+    modelMaxLength: json.get('model_max_length').optional(readMaxLength) ?? Infinity,
+    truncationSide: json.get('truncation_side').optional(readSide) ?? 'right',
+    paddingSide: json.get('padding_side').optional(readSide) ?? 'right',
   };
 }
 
@@ -43,7 +42,6 @@ function readMaxLength(json: JsonField): number {
 }
 
 function readSide(json: JsonField): Side {
-  if (json.isMissing) return 'right';
   const side = json.string();
   return side === 'left' || side === 'right' ? side : json.fail('"left" or "right"');
 }

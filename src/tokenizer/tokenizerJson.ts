@@ -17,7 +17,7 @@ import type { TokenizerConfig } from './tokenizerConfig.ts';
 export function readTokenizerJson(json: JsonField, config: TokenizerConfig): Pipeline {
   const version = json.get('version');
   if (!version.isMissing && version.value !== '1.0') version.fail('"1.0"');
-  const normalizer = optional(json.get('normalizer'), readNormalizer);
+  const normalizer = json.get('normalizer').optional(readNormalizer);
   const model = readModel(json.get('model'));
   const added = json.get('added_tokens');
   const tokens = added.isMissing ? [] : added.array((item) => ({ token: readAddedToken(item), id: item.get('id') }));
@@ -30,16 +30,12 @@ export function readTokenizerJson(json: JsonField, config: TokenizerConfig): Pip
   return {
     ...config,
     normalizer,
-    preTokenizer: optional(json.get('pre_tokenizer'), readPreTokenizer),
+    preTokenizer: json.get('pre_tokenizer').optional(readPreTokenizer),
     model,
-    postProcessor: optional(json.get('post_processor'), readPostProcessor) ?? plainPostProcessor,
-    decoder: optional(json.get('decoder'), readDecoder) ?? plainDecoder,
+    postProcessor: json.get('post_processor').optional(readPostProcessor) ?? plainPostProcessor,
+    decoder: json.get('decoder').optional(readDecoder) ?? plainDecoder,
     addedTokens,
   };
-}
-
-function optional<T>(json: JsonField, read: (json: JsonField) => T): T | undefined {
-  return json.isMissing ? undefined : read(json);
 }
 
 /** An added token has the id of the vocabulary's token of that name, else the next free one: no other can be right. */

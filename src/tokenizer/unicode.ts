@@ -14,6 +14,8 @@ export const NONSPACING_MARK = 8; // what strip_accents removes once the text is
 export const PUNCTUATION = 16; // ASCII symbols too, as in the original BERT
 export const LOWERED = 32; // has another lower case
 export const REARRANGED = 64; // NFD decomposes it or may move it
+export const MARK = 128; // what StripAccents removes: spacing and enclosing marks too, unlike strip_accents of BERT
+export const WORD_CHARACTER = 256; // of a word, as Rust's regex crate sees it
 
 /** Hangul syllables decompose by arithmetic (Unicode Standard 3.12). */
 export const HANGUL_FIRST = 0xac00;
@@ -21,7 +23,7 @@ export const HANGUL_LAST = 0xd7a3;
 
 export interface Unicode {
   /** The classes of each code point. */
-  readonly classes: Uint8Array;
+  readonly classes: Uint16Array;
   /** Lower case, a code point at a time: without regard to context, so that every capital sigma becomes σ. */
   readonly lowercase: ReadonlyMap<number, readonly number[]>;
   /** Full canonical decompositions, but for Hangul syllables. */
@@ -37,36 +39,8 @@ export function unicode(): Unicode {
   return decoded;
 }
 
-/** Whether a code point is in one of the two sets that few tokenizers need: sorted boundaries, in and out by turns. */
-export class CodePointSet {
-  #boundaries: number[] | undefined;
-  readonly #table: string;
-
-  constructor(table: string) {
-    this.#table = table;
-  }
-
-  has(code: number): boolean {
-    this.#boundaries ??= decodeRuns(this.#table).flat();
-    let low = 0;
-    let high = this.#boundaries.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#boundaries[middle] <= code) low = middle + 1;
-      else high = middle;
-    }
-    return low % 2 === 1;
-  }
-}
-
-/** `\w` of Rust's regex crate. */
-export const wordCharacters = /* @__PURE__ */ new CodePointSet(tables.wordCharacters);
-
-/** The marks that the StripAccents normalizer removes: spacing and enclosing ones too, unlike strip_accents of BERT. */
-export const marks = /* @__PURE__ */ new CodePointSet(tables.marks);
-
 function decodeTables(): Unicode {
-  const classes = new Uint8Array(0x110000);
+  const classes = new Uint16Array(0x110000);
   const mark = (first: number, end: number, bit: number) => {
     for (let code = first; code < end; code++) classes[code] |= bit;
   };
@@ -76,6 +50,8 @@ function decodeTables(): Unicode {
     [tables.chinese, CHINESE],
     [tables.nonspacingMarks, NONSPACING_MARK],
     [tables.punctuation, PUNCTUATION],
+    [tables.marks, MARK],
+    [tables.wordCharacters, WORD_CHARACTER],
   ];
   for (const [table, bit] of sets) for (const [first, end] of decodeRuns(table)) mark(first, end, bit);
 

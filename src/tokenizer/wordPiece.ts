@@ -2,7 +2,7 @@ import { show, TokenizerError } from '../errors.ts';
 import type { JsonField } from './jsonField.ts';
 import type { Model } from './model.ts';
 import type { NormalizedString } from './normalizedString.ts';
-import type { TokenBuffer } from './tokenizedText.ts';
+import type { TokenizedText } from './tokenizedText.ts';
 import { TokenTable } from './tokenTable.ts';
 
 export interface WordPieceOptions {
@@ -62,9 +62,9 @@ export class WordPiece implements Model {
     this.vocabSize = vocab.size;
   }
 
-  tokenize(text: NormalizedString, start: number, end: number, tokens: TokenBuffer): void {
+  tokenize(text: NormalizedString, start: number, end: number, tokens: TokenizedText): void {
     const { codes, starts, ends } = text;
-    const before = tokens.length;
+    const before = tokens.ids.length;
     let covered = end - start > this.#maxLength ? -1 : start;
     let table = this.#beginnings;
     while (covered >= 0 && covered < end) {

@@ -132,6 +132,11 @@ describe('BertConfig', () => {
     }
   });
 
+  it('refuses options that it does not know, such as those of config.json', () => {
+    const options = { hidden_size: 384 } as object;
+    expect(() => new BertConfig(options)).toThrow(/^BertConfig: hidden_size: expected one of vocabSize, .*fromJSON/);
+  });
+
   it('checks options given in code too', () => {
     expect(() => new BertConfig({ hiddenSize: 10 })).toThrow('BertConfig: hidden_size: expected a multiple of');
     expect(() => new BertConfig({ numHiddenLayers: NaN })).toThrow('num_hidden_layers: expected a whole number');
@@ -145,9 +150,10 @@ describe('config.json in a model folder', () => {
     await expect(load({})).rejects.toThrow(FileError);
     await expect(load({})).rejects.toThrow(
       'memory/config.json: expected the config of a model, got no such file; ' +
-        'pass a folder that holds config.json and model.safetensors',
+        'pass a folder or an address that holds it',
     );
     await expect(load({ 'config.json': '{"vocab_size": 3' })).rejects.toThrow(/^memory\/config\.json: .*broken JSON/);
+    await expect(load({ 'config.json': '[]' })).rejects.toThrow('memory/config.json: expected a JSON object, got []');
     await expect(load({ 'config.json': '{"model_type": "t5"}' })).rejects.toThrow(
       'memory/config.json: model_type: expected "bert", got "t5"',
     );

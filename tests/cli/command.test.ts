@@ -83,7 +83,7 @@ describe.concurrent('the command', () => {
   test('leaves no half-written file when it is interrupted', async () => {
     const target = join(folder, 'interrupted');
     await mkdir(target);
-    await writeFile(join(folder, 'more.txt'), 'a cat sat on the mat\n'.repeat(50000));
+    await writeFile(join(folder, 'more.txt'), 'a cat sat on the mat\n'.repeat(500_000));
     const child = spawn(
       process.execPath,
       ['--import', join(root, 'node_modules/tsx/dist/loader.mjs'), bin, 'embed', '--model', 'tiny', '--input', 'more.txt', '--output', 'interrupted/e.jsonl'], // prettier-ignore

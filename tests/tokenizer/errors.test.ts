@@ -188,13 +188,15 @@ describe('texts', () => {
     expect((await refusalOf(() => tokenizer.encodeBatch(sparse))).message).toMatch(/^texts\[1\]/);
   });
 
-  test('one string for a batch, a second string for options', async () => {
+  test('one string for a batch, second texts for options', async () => {
     const batch = tokenizer.encodeBatch as (texts: unknown) => unknown;
     expect((await refusalOf(() => batch.call(tokenizer, 'a'))).message).toMatch(/^texts: expected an array/);
     const encode = tokenizer.encode as (text: string, options: unknown) => unknown;
-    expect((await refusalOf(() => encode.call(tokenizer, 'a', 'b'))).message).toContain(
-      'give a pair as [first, second]',
-    );
+    for (const second of ['b', ['b'], null]) {
+      const inOne = await refusalOf(() => encode.call(tokenizer, 'a', second));
+      const inBatch = await refusalOf(() => tokenizer.encodeBatch(['a'], second as object));
+      expect([inOne.message, inBatch.message]).toEqual(Array(2).fill(expect.stringContaining('[first, second]')));
+    }
   });
 });
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { BertConfig } from '../../bert/index.ts';
-import { FileError, show } from '../../errors.ts';
-import { openFiles, readJson } from '../../hub/index.ts';
+import { show } from '../../errors.ts';
+import { nameOf, openFiles, readObject } from '../../hub/index.ts';
 import { loadTensors, type TensorView } from '../../safetensors/index.ts';
 import type { Io } from '../io.ts';
 import { addModelOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
@@ -14,21 +14,14 @@ export function inspect(io: Io): Command {
   const command = new Command('inspect').description('config, tensors and sizes of a model');
   return addModelOptions(command).action(async (flags: ModelFlags) => {
     const files = openFiles(modelLocation(flags, io));
-    const json = await readJson(files, 'config.json');
-    if (json === undefined) {
-      throw new FileError({
-        what: `${files.location}/config.json`,
-        expected: 'the config of a model',
-        got: 'no such file',
-      });
-    }
-    const config = BertConfig.fromJSON(json, `${files.location}/config.json`);
+    const json = await readObject(files, 'config.json', 'the config of a model');
+    const config = BertConfig.fromJSON(json, nameOf(files, 'config.json'));
     const { tensors, metadata } = await loadTensors(files);
     const views = [...tensors.values()];
     const rows = views.map(({ name, dtype, shape, bytes }) => ({ name, dtype, shape, bytes: bytes.length }));
     const report = {
       model: files.location,
-      config: json as Record<string, unknown>,
+      config: json,
       metadata: Object.fromEntries(metadata),
       parameters: countParameters(views),
       bytes: rows.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { BertModel, quantizationConfig, quantizeTensors } from '../../bert/index.ts';
-import { FileError, UsageError } from '../../errors.ts';
-import { openFiles, readJson, type ModelFiles } from '../../hub/index.ts';
+import { UsageError } from '../../errors.ts';
+import { openFiles, readObject, type ModelFiles } from '../../hub/index.ts';
 import { calibrationBatches, roundEncoder } from '../../quantization/index.ts';
 import {
   loadTensors,
@@ -57,16 +57,9 @@ export function quantize(io: Io): Command {
       const location = modelLocation(flags, io);
       await checkOutput(output, location, force, io);
       const files = openFiles(location);
-      const config = (await readJson(files, 'config.json')) as Record<string, unknown> | undefined;
-      if (config === undefined) {
-        throw new FileError({
-          what: `${location}/config.json`,
-          expected: 'the config of a model',
-          got: 'no such file',
-        });
-      }
+      const config = await readObject(files, 'config.json', 'the config of a model');
       const { tensors, metadata } = await loadTensors(files);
-      let quantized = quantizeTensors(tensors);
+      let quantized = quantizeTensors(tensors); // for gptq too, so that what cannot be quantized is refused at once
       if (method === 'gptq') quantized = quantizeTensors(tensors, await gptq(files, flags, io));
       const source = await checksums(files, tensors);
       const bytes = writeSafetensors(quantized, {
