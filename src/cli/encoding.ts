@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { SentenceEncoder, type EncodeTextOptions, type PoolingMode, type SentenceEmbedding } from '../tasks/index.ts';
 import type { TextInput } from '../tokenizer/index.ts';
 import { note, type Io } from './io.ts';
-import { loadOptions, modelLocation, type ModelFlags } from './modelOptions.ts';
+import { loadOptions, modelLocation, noteUnused, type ModelFlags } from './modelOptions.ts';
 import { given, oneOf, wholeNumber } from './values.ts';
 
 const poolingModes = ['mean', 'cls', 'max', 'mean_sqrt_len_tokens', 'weightedmean', 'lasttoken'] as const;
@@ -32,7 +32,9 @@ export function addEncodingOptions(command: Command): Command {
 
 export async function loadEncoder(flags: ModelFlags, io: Io): Promise<SentenceEncoder> {
   const location = modelLocation(flags, io);
-  return SentenceEncoder.fromPretrained(location, await loadOptions(flags, io));
+  const encoder = await SentenceEncoder.fromPretrained(location, await loadOptions(flags, io));
+  await noteUnused(encoder.model, location, io);
+  return encoder;
 }
 
 /**

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import type { LoadOptions } from '../bert/index.ts';
+import type { BertPreTrainedModel, LoadOptions } from '../bert/index.ts';
 import { UsageError } from '../errors.ts';
 import { Engine, type FloatType } from '../tensor/index.ts';
 import { note, type Io } from './io.ts';
+import { listed } from './output.ts';
 import { oneOf, wholeNumber } from './values.ts';
 
 /** The flags that every command takes. */
@@ -62,4 +63,14 @@ export async function loadOptions(flags: ModelFlags, io: Io, precision: FloatTyp
     await note(io, reason);
   }
   return { dtype: flags.dtype, engine };
+}
+
+/** Buffers, and heads or a pooler that the class has no use for: what checkpoints hold without being meant for it. */
+const UNREMARKABLE = /(^|\.)position_ids$|^(bert\.)?pooler\.|^(cls|classifier|qa_outputs)\./;
+
+/** Says on stderr which tensors of the checkpoint the model did not read, where that may be a mistake. */
+export async function noteUnused({ loadReport }: BertPreTrainedModel, location: string, io: Io): Promise<void> {
+  const names = (loadReport?.unused ?? []).filter((name) => !UNREMARKABLE.test(name));
+  if (names.length === 0) return;
+  await note(io, `${location}: ${names.length} tensors that the model does not read: ${listed(names)}`);
 }

@@ -50,6 +50,11 @@ export async function printRows<Row extends object>(
   await io.stdout.write(table(Object.keys(columns), cells, io.stdout));
 }
 
+/** The first few of many names. */
+export function listed(names: readonly string[]): string {
+  return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
+}
+
 /** 1234567 → "1.2 MB" */
 export function megabytes(bytes: number): string {
   if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`;

@@ -21,6 +21,9 @@ export interface Comparison {
   cosine: number;
   /** Index of the largest error. */
   where: number[];
+  /** How many values were compared. */
+  compared: number;
+  /** Within the tolerance; never when nothing was compared. */
   ok: boolean;
 }
 
@@ -36,7 +39,10 @@ export interface Report {
   comparisons: Comparison[];
   /** Reference tensors that nothing was given for: outputs that count as failed … */
   missing: string[];
-  /** … and those that are not checked: gradients, losses, activations of modules that the implementation does not have. */
+  /**
+   * … and those that are not checked: gradients, losses, activations of modules that the implementation does not have,
+   * and outputs of which no value counts, because all their positions are masked.
+   */
   skipped: string[];
 }
 
@@ -44,7 +50,7 @@ export interface Report {
  * Compares an implementation's outputs with those of a reference file, tensor by tensor.
  *
  * @param actual outputs under the names of the reference file
- * @throws InputError if a shape differs, or the tolerance is no positive number
+ * @throws InputError if a shape differs, which makes it the reference of another model, or the tolerance is below 0
  */
 export function compareWithReference(
   reference: Reference,
@@ -57,7 +63,9 @@ export function compareWithReference(
     const given = actual.get(name);
     if (given) {
       const expected = { data: toFloat64(view), shape: view.shape };
-      report.comparisons.push(compareTensors(name, given, expected, options, comparedPositions(name, reference)));
+      const comparison = compareTensors(name, given, expected, options, comparedPositions(name, reference));
+      if (comparison.compared > 0) report.comparisons.push(comparison);
+      else report.skipped.push(name);
     } else (isOptional(name) ? report.skipped : report.missing).push(name);
   }
   const order = new Map([...actual.keys()].map((name, i) => [name, i]));
@@ -66,7 +74,10 @@ export function compareWithReference(
   return report;
 }
 
-/** @param compares which elements count, given their index; by default all */
+/**
+ * @param compares which elements count, given their index; by default all
+ * @throws InputError if the shapes differ, one of them does not fit its data, or the tolerance is below 0
+ */
 export function compareTensors(
   name: string,
   actual: NumericTensor,
@@ -84,8 +95,10 @@ export function compareTensors(
       got: `[${actual.shape.join(', ')}]`,
     });
   }
+  expectData(`tensor ${name}`, actual);
+  expectData(`reference of ${name}`, reference);
   const index = reference.shape.map(() => 0);
-  let [maxError, maxReference, squares, dot, lengthA, lengthR, count] = [0, 0, 0, 0, 0, 0, 0];
+  let [maxError, maxReference, squares, dot, lengthA, lengthR, compared] = [0, 0, 0, 0, 0, 0, 0];
   let where = [...index];
   for (let i = 0; i < reference.data.length; i++, increment(index, reference.shape)) {
     if (!compares(index)) continue;
@@ -98,18 +111,25 @@ export function compareTensors(
     dot += a * r;
     lengthA += a * a;
     lengthR += r * r;
-    count++;
+    compared++;
   }
   const maxRelative = maxError === 0 ? 0 : maxError / maxReference;
   return {
     tensor: name,
     max_abs: maxError,
-    rms: count > 0 ? Math.sqrt(squares / count) : 0,
+    rms: compared > 0 ? Math.sqrt(squares / compared) : 0,
     max_rel: maxRelative,
     cosine: lengthA > 0 && lengthR > 0 ? dot / Math.sqrt(lengthA) / Math.sqrt(lengthR) : Number(lengthA === lengthR),
     where,
-    ok: (absolute ? maxError : maxRelative) <= tolerance,
+    compared,
+    ok: compared > 0 && (absolute ? maxError : maxRelative) <= tolerance,
   };
+}
+
+function expectData(what: string, { data, shape }: NumericTensor): void {
+  const size = shape.reduce((product, length) => product * length, 1);
+  if (data.length === size) return;
+  throw new InputError({ what, expected: `${size} values, as [${shape.join(', ')}] has`, got: `${data.length}` });
 }
 
 /** Gradients, losses and activations may go unchecked; every other output must be there. */

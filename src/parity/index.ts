@@ -7,5 +7,5 @@ export {
   type Report,
 } from './compare.ts';
 export { firstDivergingModule } from './divergence.ts';
-export { isInputName, parseReference, type Reference } from './reference.ts';
+export { isInputName, isLabelName, isOutputName, parseReference, type Reference } from './reference.ts';
 export { runReference, type NamedTensor, type RunOptions } from './run.ts';

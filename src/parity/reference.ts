@@ -19,11 +19,23 @@ export interface Reference {
 }
 
 const inputNames = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'] as const;
-const labelNames = ['labels', 'next_sentence_label', 'start_positions', 'end_positions'];
+const labelNames = ['labels', 'next_sentence_label', 'sentence_order_label', 'start_positions', 'end_positions'];
+const outputNames =
+  /^(last_hidden_state|pooler_output|sentence_embedding|loss|(\w+_)?logits|(hidden_states|attentions)\.\d+|(activations|grad)\..+)$/;
 
 /** Whether a tensor of a reference file is something a model is given, not something it returns. */
 export function isInputName(name: string): boolean {
-  return (inputNames as readonly string[]).includes(name) || labelNames.includes(name);
+  return (inputNames as readonly string[]).includes(name) || isLabelName(name);
+}
+
+/** Whether it is an input that serves the loss alone. */
+export function isLabelName(name: string): boolean {
+  return labelNames.includes(name);
+}
+
+/** Whether it is something that models return. */
+export function isOutputName(name: string): boolean {
+  return outputNames.test(name);
 }
 
 /**

@@ -40,16 +40,20 @@ export function runReference(
 ): Map<string, NamedTensor> {
   const batch = new PackedBatch(reference.inputs);
   const results: [name: string, tensor: NamedTensor][] = [];
-  const put = (name: string, { data, shape }: Tensor) => results.push([name, { data: data.slice(), shape }]);
+  // An empty batch has no sequence that tells its width; the columns of the file do.
+  const widened = (shape: readonly number[]) =>
+    shape.map((size, axis) => (axis > 0 && size === 0 ? reference.columns : size));
+  const put = (name: string, { data, shape }: Tensor) =>
+    results.push([name, { data: data.slice(), shape: widened(shape) }]);
   const executed: string[] = [];
 
   const stop = model.observe((module, output, inputs) => {
-    executed.push(withoutPrefix(module.name));
-    const fused = module instanceof Linear && inputs.length > 1; // with an activation, which in PyTorch is a module of its own
-    if (!activations || !(output instanceof Tensor) || module.name === '' || fused) return;
+    const name = module instanceof Linear && inputs.length > 1 ? nameOfFused(module.name) : module.name;
+    executed.push(withoutPrefix(name));
+    if (!activations || !(output instanceof Tensor) || name === '') return;
     const perSequence =
       /(^|\.)(pooler|seq_relationship)(\.|$)/.test(module.name) || output.shape[0] !== batch.totalTokens;
-    put(`activations.${module.name}`, perSequence ? output : padTokens(output, batch));
+    put(`activations.${name}`, perSequence ? output : padTokens(output, batch));
   });
   try {
     const options = { outputHiddenStates: hiddenStates, outputAttentions: attentions, choices: reference.choices };
@@ -68,6 +72,16 @@ export function runReference(
     return at < 0 ? executed.length : at; // what a head returns comes last
   };
   return new Map(results.sort(([a], [b]) => position(a) - position(b)));
+}
+
+/**
+ * The module of PyTorch whose output a linear layer with its activation gives: there the two are modules of their own, and
+ * the sum between them is nowhere here.
+ */
+function nameOfFused(linear: string): string {
+  return linear
+    .replace(/\btransform\.dense$/, 'transform.transform_act_fn')
+    .replace(/\b(intermediate|pooler)\.dense$/, '$1');
 }
 
 /** Models with a head hold their encoder under `bert.`. */

@@ -9,11 +9,11 @@ export function toMatchTensor(
   reference: NumericTensor,
   options: CompareOptions = {},
 ): { pass: boolean; message: () => string } {
-  const { ok, max_abs, max_rel, rms, where } = compareTensors('actual', actual, reference, options);
+  const { ok, max_abs, max_rel, rms, where, compared } = compareTensors('actual', actual, reference, options);
   return {
     pass: ok,
     message: () =>
-      `tensor [${reference.shape.join(', ')}]: max error ${max_abs.toExponential(2)} at [${where.join(', ')}], ` +
+      `tensor [${reference.shape.join(', ')}]: ${compared === 0 ? 'nothing to compare; ' : ''}max error ${max_abs.toExponential(2)} at [${where.join(', ')}], ` +
       `${max_rel.toExponential(2)} of the largest value, rms ${rms.toExponential(2)}; ` +
       `tolerance ${options.tolerance ?? 1e-5} (${options.absolute ? 'absolute' : 'of the largest value'})`,
   };

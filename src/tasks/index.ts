@@ -1,3 +1,4 @@
 export { SentenceEncoder, type EncodeTextOptions, type SentenceEmbedding } from './sentenceEncoder.ts';
-export type { PoolingMode } from './sentenceModules.ts';
+export { readSentenceModules, type PoolingMode, type SentenceModules } from './sentenceModules.ts';
+export { sentenceVectors } from './sentenceVectors.ts';
 export { cosineSimilarity, searchVectors, type SearchHit } from './similarity.ts';

@@ -2,15 +2,9 @@ import { BertModel, type LoadOptions } from '../bert/index.ts';
 import { ConfigError, InputError, show } from '../errors.ts';
 import { openFiles, type ModelFiles } from '../hub/index.ts';
 import { BertTokenizer, type Encoding, type TextInput } from '../tokenizer/index.ts';
-import {
-  Engine,
-  normalizeRows,
-  poolSequences,
-  type FloatArray,
-  type Tensor,
-  type WeightType,
-} from '../tensor/index.ts';
+import { Engine, normalizeRows, type FloatArray, type Tensor, type WeightType } from '../tensor/index.ts';
 import { poolings, readSentenceModules, type PoolingMode, type SentenceModules } from './sentenceModules.ts';
+import { poolTokens } from './sentenceVectors.ts';
 
 export interface EncodeTextOptions {
   /** Default: as the model's own files say; a mean for a model that says nothing. */
@@ -150,8 +144,7 @@ export class SentenceEncoder {
         inputIds: encodings.map(({ inputIds }) => inputIds),
         tokenTypeIds: encodings.map(({ tokenTypeIds }) => tokenTypeIds),
       });
-      const pooled = modes.map((mode) => poolSequences(lastHiddenState, packed.offsets, poolings[mode]));
-      let x = averageWindows(sideBySide(pooled), batch);
+      let x = averageWindows(poolTokens(lastHiddenState, packed.offsets, modes), batch);
       for (const step of this.#modules.steps) x = step(x);
       if (options.dimensions !== undefined) x = firstColumns(x, options.dimensions);
       return normalize ? normalizeRows(x) : x;
@@ -199,20 +192,6 @@ function* batches(count: number, windowsOf: (index: number) => Encoding[]): Gene
     tokens += length;
   }
   if (batch.length > 0) yield batch;
-}
-
-/** [rows, a] and [rows, b] … → [rows, a + b + …] */
-function sideBySide(parts: Tensor[]): Tensor {
-  if (parts.length === 1) return parts[0];
-  const rows = parts[0].shape[0];
-  const width = parts.reduce((sum, { shape }) => sum + shape[1], 0);
-  const y = parts[0].engine.zeros([rows, width]);
-  let column = 0;
-  for (const { data, shape } of parts) {
-    for (let r = 0; r < rows; r++) y.data.set(data.subarray(r * shape[1], (r + 1) * shape[1]), r * width + column);
-    column += shape[1];
-  }
-  return y;
 }
 
 /** One row per text: the mean of its windows' rows, weighted by their tokens. */

@@ -383,6 +383,25 @@ describe('references', () => {
       /input_ids: expected a tensor \[batch, tokens\].*got \[3\]/,
     ),
     'inputs alone': parity(writeSafetensors({ input_ids: ids }), /expected outputs to compare with, got inputs only/),
+    'a loss alone': parity(
+      writeSafetensors({ input_ids: ids, loss: { data: Float32Array.of(1), shape: [] } }),
+      /expected outputs to compare with, got only what is not compared, loss/,
+    ),
+    'a mask that keeps nothing': parity(
+      writeSafetensors({
+        input_ids: ids,
+        attention_mask: { data: new BigInt64Array(3), shape: [1, 3] },
+        last_hidden_state: hidden,
+      }),
+      /expected outputs to compare with, got an attention_mask that keeps no token/,
+    ),
+    'no sequence': parity(
+      writeSafetensors({
+        input_ids: { data: new BigInt64Array(0), shape: [0, 3] },
+        last_hidden_state: { data: new Float32Array(0), shape: [0, 3, 24] },
+      }),
+      /expected outputs to compare with, got no token/,
+    ),
     'input_ids in float': parity(
       writeSafetensors({ input_ids: { data: Float32Array.of(2, 7, 3), shape: [1, 3] }, last_hidden_state: hidden }),
       /input_ids.*F32/,

@@ -1,8 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseSafetensors, toFloat32, writeSafetensors } from '../../src/safetensors/index.ts';
-import { fixtures, run, temporaryFolder } from './harness.ts';
+import { parseSafetensors, toFloat32, writeSafetensors, type TensorInput } from '../../src/safetensors/index.ts';
+import { fixtures, root, run, temporaryFolder } from './harness.ts';
 
 const folder = await temporaryFolder();
 const world = { folder };
@@ -58,6 +58,38 @@ describe('parity', () => {
     expect(await code('--tolerance', '1e-3', '--absolute')).toBe(1);
   });
 
+  test('another activation is named as PyTorch names the module', async () => {
+    const model = join(folder, 'gelu_new');
+    await cp(join(fixtures, 'base'), model, { recursive: true });
+    const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as object;
+    await writeFile(join(model, 'config.json'), JSON.stringify({ ...config, hidden_act: 'gelu_new' }));
+    const args = ['--model', model, '--reference', join(fixtures, 'base/reference.safetensors')];
+    const { code, stderr } = await run(['parity', ...args], world);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/; first diverging module: encoder\.layer\.0\.intermediate\n$/);
+  });
+
+  test('sentence_embedding, where the folder says how to make it', async () => {
+    const args = ['--reference', join(root, 'tests/fixtures/minilm/reference.safetensors'), '--tolerance', '0.1'];
+    const shipped = await run(['parity', '--model', join(root, 'weights/all-MiniLM-L6-v2'), ...args, '--json'], world);
+    expect(shipped).toMatchObject({ code: 0, stderr: '' });
+    const row = shipped.json<{ tensor: string; cosine: number }>().at(-1)!; // int8 weights, hence the tolerance
+    expect(row.tensor).toBe('sentence_embedding');
+    expect(row.cosine).toBeGreaterThan(0.999);
+
+    const withEmbedding = 'withEmbedding.safetensors';
+    const { tensors } = parseSafetensors(await readFile(join(fixtures, 'sharded/reference.safetensors')));
+    const embedding = { data: new Float32Array(72), shape: [3, 24] };
+    await writeFile(
+      join(folder, withEmbedding),
+      writeSafetensors({ ...Object.fromEntries(tensors), sentence_embedding: embedding }),
+    );
+    const plain = await run(['parity', '--model', join(fixtures, 'sharded'), '--reference', withEmbedding], world);
+    expect(plain.code).toBe(0);
+    expect(plain.stdout).not.toContain('sentence_embedding');
+    expect(plain.stderr).toBe('bertscript: note: not compared: sentence_embedding\n');
+  });
+
   test('an output that the model lacks is a failure', async () => {
     const reference = join(fixtures, 'noPooler/reference.safetensors');
     const { tensors } = parseSafetensors(await readFile(reference));
@@ -77,7 +109,7 @@ describe('forward', () => {
     const input = join(fixtures, name, 'reference.safetensors');
     const args = ['--model', join(fixtures, name), '--input', input, '--output', 'out.safetensors', ...flags];
     const outcome = await run(['forward', ...args], world);
-    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(outcome.code).toBe(0);
     const reference = parseSafetensors(await readFile(input)).tensors;
     return { ...outcome, reference, ...parseSafetensors(await readFile(join(folder, 'out.safetensors'))) };
   };
@@ -93,6 +125,33 @@ describe('forward', () => {
     ]);
     const ours = toFloat32(tensors.get('pooler_output')!);
     toFloat32(reference.get('pooler_output')!).forEach((x, i) => expect(ours[i]).toBeCloseTo(x, 4));
+  });
+
+  test('says what it makes nothing of', async () => {
+    const { stderr } = await forward('questionAnswering');
+    expect(stderr).toBe('bertscript: note: end_positions, start_positions: copied; this version computes no loss\n');
+    expect((await forward('base')).stderr).toBe('');
+
+    const ids = { data: BigInt64Array.of(2n, 7n, 3n), shape: [1, 3] };
+    await writeFile(
+      join(folder, 'odd.safetensors'),
+      writeSafetensors({ input_ids: ids, segment_ids: ids, logits: ids }),
+    );
+    const args = ['--model', join(fixtures, 'base'), '--input', 'odd.safetensors', '--output', 'out.safetensors'];
+    expect((await run(['forward', ...args], world)).stderr).toBe(
+      'bertscript: note: odd.safetensors: neither inputs nor outputs, so left out: segment_ids\n',
+    );
+    expect([...parseSafetensors(await readFile(join(folder, 'out.safetensors'))).tensors.keys()].sort()).toEqual(
+      ['input_ids', 'last_hidden_state', 'pooler_output'], // prettier-ignore
+    );
+  });
+
+  test('an empty batch keeps its columns', async () => {
+    const ids = { data: new BigInt64Array(0), shape: [0, 4] };
+    await writeFile(join(folder, 'empty.safetensors'), writeSafetensors({ input_ids: ids }));
+    const args = ['--model', join(fixtures, 'base'), '--input', 'empty.safetensors', '--output', 'out.safetensors'];
+    const { json } = await run(['forward', ...args, '--json'], world);
+    expect(json().map(({ shape }) => shape)).toEqual([[0, 4, 24], [0, 24]]); // prettier-ignore
   });
 
   test('zeros at padding', async () => {
@@ -119,5 +178,41 @@ describe('forward', () => {
     await forward('questionAnswering', '--hidden-states', '--attentions');
     const args = ['--model', join(fixtures, 'questionAnswering'), '--reference', 'out.safetensors'];
     expect((await run(['parity', ...args, '--tolerance', '0'], world)).code).toBe(0);
+  });
+});
+
+describe('tensors of the checkpoint that nobody reads', () => {
+  const withTensors = async (name: string, more: Record<string, TensorInput>): Promise<string> => {
+    const model = join(folder, name);
+    await mkdir(model);
+    await cp(join(fixtures, 'base/config.json'), join(model, 'config.json'));
+    const { tensors } = parseSafetensors(await readFile(join(fixtures, 'base/model.safetensors')));
+    await writeFile(join(model, 'model.safetensors'), writeSafetensors({ ...Object.fromEntries(tensors), ...more }));
+    return model;
+  };
+  const parity = (model: string) =>
+    run(['parity', '--model', model, '--reference', join(fixtures, 'base/reference.safetensors')], world);
+  const one = { data: new Float32Array(1), shape: [1] };
+
+  test('are named on stderr', async () => {
+    const model = await withTensors('more', {
+      'encoder.layer.2.output.dense.bias': one,
+      'encoder.layer.2.output.LayerNorm.bias': one,
+      'x.y': one,
+      'x.z': one,
+    });
+    expect((await parity(model)).stderr).toContain(
+      `bertscript: note: ${model}: 4 tensors that the model does not read: encoder.layer.2.output.LayerNorm.bias, ` +
+        'encoder.layer.2.output.dense.bias, x.y and 1 more\n',
+    );
+  });
+
+  test('are not, when they are buffers, or heads that another class has', async () => {
+    const model = await withTensors('usual', {
+      'embeddings.position_ids': { data: new BigInt64Array(1), shape: [1, 1] },
+      'cls.predictions.bias': one,
+      'classifier.weight': one,
+    });
+    expect((await parity(model)).stderr).not.toContain('does not read');
   });
 });

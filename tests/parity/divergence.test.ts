@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { BertForSequenceClassification, BertModel } from '../../src/bert/index.ts';
+import { BertForMaskedLM, BertForSequenceClassification, BertModel } from '../../src/bert/index.ts';
 import type { MatrixParameter, Module } from '../../src/layers/index.ts';
-import { compareWithReference, firstDivergingModule, runReference, type Reference } from '../../src/parity/index.ts';
+import {
+  compareWithReference,
+  firstDivergingModule,
+  parseReference,
+  runReference,
+  type Reference,
+} from '../../src/parity/index.ts';
+import { writeSafetensors } from '../../src/safetensors/index.ts';
 import { loadReference, modelFiles } from '../support/fixtures.ts';
 
 const everything = { hiddenStates: true, attentions: true, activations: true };
@@ -76,7 +83,7 @@ describe('the first diverging module', () => {
     ],
     [
       'tanh GELU',
-      'encoder.layer.0.output.dense',
+      'encoder.layer.0.intermediate',
       ({ encoder }) => {
         Object.assign(encoder.layers[0].feedForward, { activation: 'gelu_new' });
       },
@@ -164,6 +171,7 @@ describe('runReference', () => {
       'attentions.0',
       'activations.encoder.layer.0.attention.output.dense',
       'activations.encoder.layer.0.attention.output.LayerNorm',
+      'activations.encoder.layer.0.intermediate',
       'activations.encoder.layer.0.output.dense',
       'activations.encoder.layer.0.output.LayerNorm',
       'activations.encoder.layer.0',
@@ -203,6 +211,24 @@ describe('runReference', () => {
     reference.mask.forEach((kept, token) => {
       expect(data.subarray(24 * token, 24 * token + 24).some((x) => x !== 0)).toBe(kept === 1);
     });
+  });
+
+  it("calls a fused activation's output by the name that PyTorch has for it", async () => {
+    const model = await BertForMaskedLM.fromPretrained(modelFiles('maskedLanguageModel'));
+    const target = loadReference('maskedLanguageModel', 'f32');
+    const names = [...runReference(model, target, everything).keys()];
+    expect(names).toContain('activations.cls.predictions.transform.transform_act_fn');
+    expect(names).toContain('activations.bert.encoder.layer.0.intermediate');
+    expect(names.filter((name) => /(intermediate|transform|pooler)\.dense$/.test(name))).toEqual([]);
+  });
+
+  it('gives an empty batch the columns of the file', async () => {
+    const ids = { data: new BigInt64Array(0), shape: [0, 4] };
+    const outputs = runReference(await base(), parseReference(writeSafetensors({ input_ids: ids })), everything);
+    const shapes = ['last_hidden_state', 'hidden_states.1', 'attentions.0', 'pooler_output'].map(
+      (name) => outputs.get(name)!.shape,
+    );
+    expect(shapes).toEqual([[0, 4, 24], [0, 4, 24], [0, 3, 4, 4], [0, 24]]); // prettier-ignore
   });
 
   it('leaves the model unobserved, also when it fails', async () => {

@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import { loadAnyModel } from '../../bert/index.ts';
-import { isInputName, parseReference, runReference } from '../../parity/index.ts';
+import { isInputName, isLabelName, isOutputName, parseReference, runReference } from '../../parity/index.ts';
 import { writeSafetensors, type TensorInput } from '../../safetensors/index.ts';
-import type { Io } from '../io.ts';
-import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
-import { megabytes, printRows } from '../output.ts';
+import { note, type Io } from '../io.ts';
+import { addModelOptions, loadOptions, modelLocation, noteUnused, type ModelFlags } from '../modelOptions.ts';
+import { listed, megabytes, printRows } from '../output.ts';
 
 interface ForwardFlags extends ModelFlags {
   input: string;
@@ -23,7 +23,13 @@ export function forward(io: Io): Command {
     .option('--attentions', "write every layer's attention probabilities too")
     .action(async ({ input, output, json, hiddenStates = false, attentions = false, ...flags }: ForwardFlags) => {
       const reference = parseReference(await io.readFile(input), input);
-      const model = await loadAnyModel(modelLocation(flags, io), await loadOptions(flags, io));
+      const labels = [...reference.tensors.keys()].filter(isLabelName);
+      if (labels.length > 0) await note(io, `${listed(labels)}: copied; this version computes no loss`);
+      const unknown = [...reference.tensors.keys()].filter((name) => !isInputName(name) && !isOutputName(name));
+      if (unknown.length > 0) await note(io, `${input}: neither inputs nor outputs, so left out: ${listed(unknown)}`);
+      const location = modelLocation(flags, io);
+      const model = await loadAnyModel(location, await loadOptions(flags, io));
+      await noteUnused(model, location, io);
       const outputs = runReference(model, reference, { hiddenStates, attentions });
       const tensors = new Map<string, TensorInput>([...reference.tensors].filter(([name]) => isInputName(name)));
       for (const [name, { data, shape }] of outputs) tensors.set(name, { data, shape });

@@ -1,18 +1,21 @@
 import { Command } from 'commander';
-import { loadAnyModel } from '../../bert/index.ts';
+import { BertModel, loadAnyModel, type BertPreTrainedModel } from '../../bert/index.ts';
 import { InputError } from '../../errors.ts';
+import { openFiles } from '../../hub/index.ts';
 import {
   compareWithReference,
   firstDivergingModule,
   parseReference,
   runReference,
   type Comparison,
+  type NumericTensor,
   type Reference,
   type Report,
 } from '../../parity/index.ts';
+import { readSentenceModules, sentenceVectors } from '../../tasks/index.ts';
 import { CheckFailed, note, type Io } from '../io.ts';
-import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
-import { printRows } from '../output.ts';
+import { addModelOptions, loadOptions, modelLocation, noteUnused, type ModelFlags } from '../modelOptions.ts';
+import { listed, printRows } from '../output.ts';
 import { nonNegative } from '../values.ts';
 
 interface ParityFlags extends ModelFlags {
@@ -22,8 +25,9 @@ interface ParityFlags extends ModelFlags {
   float64?: boolean;
 }
 
+type Shown = Omit<Comparison, 'compared'>;
 /** A row of the report; numbers are null for an output that the model does not have. */
-type Row = { [K in keyof Comparison]: K extends 'tensor' | 'ok' ? Comparison[K] : Comparison[K] | null };
+type Row = { [K in keyof Shown]: K extends 'tensor' | 'ok' ? Shown[K] : Shown[K] | null };
 
 /** Whether a model computes what a reference file holds, tensor by tensor. */
 export function parity(io: Io): Command {
@@ -39,12 +43,22 @@ export function parity(io: Io): Command {
     .action(async ({ reference: file, tolerance, absolute = false, float64, json, ...flags }: ParityFlags) => {
       const reference = parseReference(await io.readFile(file), file);
       const options = await loadOptions(flags, io, float64 ? 'float64' : 'float32');
-      const model = await loadAnyModel(modelLocation(flags, io), options);
-      const outputs = runReference(model, reference, heldBy(reference));
+      const location = modelLocation(flags, io);
+      const model = await loadAnyModel(location, options);
+      await noteUnused(model, location, io);
+      const outputs: Map<string, NumericTensor> = runReference(model, reference, heldBy(reference));
+      if (reference.tensors.has('sentence_embedding')) {
+        const vectors = await sentenceEmbedding(model, reference, location);
+        if (vectors !== null) outputs.set('sentence_embedding', vectors);
+      }
       const report = compareWithReference(reference, outputs, { tolerance, absolute });
       const rows = rowsOf(report);
       if (rows.length === 0) {
-        throw new InputError({ what: file, expected: 'outputs to compare with', got: 'inputs only' });
+        throw new InputError({
+          what: file,
+          expected: 'outputs to compare with',
+          got: insteadOfOutputs(report, reference),
+        });
       }
       await printRows(io, json, rows, columns);
       if (report.skipped.length > 0) await note(io, `not compared: ${listed(report.skipped)}`);
@@ -53,6 +67,26 @@ export function parity(io: Io): Command {
       if (!json) await io.stdout.write(`\n${verdict}\n`);
       if (!report.ok) throw new CheckFailed(verdict);
     });
+}
+
+/** What the sentence-transformers modules of the folder make of the encoder's output; null where there are none. */
+async function sentenceEmbedding(
+  model: BertPreTrainedModel,
+  { inputs }: Reference,
+  location: string,
+): Promise<NumericTensor | null> {
+  const files = openFiles(location);
+  if (!(model instanceof BertModel) || (await files.read('modules.json')) === undefined) return null;
+  const modules = await readSentenceModules(files, model.engine);
+  return model.engine.scope(() => {
+    const { lastHiddenState, batch } = model.forward(inputs);
+    return sentenceVectors(lastHiddenState, batch.offsets, modules);
+  });
+}
+
+function insteadOfOutputs({ skipped }: Report, { mask }: Reference): string {
+  if (!mask.includes(1)) return mask.length > 0 ? 'an attention_mask that keeps no token' : 'no token';
+  return skipped.length > 0 ? `only what is not compared, ${listed(skipped)}` : 'inputs only';
 }
 
 /** Which of the traces to ask the model for: those that the reference holds, for they cost memory. */
@@ -70,7 +104,7 @@ function rowsOf({ comparisons, missing }: Report): Row[] {
   const finite = (value: number) => Math.min(value, Number.MAX_VALUE);
   const none = { max_abs: null, rms: null, max_rel: null, cosine: null, where: null };
   return [
-    ...comparisons.map((row) => ({
+    ...comparisons.map(({ compared: _, ...row }) => ({
       ...row,
       max_abs: finite(row.max_abs),
       rms: finite(row.rms),
@@ -99,8 +133,4 @@ function failure(report: Report, limit: string): string {
     report.missing.length > 0 && `the model does not give ${listed(report.missing)}`,
   ];
   return parts.filter(Boolean).join('; ');
-}
-
-function listed(names: readonly string[]): string {
-  return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
 }
