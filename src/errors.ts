@@ -59,6 +59,24 @@ export class UsageError extends BertscriptError {}
 /** The part of an unknown value that helps in a message: short, on one line. */
 export function show(value: unknown): string {
   const isJson = typeof value !== 'number' && typeof value !== 'bigint'; // JSON has no NaN, no Infinity and no bigint
-  const text = (isJson ? JSON.stringify(value) : undefined) ?? String(value);
+  const text = (isJson ? toJson(value) : undefined) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function toJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return Array.isArray(value) ? '[...]' : '{...}'; // nested deeper than the stack, or in itself
+  }
+}
+
+/** @throws ConfigError unless the options are an object that has none but the known ones */
+export function expectOptions(what: string, options: unknown, known: readonly string[], fix?: string): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new ConfigError({ what, expected: 'an object of options', got: show(options) });
+  }
+  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  if (unknown === undefined) return;
+  throw new ConfigError({ what: `${what}: ${unknown}`, expected: `one of ${known.join(', ')}`, ...(fix && { fix }) });
 }

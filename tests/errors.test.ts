@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BertscriptError, ConfigError, ShapeError, show } from '../src/errors.ts';
+import { BertscriptError, ConfigError, expectOptions, ShapeError, show } from '../src/errors.ts';
 
 describe('errors', () => {
   it('are one line: what, expected, got, and the fix', () => {
@@ -27,5 +27,22 @@ describe('errors', () => {
       '7',
     ]);
     expect(show('x'.repeat(200))).toHaveLength(80);
+  });
+
+  it('show what JSON cannot: a value in itself, or nested deeper than the stack', () => {
+    const deep = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000)) as unknown;
+    const loop: Record<string, unknown> = {};
+    loop.self = loop;
+    expect([show(deep), show({ deep }), show(loop)]).toEqual(['[...]', '{...}', '{...}']);
+  });
+});
+
+describe('options', () => {
+  it('are an object that has none but those there are', () => {
+    const check = (options: unknown) => () => expectOptions('options', options, ['dtype', 'seed'], 'look it up');
+    expect(check({ seed: 1 })).not.toThrow();
+    expect(check({})).not.toThrow();
+    expect(check({ Seed: 1 })).toThrow('options: Seed: expected one of dtype, seed; look it up');
+    for (const none of [null, 5, 'q8', ['seed']]) expect(check(none)).toThrow(ConfigError);
   });
 });

@@ -33,6 +33,17 @@ export function nameOf(files: ModelFiles, path: string): string {
   return `${files.location}/${path}`;
 }
 
+/** The files of a folder inside a model, as if they were a model of their own. @param folder '' is the model itself */
+export function filesBelow(files: ModelFiles, folder: string): ModelFiles {
+  if (folder === '') return files;
+  const base = insidePath(folder);
+  return {
+    location: nameOf(files, folder),
+    read: (path) => files.read(`${base}/${path}`),
+    ...(files.stream && { stream: (path) => files.stream!(`${base}/${path}`) }),
+  };
+}
+
 /**
  * A text file in UTF-8, without its byte order mark; `undefined` when there is no such file.
  *
@@ -78,13 +89,18 @@ export async function readJson(files: ModelFiles, path: string): Promise<unknown
  * @throws FileError when there is no such file; ConfigError when it does not hold a JSON object
  */
 export async function readObject(files: ModelFiles, path: string, what: string): Promise<Record<string, unknown>> {
-  const value = await readJson(files, path);
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  if (value !== undefined) {
-    throw new ConfigError({ what: nameOf(files, path), expected: 'a JSON object', got: show(value) });
-  }
+  const object = await readObjectIfAny(files, path);
+  if (object !== undefined) return object;
   const fix = 'pass a folder or an address that holds it';
   throw new FileError({ what: nameOf(files, path), expected: what, got: 'no such file', fix });
+}
+
+/** The same of a file that need not be there: then `undefined`. */
+export async function readObjectIfAny(files: ModelFiles, path: string): Promise<Record<string, unknown> | undefined> {
+  const value = await readJson(files, path);
+  if (value === undefined) return undefined;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new ConfigError({ what: nameOf(files, path), expected: 'a JSON object', got: show(value) });
 }
 
 function insteadOfJson(text: string, cause: unknown): { got: string; fix: string } {

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { MemoryFiles, openFiles, readJson, readText } from '../../src/hub/index.ts';
+import {
+  filesBelow,
+  MemoryFiles,
+  openFiles,
+  readJson,
+  readObject,
+  readObjectIfAny,
+  readText,
+} from '../../src/hub/index.ts';
 import { refusal } from './refusal.ts';
 
 describe('memory', () => {
@@ -20,6 +28,24 @@ describe('memory', () => {
   });
 });
 
+describe('the files of a folder inside a model', () => {
+  test('are read by their names there, whole or in pieces', async () => {
+    const model = new MemoryFiles({ '1/a': 'one', a: 'zero' });
+    const below = filesBelow(model, '1');
+    expect(await readText(below, 'a')).toBe('one');
+    expect(await below.read('b')).toBeUndefined();
+    expect([below.location, below.stream]).toEqual(['memory/1', undefined]);
+    expect(filesBelow(model, '')).toBe(model);
+    const stream = async () => undefined;
+    expect('stream' in filesBelow({ location: 'x', read: stream, stream }, '1')).toBe(true);
+  });
+
+  test.each(['..', '/etc', 'a//b', 'a\\b'])('are not those of %j', async (folder) => {
+    const source = { location: 'x', read: async () => new Uint8Array(0) };
+    expect(await refusal(async () => filesBelow(source, folder).read('a'))).toMatch(/^FileError: path /);
+  });
+});
+
 describe('text', () => {
   test('loses its byte order mark and nothing else', async () => {
     const files = new MemoryFiles({ bom: '\ufeffa\r\n', plain: ' a\ufeff' });
@@ -37,6 +63,23 @@ describe('text', () => {
 });
 
 describe('JSON', () => {
+  test('that is nested deeper than the stack is refused like any other', async () => {
+    const deep = '['.repeat(100_000) + ']'.repeat(100_000);
+    const files = new MemoryFiles({ 'config.json': deep });
+    expect(await refusal(() => readObject(files, 'config.json', 'a config'))).toBe(
+      'ConfigError: memory/config.json: expected a JSON object, got [...]',
+    );
+  });
+
+  test('that need not be there is an object if it is', async () => {
+    const files = new MemoryFiles({ object: '{"a":1}', list: '[]', number: '3' });
+    expect(await readObjectIfAny(files, 'object')).toEqual({ a: 1 });
+    expect(await readObjectIfAny(files, 'none')).toBeUndefined();
+    for (const path of ['list', 'number']) {
+      expect(await refusal(() => readObjectIfAny(files, path))).toContain(`memory/${path}: expected a JSON object`);
+    }
+  });
+
   test('may have a byte order mark, and be any value', async () => {
     const files = new MemoryFiles({ object: '\ufeff{"a":[1]}', null: 'null' });
     expect(await readJson(files, 'object')).toEqual({ a: [1] });

@@ -84,6 +84,12 @@ describe('a folder is refused', () => {
     );
   });
 
+  test.each([undefined, null, 5, {}, ['a']])('when the location is %j', async (location) => {
+    expect(await refusal(() => openFiles(location as unknown as string))).toMatch(
+      /^FileError: model location: expected a folder or an address, got (undefined|null|5|\{\}|\["a"\])$/,
+    );
+  });
+
   test('where there is no file system, as in a browser', async () => {
     vi.stubGlobal('process', undefined);
     const message = await refusal(() => new FolderFiles('model'));
