@@ -4,9 +4,18 @@ const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 const WIDE =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|\ufe0f/u;
 
-/** The text on one line, without characters that would move the cursor, change colours or turn the direction. */
+/** What would move the cursor, change colours or turn the direction. */
+const CONTROLS = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu;
+
+/** The text with control characters written out, as JSON writes them: for messages, which must show what was found. */
+export function escapeControls(text: string): string {
+  const escape = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return text.replace(CONTROLS, (run) => Array.from(run, escape).join(''));
+}
+
+/** The text on one line, without control characters. */
 export function clean(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, ' ');
+  return text.replace(CONTROLS, ' ');
 }
 
 /** Columns that a terminal gives a text. */

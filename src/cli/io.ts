@@ -1,3 +1,5 @@
+import { escapeControls } from './display.ts';
+
 /** Everything the commands know of the world outside. Tests give their own. */
 export interface Io {
   readonly stdin: { readonly isTTY: boolean; read(): Promise<Uint8Array> };
@@ -21,9 +23,17 @@ export interface Io {
    * @throws FileError
    */
   writeFile(path: string, body: (write: Write) => Promise<void>): Promise<void>;
-  /** Makes a folder, and those above it, unless it is there. @throws FileError */
-  makeFolder(path: string): Promise<void>;
+  /**
+   * Fills a folder, new or there already, with files that `body` writes under their paths inside it. They appear together
+   * once `body` is done; when it fails, none does.
+   *
+   * @returns what `body` returns
+   * @throws FileError
+   */
+  writeFolder<T>(path: string, body: (write: WriteInside) => Promise<T>): Promise<T>;
   exists(path: string): Promise<boolean>;
+  /** Where a path leads once symbolic links are followed; the absolute path when nothing is there. */
+  realPath(path: string): Promise<string>;
   /** Shows progress on a terminal; elsewhere does nothing. */
   progress(label: string, total: number): Progress;
 }
@@ -36,6 +46,7 @@ export interface Output {
 }
 
 export type Write = (data: string | Uint8Array) => Promise<void>;
+export type WriteInside = (path: string, data: string | Uint8Array) => Promise<void>;
 
 export interface Progress {
   update(done: number): void;
@@ -50,5 +61,5 @@ export class CheckFailed extends Error {}
 
 /** Something the user should know that does not stop the command. */
 export async function note(io: Io, text: string): Promise<void> {
-  await io.stderr.write(`bertscript: note: ${text}\n`);
+  await io.stderr.write(`bertscript: note: ${escapeControls(text)}\n`);
 }

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { UsageError } from '../errors.ts';
 import { commands } from './commands/index.ts';
+import { escapeControls } from './display.ts';
 import { ClosedPipe, type Io } from './io.ts';
 import { verdict } from './verdict.ts';
 
@@ -26,7 +27,8 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     if (error instanceof ClosedPipe) return 0;
     const { code, message } = verdict(error, command);
     const debug = argv.includes('--debug') || Boolean(io.env.BERTSCRIPT_DEBUG);
-    const stack = debug && error instanceof Error ? `${error.stack}\n` : '';
+    const trace = debug && error instanceof Error ? `${error.stack}\n` : '';
+    const stack = trace.split('\n').map(escapeControls).join('\n');
     await io.stderr.write(`bertscript${command ? ` ${name}` : ''}: ${message}\n${stack}`).catch(() => {});
     return code;
   }

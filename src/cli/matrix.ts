@@ -55,5 +55,5 @@ function colouredCell(score: number): string {
 
 function step<T>(steps: readonly T[], score: number): T {
   const index = Math.round(score * (steps.length - 1));
-  return steps[Math.max(0, Math.min(steps.length - 1, index))];
+  return steps[Math.max(0, Math.min(steps.length - 1, index || 0))]; // a NaN is no step at all: the first
 }

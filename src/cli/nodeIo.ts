@@ -3,8 +3,9 @@ import * as fs from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FileError } from '../errors.ts';
-import { ClosedPipe, type Io, type Output, type Progress, type Write } from './io.ts';
+import { ClosedPipe, type Io, type Output, type Progress, type Write, type WriteInside } from './io.ts';
 import { progressBar } from './progressBar.ts';
+import { REASONS } from './reasons.ts';
 
 const WEIGHTS_PACKAGE = 'bertscript-all-minilm-l6-v2';
 
@@ -25,20 +26,21 @@ export function nodeIo(root: URL): Io {
 }
 
 /** The part of an Io that is about files. */
-export function nodeFiles(folder: string): Pick<Io, 'resolve' | 'readFile' | 'writeFile' | 'makeFolder' | 'exists'> {
+export function nodeFiles(
+  folder: string,
+): Pick<Io, 'resolve' | 'readFile' | 'writeFile' | 'writeFolder' | 'exists' | 'realPath'> {
   const at = (path: string) => resolve(folder, path);
   return {
     resolve: at,
     readFile: (path) => fs.readFile(at(path)).catch((cause) => fail(path, 'a readable file', cause)),
     writeFile: (path, body) => writeFile(path, at(path), body),
-    makeFolder: async (path) => {
-      await fs.mkdir(at(path), { recursive: true }).catch((cause) => fail(path, 'a folder that can be made', cause));
-    },
+    writeFolder: (path, body) => writeFolder(path, at(path), body),
     exists: (path) =>
       fs.stat(at(path)).then(
         () => true,
         () => false,
       ),
+    realPath: (path) => realPath(at(path)),
   };
 }
 
@@ -84,22 +86,69 @@ async function writeFile(path: string, target: string, body: (write: Write) => P
   const expected = 'a file that can be written';
   const existing = await fs.stat(target).catch(() => undefined);
   if (existing?.isDirectory()) throw new FileError({ what: path, expected, got: 'a folder' });
-  const device = existing !== undefined && !existing.isFile(); // /dev/null and pipes are written to, not replaced
-  const temporary = device ? target : `${target}.${process.pid}.tmp`;
-  const remove = () => device || rmSync(temporary, { force: true });
+  if (existing !== undefined && !existing.isFile()) {
+    return write(path, target, body); // /dev/null and pipes are written to, not replaced
+  }
+  const real = await realPath(target); // nor are links
+  const temporary = `${real}.${process.pid}.tmp`;
+  await orRemove(temporary, async () => {
+    await write(path, temporary, body);
+    await fs.rename(temporary, real).catch((cause) => fail(path, expected, cause));
+  });
+}
+
+async function write(path: string, target: string, body: (write: Write) => Promise<void>): Promise<void> {
+  const expected = 'a file that can be written';
+  const handle = await fs.open(target, 'w').catch((cause) => fail(path, expected, cause));
+  try {
+    await body((data) => handle.appendFile(data).catch((cause) => fail(path, expected, cause)));
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writeFolder<T>(path: string, target: string, body: (write: WriteInside) => Promise<T>): Promise<T> {
+  const existing = await fs.stat(target).catch(() => undefined);
+  const refuse = (cause: NodeJS.ErrnoException) => fail(path, 'a folder that can be written', cause);
+  const parent = (file: string) => fs.mkdir(dirname(file), { recursive: true }).catch(refuse);
+  if (existing && !existing.isDirectory()) refuse(Object.assign(new Error(), { code: 'EEXIST' }));
+  // Inside a folder that is there, else beside the new one: on the same disk, so that the end is a rename.
+  const temporary = existing ? join(target, `.${process.pid}.tmp`) : `${target}.${process.pid}.tmp`;
+  return orRemove(temporary, async () => {
+    await fs.mkdir(temporary, { recursive: true }).catch(refuse);
+    const names = new Set<string>();
+    const result = await body(async (name, data) => {
+      await parent(join(temporary, name));
+      await write(`${path}/${name}`, join(temporary, name), (append) => append(data));
+      names.add(name);
+    });
+    if (!existing) await fs.rename(temporary, target).catch(refuse);
+    for (const name of existing ? names : []) {
+      await parent(join(target, name));
+      await fs.rename(join(temporary, name), join(target, name)).catch(refuse);
+    }
+    await fs.rm(temporary, { recursive: true, force: true });
+    return result;
+  });
+}
+
+/** Removes a file or folder when what makes it fails, or is interrupted. */
+async function orRemove<T>(temporary: string, make: () => Promise<T>): Promise<T> {
+  const remove = () => {
+    try {
+      rmSync(temporary, { recursive: true, force: true });
+    } catch {
+      // where nothing could be made, as under a file, nothing is left either
+    }
+  };
   const interrupted = (signal: NodeJS.Signals) => {
     remove();
     process.exit(signal === 'SIGINT' ? 130 : 143); // what the shell would have said
   };
-
-  const handle = await fs.open(temporary, 'w').catch((cause) => fail(path, expected, cause));
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
-    await body((data) => handle.appendFile(data).catch((cause) => fail(path, expected, cause)));
-    await handle.close();
-    if (!device) await fs.rename(temporary, target).catch((cause) => fail(path, expected, cause));
+    return await make();
   } catch (error) {
-    await handle.close().catch(() => {});
     remove();
     throw error;
   } finally {
@@ -107,17 +156,11 @@ async function writeFile(path: string, target: string, body: (write: Write) => P
   }
 }
 
-const REASONS: Record<string, string> = {
-  ENOENT: 'no such file or folder',
-  ENOTDIR: 'a file where a folder should be',
-  EISDIR: 'a folder',
-  EACCES: 'no permission',
-  EPERM: 'no permission',
-  EROFS: 'a read-only file system',
-  ENOSPC: 'a full disk',
-  ENAMETOOLONG: 'a name that is too long',
-  EEXIST: 'a file of that name',
-};
+/** Links followed, also one to a file that is yet to be made. */
+async function realPath(path: string): Promise<string> {
+  const beyond = async () => resolve(dirname(path), await fs.readlink(path));
+  return fs.realpath(path).catch(() => beyond().catch(() => path));
+}
 
 function fault(path: string, expected: string, cause: NodeJS.ErrnoException): FileError {
   return new FileError({ what: path, expected, got: REASONS[cause.code ?? ''] ?? cause.code ?? cause.message, cause });

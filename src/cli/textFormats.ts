@@ -97,7 +97,11 @@ interface Row {
 
 function parseCsv(text: string, file: string): Row[] {
   try {
-    const rows = parse(text, { info: true, relax_column_count: true }) as unknown as {
+    const rows = parse(text, {
+      info: true,
+      relax_column_count: true,
+      record_delimiter: ['\r\n', '\n', '\r'], // a file may mix them
+    }) as unknown as {
       record: string[];
       info: { lines: number };
     }[];
@@ -108,16 +112,17 @@ function parseCsv(text: string, file: string): Row[] {
   }
 }
 
-/** Texts from the columns that the header calls `text` and, for pairs, `text_pair`. */
+/** Texts from the columns that the header calls `text` and, for pairs, `text_pair`; other columns are left alone. */
 function textsOfRows([header, ...rows]: Row[], file: string): TextInput[] {
   if (header === undefined) return [];
-  const first = header.fields.indexOf('text');
-  const second = header.fields.indexOf('text_pair');
+  const names = header.fields.map((name) => name.trim());
+  const first = columnOf('text', names, file);
+  const second = columnOf('text_pair', names, file);
   if (first < 0) {
     throw new InputError({
       what: `${file}:1`,
       expected: 'a header with a column "text" (and "text_pair" for pairs)',
-      got: show(header.fields.join(', ')),
+      got: show(names.join(', ')),
     });
   }
   return rows.map(({ fields, where }): TextInput => {
@@ -127,4 +132,21 @@ function textsOfRows([header, ...rows]: Row[], file: string): TextInput[] {
     }
     return second < 0 ? fields[first] : [fields[first], fields[second]];
   });
+}
+
+/**
+ * The place of a column; -1 when there is none.
+ *
+ * @throws InputError for a column that is there twice, or under a name that is nearly this one, such as `Text-Pair`:
+ *         to leave it out would change the texts without a word
+ */
+function columnOf(name: string, names: readonly string[], file: string): number {
+  const letters = (text: string) => text.toLowerCase().replace(/[^a-z]/g, '');
+  const alike = names.filter((other) => letters(other) === letters(name));
+  if (alike.length > 1 || (alike.length === 1 && alike[0] !== name)) {
+    const expected = `one column "${name}"`;
+    const got = alike.map(show).join(' and ');
+    throw new InputError({ what: `${file}:1`, expected, got, fix: 'correct the header' });
+  }
+  return names.indexOf(name);
 }

@@ -44,7 +44,10 @@ describe('usage', () => {
     'no command': { args: [], says: /no command; use one of tokenize, decode/ },
     'an unknown command': { args: ['embedd', 'a'], says: /unknown command embedd; use one of .*embed/ },
     'a command of a later version': { args: ['rerank', '--query', 'a'], says: /unknown command rerank/ },
-    'an unknown flag': { args: ['embed', '--modell', 'x', 'a'], says: /embed: unknown option '--modell'.*--model/ },
+    'an unknown flag': {
+      args: ['embed', '--modell', 'x', 'a'],
+      says: /embed: unknown option '--modell'.*--model.*; see --help\n/,
+    },
     'a text like a flag': { args: ['tokenize', '-5 degrees'], says: /unknown option '-5 degrees'.*put -- before/ },
     'a flag without its value': { args: ['embed', 'a', '--model'], says: /'--model <dir>' argument missing/ },
     'an argument too many': { args: ['info', 'a'], says: /too many arguments for 'info'/ },
@@ -93,7 +96,11 @@ describe('values', () => {
     'max-length': { args: ['tokenize', 'a', '--max-length', '-1'], says: /--max-length: .*got "-1"/ },
     'max-length for specials': {
       args: ['tokenize', 'a', '--max-length', '1'],
-      says: /--max-length: expected at least 2/,
+      says: /--max-length: expected at least 2, .*; raise --max-length or pass --no-special-tokens/,
+    },
+    'padding without end': {
+      args: ['tokenize', 'a', '--max-length', '100000000000', '--padding', 'max_length'],
+      says: /--max-length: expected at most 1000000 tokens with --padding max_length, got 100000000000/,
     },
     truncation: {
       args: ['tokenize', 'a', '--truncation', 'left'],
@@ -106,6 +113,10 @@ describe('values', () => {
     'only_second of one text': {
       args: ['tokenize', 'a cat sat', '--max-length', '4', '--truncation', 'only_second'],
       says: /truncation "only_second": expected a pair/,
+    },
+    'only_second without room': {
+      args: ['tokenize', 'a cat', '--pair', 'sat', '--max-length', '4', '--truncation', 'only_second'],
+      says: /raise --max-length or pass --truncation longest_first/,
     },
     'padding without a length': {
       args: ['tokenize', 'a', '--padding', 'max_length'],
@@ -152,6 +163,17 @@ describe('text files', () => {
     'null for a text': embed('a.jsonl', 'null\n', /a\.jsonl:1: expected a string.*got null/),
     'a number for a pair': embed('a.jsonl', '{"text":"a","text_pair":3}', /a\.jsonl:1: .*"text_pair"/),
     'a wrong CSV header': embed('a.csv', 'sentence,label\na,1\n', /a\.csv:1: .*header.*"text".*got "sentence, label"/),
+    'a CSV column twice': embed(
+      'a.csv',
+      'text,id,text\na,1,b\n',
+      /a\.csv:1: expected one column "text", got "text" and "text"/,
+    ),
+    'nearly the name of a column': embed(
+      'a.csv',
+      'text,Text-Pair\na,b\n',
+      /a\.csv:1: expected one column "text_pair", got "Text-Pair"; correct the header/,
+    ),
+    'a TSV header in capitals': embed('a.tsv', 'Text\na\n', /a\.tsv:1: expected one column "text", got "Text"/),
     'a wrong TSV header': embed('a.tsv', 'sentence\tlabel\na\t1\n', /a\.tsv:1: .*header/),
     'a CSV row too short': embed('a.csv', 'id,text\n1,a\n2\n', /a\.csv:3: expected 2 fields.*got 1/),
     'a TSV row too long': embed('a.tsv', 'text\na\tb\n', /a\.tsv:2: expected 1 fields.*got 2/),
@@ -180,7 +202,7 @@ describe('text files', () => {
     'nothing to decode': { args: ['decode'], says: /stdin: expected lines of JSON/ },
     'a text too long': {
       args: ['embed', 'cat '.repeat(20), '--overflow', 'error'],
-      says: /text 0: expected at most 16 tokens, got 22; shorten/,
+      says: /text 0: expected at most 16 tokens, got 22; shorten it, or pass --overflow truncate or --overflow chunk/,
     },
   });
 });
@@ -267,7 +289,16 @@ describe('models', () => {
       withConfig({ hidden_size: 48 }),
       /expected shape \[61, 48\] from config\.json, got \[61, 24\]/,
     ),
-    'more layers than weights': embed(withConfig({ num_hidden_layers: 3 }), /missing tensors: .*encoder\.layer\.2/),
+    'more layers than weights': embed(
+      withConfig({ num_hidden_layers: 3 }),
+      /missing tensors: .*encoder\.layer\.2.*names in "architectures"\n/, // no word of what only the library can do
+    ),
+    'info of a model that is not there': { args: ['info', '--model', 'none'], says: /none: .*got no such folder/ },
+    'a name that would clear the screen': {
+      args: ['forward', '--input', join(fixtures, 'base/reference.safetensors'), '--output', 'o.safetensors'],
+      model: withConfig({ architectures: ['\x1b[2Jevil\u202e'] }),
+      says: /got \\u001b\[2Jevil\\u202e\n/,
+    },
     'an architecture not known': {
       args: ['forward', '--input', join(fixtures, 'base/reference.safetensors'), '--output', 'o.safetensors'],
       model: withConfig({ architectures: ['BertLMHeadModel'] }),
@@ -412,7 +443,7 @@ describe('references', () => {
     ),
     'a mask of twos': parity(
       writeSafetensors({ input_ids: ids, attention_mask: ids, last_hidden_state: hidden }),
-      /attentionMask.*expected 0 or 1/,
+      /attention_mask of sequence 0.*expected 0 or 1/,
     ),
     'outputs of another shape': parity(
       writeSafetensors({ input_ids: ids, last_hidden_state: { ...hidden, shape: [1, 24, 3] } }),
@@ -431,7 +462,7 @@ describe('references', () => {
     'longer than the positions': {
       args: forward,
       files: { 'r.safetensors': writeSafetensors({ input_ids: { data: new BigInt64Array(41), shape: [1, 41] } }) },
-      says: /40/,
+      says: /at most 40 tokens.*truncate when tokenizing \(tokenize --max-length\)/,
     },
   });
 });

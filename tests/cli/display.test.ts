@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { clean, displayWidth, fit } from '../../src/cli/display.ts';
-import { shortScore } from '../../src/cli/matrix.ts';
+import { clean, displayWidth, escapeControls, fit } from '../../src/cli/display.ts';
+import { shadedMatrix, shortScore } from '../../src/cli/matrix.ts';
+import type { Io } from '../../src/cli/io.ts';
 import { megabytes, table } from '../../src/cli/output.ts';
 
 test.each([
@@ -24,6 +25,12 @@ test('fit fills or cuts, by columns and whole characters', () => {
 
 test('texts cannot steer the terminal', () => {
   expect(clean('a\nb\x1b[31mc\u202ed')).toBe('a b [31mc d');
+  expect(escapeControls('a\x1b[31m\x07\u202eb')).toBe('a\\u001b[31m\\u0007\\u202eb');
+});
+
+test.each([true, false])('a matrix can show that a score is no number (terminal: %s)', (isTTY) => {
+  const io = { stdout: { isTTY, columns: 80 }, env: {} } as unknown as Io;
+  expect(shadedMatrix(['a', 'b'], (a, b) => (a === b ? 1 : NaN), io)!.match(/NaN/g)).toHaveLength(2);
 });
 
 test('tables align by display width, numbers to the right', () => {

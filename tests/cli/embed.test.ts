@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { lstat, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parseSafetensors, toFloat32 } from '../../src/safetensors/index.ts';
@@ -86,6 +86,21 @@ describe('embed', () => {
     const { tensors } = parseSafetensors(await readFile(join(folder, 'e.safetensors')));
     expect(tensors.get('embeddings')).toMatchObject({ dtype: 'F32', shape: [3, 24] });
     expect([...toFloat32(tensors.get('embeddings')!)]).toEqual(expected.flat());
+  });
+
+  test('--output through a link writes what it points to', async () => {
+    await writeFile(join(folder, 'target.jsonl'), 'old');
+    await symlink('target.jsonl', join(folder, 'link.jsonl'));
+    await symlink('made.jsonl', join(folder, 'dangling.jsonl'));
+    for (const [link, target] of [
+      ['link.jsonl', 'target.jsonl'],
+      ['dangling.jsonl', 'made.jsonl'],
+    ]) {
+      // prettier-ignore
+      expect((await run(['embed', 'cat', '--output', link], world)).code).toBe(0);
+      expect((await lstat(join(folder, link))).isSymbolicLink()).toBe(true);
+      expect(JSON.parse(await readFile(join(folder, target), 'utf8'))).toMatchObject({ text: 'cat' });
+    }
   });
 
   test('an output that fails on the way leaves nothing behind, and keeps what was there', async () => {

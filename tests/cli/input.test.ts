@@ -49,6 +49,14 @@ describe('csv', () => {
   test('pairs and a byte order mark', () => {
     expect(parse('\ufefftext,text_pair\na,b\n"",""\n', 'csv')).toEqual([['a', 'b'], ['', '']]); // prettier-ignore
   });
+  test('line ends of several kinds', () => {
+    expect(parse('text\r\na\nb\n', 'csv')).toEqual(['a', 'b']);
+    expect(parse('text,id\na,1\r\nb,2\rc,3\n"d\r\ne",4', 'csv')).toEqual(['a', 'b', 'c', 'd\r\ne']);
+  });
+  test('spaces around the names of columns, other columns, and none of the name', () => {
+    expect(parse('id, text, text_pair ,id\n1,a,b,2\n', 'csv')).toEqual([['a', 'b']]);
+    expect(() => parse('id,context\n1,a\n', 'csv')).toThrow('f:1: expected a header with a column "text"');
+  });
   test('the line of an error counts lines, not records', () => {
     expect(() => parse('id,text\n1,"a\nb"\n2\n', 'csv')).toThrow('f:4: expected 2 fields, as in the header, got 1');
   });

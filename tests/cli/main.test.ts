@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ClosedPipe } from '../../src/cli/io.ts';
+import { verdict } from '../../src/cli/verdict.ts';
+import { FileError } from '../../src/errors.ts';
 import { run, temporaryFolder, tinyModel } from './harness.ts';
 
 const folder = await temporaryFolder();
@@ -55,5 +57,15 @@ describe('how a command ends', () => {
     expect((await run(['embed', '--debug'], world)).stderr).toMatch(shown);
     expect((await run(['embed'], { ...world, env: { BERTSCRIPT_DEBUG: '1' } })).stderr).toMatch(shown);
     expect((await run(['embed'], world)).stderr).not.toMatch(/\n +at /);
+  });
+});
+
+describe('the reasons of the operating system', () => {
+  test('have one wording, whoever met them', () => {
+    const error = new FileError({ what: 'm/config.json', expected: 'a readable file', got: 'EACCES' });
+    expect(verdict(error, undefined)).toEqual({
+      code: 2,
+      message: 'm/config.json: expected a readable file, got no permission',
+    });
   });
 });

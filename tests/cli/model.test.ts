@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { parseSafetensors } from '../../src/safetensors/index.ts';
+import { parseSafetensors, writeSafetensors } from '../../src/safetensors/index.ts';
 import { cosineSimilarity } from '../../src/tasks/index.ts';
 import { fixtures, run, temporaryFolder, tinyModel } from './harness.ts';
 
@@ -78,9 +78,60 @@ describe('quantize', () => {
     );
   });
 
+  test('a link to the model is the model', async () => {
+    await symlink(model, join(folder, 'link'));
+    const before = await readFile(join(model, 'model.safetensors'));
+    const { code, stderr } = await run(['quantize', '--output', 'link', '--force'], world);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('--output link: expected another folder than --model')]);
+    expect((await readFile(join(model, 'model.safetensors'))).equals(before)).toBe(true);
+  });
+
+  test('takes along the modules that modules.json names', async () => {
+    const source = join(folder, 'modules');
+    await mkdir(join(source, '1_Pooling'), { recursive: true });
+    await mkdir(join(source, '3_Dense'));
+    await tinyModel(source, {
+      'modules.json': JSON.stringify([
+        { type: 'sentence_transformers.models.Transformer', path: '' },
+        { type: 'sentence_transformers.models.Pooling', path: '1_Pooling' },
+        { type: 'sentence_transformers.models.Dense', path: '3_Dense' },
+      ]),
+      '1_Pooling/config.json': '{"pooling_mode_mean_tokens": true}',
+      '3_Dense/config.json': '{"in_features": 24, "out_features": 2, "activation_function": "torch.nn.modules.linear.Identity"}', // prettier-ignore
+      '3_Dense/model.safetensors': writeSafetensors({
+        'linear.weight': { data: Float32Array.from({ length: 48 }, (_, i) => Math.sin(i)), shape: [2, 24] },
+        'linear.bias': { data: Float32Array.of(1, 2), shape: [2] },
+      }),
+    });
+    expect((await run(['quantize', '--model', source, '--output', 'made/modules'], world)).code).toBe(0);
+    const embedding = async (at: string) => (await run(['embed', 'a cat', '--model', at], world)).json()[0].embedding;
+    const [full, q8] = [await embedding(source), await embedding('made/modules')];
+    expect(q8).toHaveLength(2);
+    expect(cosineSimilarity(full as number[], q8 as number[])).toBeGreaterThan(0.99);
+  });
+
+  test('leaves nothing when it fails on the way', async () => {
+    await mkdir(join(folder, 'broken'));
+    await tinyModel(join(folder, 'broken'), { 'vocab.txt': 'none' });
+    const before = await readdir(folder);
+    expect((await run(['quantize', '--model', 'broken', '--output', 'failed'], world)).code).toBe(2);
+    expect(await readdir(folder)).toEqual(before);
+    await mkdir(join(folder, 'there'));
+    await writeFile(join(folder, 'there/notes.txt'), 'mine');
+    expect((await run(['quantize', '--model', 'broken', '--output', 'there'], world)).code).toBe(2);
+    expect(await readdir(join(folder, 'there'))).toEqual(['notes.txt']);
+  });
+
   test('a folder with other things will do', async () => {
     await mkdir(join(folder, 'other/1_Pooling'), { recursive: true });
     expect((await run(['quantize', '--output', 'other'], world)).code).toBe(0);
+    expect((await readdir(join(folder, 'other'))).sort()).toEqual([
+      '1_Pooling',
+      'config.json',
+      'model.safetensors',
+      'sentence_bert_config.json',
+      'vocab.txt',
+    ]);
   });
 
   test('shards become one file, whose source is all of them', async () => {
@@ -99,6 +150,10 @@ describe('info', () => {
     expect(json()).toMatchObject([{ ...facts, kernels: 'simd', dtype: 'float32', turbo: false }]);
     const plain = await run(['info', '--json', '--kernels', 'reference', '--threads', '1'], world);
     expect(plain.json()).toMatchObject([{ kernels: 'reference', arithmetic: 'float64 sums', threads: 1, memory: 0 }]);
+  });
+  test('of the model that is named', async () => {
+    const { json } = await run(['info', '--json', '--model', join(fixtures, 'base')], world);
+    expect(json()).toMatchObject([{ model: join(fixtures, 'base') }]);
   });
   test('else lines', async () => {
     expect((await run(['info'], { folder })).stdout).toMatch(/^version +1.2.3\n[^]*\nmodel +none\n[^]*\nnote +turbo/);
@@ -127,6 +182,19 @@ describe('demo', () => {
     expect((await run(['demo'], terminal)).stdout).toContain('\x1b[48;5;227;38;5;16m  1.0 \x1b[0m');
     expect((await run(['demo'], { ...terminal, env: { NO_COLOR: '1' } })).stdout).not.toContain('\x1b');
     expect((await run(['demo'], world)).stdout).not.toContain('\x1b');
+  });
+
+  test('--json gives the nearest of each', async () => {
+    const { stdout, json } = await run(['demo', 'hello world', 'a cat', 'hello', '--json'], world);
+    const rows = json<{ index: number; text: string; nearest: number; score: number }>();
+    expect(rows.map(({ index, text }) => [index, text])).toEqual([
+      [0, 'hello world'],
+      [1, 'a cat'],
+      [2, 'hello'],
+    ]);
+    expect(rows.map(({ nearest }) => nearest)).toEqual([2, expect.any(Number), 0]);
+    expect(rows[0].score).toBe(rows[2].score);
+    expect(stdout).not.toContain('neighbours');
   });
 
   test('many sentences: no matrix, still the neighbours', async () => {

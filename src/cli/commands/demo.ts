@@ -5,6 +5,7 @@ import { embedTexts, loadEncoder } from '../encoding.ts';
 import type { Io } from '../io.ts';
 import { shadedMatrix, shortScore } from '../matrix.ts';
 import { addModelOptions, type ModelFlags } from '../modelOptions.ts';
+import { jsonLine, writeLines } from '../output.ts';
 
 /** Three topics, so that the matrix shows three blocks. */
 const SENTENCES = [
@@ -31,6 +32,10 @@ export function demo(io: Io): Command {
       const seconds = (performance.now() - begin) / 1000;
       const vectors = embeddings.map(({ embedding }) => embedding);
       const score = (a: number, b: number) => cosineSimilarity(vectors[a], vectors[b]);
+      if (flags.json) {
+        const rows = texts.map((text, index) => ({ index, text, ...nearestTo(index, texts.length, score) }));
+        return writeLines(io.stdout, rows.map(jsonLine));
+      }
       const tokens = embeddings.reduce((sum, { tokenCount }) => sum + Math.min(tokenCount, encoder.maxLength), 0);
       await io.stdout.write(
         [
@@ -45,15 +50,21 @@ export function demo(io: Io): Command {
     });
 }
 
+/** The text most like one of them. */
+function nearestTo(index: number, count: number, score: (a: number, b: number) => number) {
+  const others = Array.from({ length: count }, (_, i) => i).filter((i) => i !== index);
+  const nearest = others.reduce((a, b) => (score(index, b) > score(index, a) ? b : a));
+  return { nearest, score: score(index, nearest) };
+}
+
 /** For each text the one most like it. */
 function nearest(texts: readonly string[], score: (a: number, b: number) => number, columns: number): string {
   const numberWidth = String(texts.length).length;
   const width = Math.floor((Math.min(columns, 100) - 11 - 2 * numberWidth) / 2);
   const label = (i: number) => `${String(i + 1).padStart(numberWidth)} ${fit(clean(texts[i]), width)}`;
   const lines = texts.map((_, i) => {
-    const others = texts.map((_, j) => j).filter((j) => j !== i);
-    const best = others.reduce((a, b) => (score(i, b) > score(i, a) ? b : a));
-    return `${label(i)}  ${shortScore(score(i, best)).padStart(4)}  ${label(best)}`.trimEnd();
+    const best = nearestTo(i, texts.length, score);
+    return `${label(i)}  ${shortScore(best.score).padStart(4)}  ${label(best.nearest)}`.trimEnd();
   });
   return `nearest neighbours\n${lines.join('\n')}\n`;
 }

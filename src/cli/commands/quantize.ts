@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { BertModel, quantizationConfig, quantizeTensors } from '../../bert/index.ts';
 import { UsageError } from '../../errors.ts';
-import { openFiles, readObject, type ModelFiles } from '../../hub/index.ts';
+import { openFiles, readJson, readObject, type ModelFiles } from '../../hub/index.ts';
 import { calibrationBatches, roundEncoder } from '../../quantization/index.ts';
 import {
   loadTensors,
@@ -24,7 +24,7 @@ interface QuantizeFlags extends ModelFlags {
   force?: boolean;
 }
 
-/** Files that go along with the weights unchanged: of the tokenizer, and of sentence-transformers. */
+/** Files that go along with the weights unchanged: of the tokenizer, and of sentence-transformers … */
 const COMPANIONS = [
   'tokenizer.json',
   'tokenizer_config.json',
@@ -33,12 +33,10 @@ const COMPANIONS = [
   'modules.json',
   'sentence_bert_config.json',
   'config_sentence_transformers.json',
-  '1_Pooling/config.json',
-  '2_Dense/config.json',
-  '2_Dense/model.safetensors',
-  '2_Normalize/config.json',
   'README.md',
 ];
+/** … whose modules have folders of their own, named in modules.json, with these files. */
+const MODULE_FILES = ['config.json', 'model.safetensors', 'pytorch_model.bin'];
 const WEIGHTS = 'model.safetensors';
 
 /** Stores a model's matrices in int8, in a folder of its own. */
@@ -57,30 +55,35 @@ export function quantize(io: Io): Command {
       const location = modelLocation(flags, io);
       await checkOutput(output, location, force, io);
       const files = openFiles(location);
-      const config = await readObject(files, 'config.json', 'the config of a model');
-      const { tensors, metadata } = await loadTensors(files);
-      let quantized = quantizeTensors(tensors); // for gptq too, so that what cannot be quantized is refused at once
-      if (method === 'gptq') quantized = quantizeTensors(tensors, await gptq(files, flags, io));
-      const source = await checksums(files, tensors);
-      const bytes = writeSafetensors(quantized, {
-        ...Object.fromEntries(metadata),
-        producer: `bertscript ${io.versions.bertscript} quantize`,
-        method: `${method}: symmetric int8, a scale per row`,
-        source_sha256: source,
+      const report = await io.writeFolder(output, async (write): Promise<QuantizeReport> => {
+        const config = await readObject(files, 'config.json', 'the config of a model');
+        const { tensors, metadata } = await loadTensors(files);
+        let quantized = quantizeTensors(tensors); // for gptq too, so that what cannot be quantized is refused at once
+        if (method === 'gptq') quantized = quantizeTensors(tensors, await gptq(files, flags, io));
+        const source = await checksums(files, tensors);
+        const bytes = writeSafetensors(quantized, {
+          ...Object.fromEntries(metadata),
+          producer: `bertscript ${io.versions.bertscript} quantize`,
+          method: `${method}: symmetric int8, a scale per row`,
+          source_sha256: source,
+        });
+        const newConfig = { ...config, quantization_config: quantizationConfig(quantized) };
+        for (const path of await companions(files)) {
+          const content = await files.read(path);
+          if (content !== undefined) await write(path, content);
+        }
+        await write('config.json', `${JSON.stringify(newConfig, null, 2)}\n`);
+        await write(WEIGHTS, bytes); // last: until it is there, the folder is no model
+        return {
+          output,
+          method,
+          tensors: tensors.size,
+          ...roundingError(tensors, quantized),
+          bytes_before: [...tensors.values()].reduce((sum, view) => sum + view.bytes.length, 0),
+          bytes_after: bytes.length,
+          source_sha256: source,
+        };
       });
-      const newConfig = { ...config, quantization_config: quantizationConfig(quantized) };
-      await copyCompanions(files, output, io);
-      await writeTo(`${output}/config.json`, `${JSON.stringify(newConfig, null, 2)}\n`, io);
-      await writeTo(`${output}/${WEIGHTS}`, bytes, io); // last: until it is there, the folder is no model
-      const report = {
-        output,
-        method,
-        tensors: tensors.size,
-        ...roundingError(tensors, quantized),
-        bytes_before: [...tensors.values()].reduce((sum, view) => sum + view.bytes.length, 0),
-        bytes_after: bytes.length,
-        source_sha256: source,
-      };
       await io.stdout.write(json ? jsonLine(report) : readable(report));
     });
 }
@@ -112,7 +115,7 @@ async function endsOfText(files: ModelFiles, io: Io): Promise<[number, number] |
 
 async function checkOutput(output: string, location: string, force: boolean, io: Io): Promise<void> {
   const fix = 'pass another folder';
-  if (io.resolve(output) === location) {
+  if ((await io.realPath(output)) === (await io.realPath(location))) {
     throw new UsageError({ what: `--output ${output}`, expected: 'another folder than --model', got: 'the same', fix });
   }
   if (!force && (await io.exists(`${output}/${WEIGHTS}`))) {
@@ -122,20 +125,14 @@ async function checkOutput(output: string, location: string, force: boolean, io:
       fix: `${fix}, or --force`,
     });
   }
-  await io.makeFolder(output);
 }
 
-async function copyCompanions(files: ModelFiles, output: string, io: Io): Promise<void> {
-  for (const path of COMPANIONS) {
-    const bytes = await files.read(path);
-    if (bytes === undefined) continue;
-    if (path.includes('/')) await io.makeFolder(`${output}/${path.slice(0, path.lastIndexOf('/'))}`);
-    await writeTo(`${output}/${path}`, bytes, io);
-  }
-}
-
-async function writeTo(path: string, data: string | Uint8Array, io: Io): Promise<void> {
-  await io.writeFile(path, (write) => write(data));
+/** Paths of the files, there or not, that make a model of the weights. */
+async function companions(files: ModelFiles): Promise<string[]> {
+  const modules = await readJson(files, 'modules.json');
+  const paths = (Array.isArray(modules) ? modules : []).map((module) => (module as { path?: unknown } | null)?.path);
+  const folders = paths.filter((path) => typeof path === 'string' && path !== '');
+  return [...COMPANIONS, ...folders.flatMap((folder) => MODULE_FILES.map((file) => `${folder}/${file}`))];
 }
 
 /** Of the weights files: one checksum, or `name:checksum` for each of several shards. */
@@ -173,6 +170,7 @@ function roundingError(tensors: ReadonlyMap<string, TensorView>, quantized: Read
 
 interface QuantizeReport extends ReturnType<typeof roundingError> {
   output: string;
+  method: string;
   tensors: number;
   bytes_before: number;
   bytes_after: number;

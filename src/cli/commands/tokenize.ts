@@ -7,6 +7,7 @@ import {
   type TextInput,
   type TruncationStrategy,
 } from '../../tokenizer/index.ts';
+import { UsageError } from '../../errors.ts';
 import { addInputOptions, readInput, type InputFlags } from '../input.ts';
 import type { Io } from '../io.ts';
 import { addModelOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
@@ -24,6 +25,8 @@ interface TokenizeFlags extends InputFlags, ModelFlags {
 
 const truncations = ['longest_first', 'only_first', 'only_second'] as const;
 const paddings = ['longest', 'max_length'] as const;
+/** Longest padding: a line of JSON holds all of it, and more would not fit into a string. */
+const LONGEST_PADDING = 1_000_000;
 const offsetUnits = ['utf16', 'codepoint'] as const;
 
 /** Texts → tokens, ids and offsets, as JSON lines. */
@@ -44,6 +47,10 @@ export function tokenize(io: Io): Command {
 }
 
 function encodeOptions({ maxLength, truncation, stride, padding, specialTokens }: TokenizeFlags): EncodeOptions {
+  if (padding === 'max_length' && maxLength !== undefined && maxLength > LONGEST_PADDING) {
+    const expected = `at most ${LONGEST_PADDING} tokens with --padding max_length`;
+    throw new UsageError({ what: '--max-length', expected, got: `${maxLength}` });
+  }
   return given<EncodeOptions>({
     maxLength,
     // Windows only come about by truncation: to ask for them is to ask for it.
