@@ -35,11 +35,24 @@ export class BertEmbeddings extends Module {
         fix: 'truncate when tokenizing (maxLength), or split the text',
       });
     }
-    const summed = embeddingSum(
-      [this.wordEmbeddings.weight, this.positionEmbeddings.weight, this.tokenTypeEmbeddings.weight],
-      [batch.inputIds, batch.positionIds ?? batch.columns, batch.tokenTypeIds],
-      ['input_ids', 'position_ids', 'token_type_ids'],
-    );
+    const tables = [this.wordEmbeddings.weight, this.positionEmbeddings.weight, this.tokenTypeEmbeddings.weight];
+    const ids = [batch.inputIds, batch.positionIds ?? batch.columns, batch.tokenTypeIds];
+    const names = ['inputIds', 'positionIds', 'tokenTypeIds'];
+    ids.forEach((numbers, t) => expectRows(names[t], numbers, tables[t].shape[0], batch));
+    const summed = embeddingSum(tables, ids, names);
     return this.dropout.forward(this.norm.forward(summed));
   }
+}
+
+const fixes: Record<string, string> = {
+  inputIds: 'use the tokenizer that belongs to this model',
+  positionIds: 'keep to the position table (max_position_embeddings in config.json)',
+  tokenTypeIds: 'keep to the segments that the model knows (type_vocab_size in config.json)',
+};
+
+function expectRows(name: string, ids: Int32Array, entries: number, batch: PackedBatch): void {
+  const bad = ids.findIndex((id) => id < 0 || id >= entries);
+  if (bad < 0) return;
+  const what = `${name} of ${batch.nameOf(bad)}`;
+  throw new InputError({ what, expected: `0 to ${entries - 1}`, got: `${ids[bad]}`, fix: fixes[name] });
 }

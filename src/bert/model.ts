@@ -1,3 +1,4 @@
+import { expectOptions } from '../errors.ts';
 import { Linear, Module, PackedBatch, type ModelInputs, type Trace, type Weights } from '../layers/index.ts';
 import { poolSequences, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
@@ -49,6 +50,7 @@ export class BertModel extends BertPreTrainedModel {
    * @throws InputError if a sequence is too long, or an id is out of its table
    */
   forward(inputs: ModelInputs | PackedBatch, options: ForwardOptions = {}): EncoderOutput {
+    expectOptions('options of forward', options, ['outputHiddenStates', 'outputAttentions', 'choices']);
     const batch = PackedBatch.from(inputs);
     const trace: Trace = {
       ...(options.outputHiddenStates && { hiddenStates: [] }),

@@ -1,3 +1,4 @@
+import { ShapeError } from '../errors.ts';
 import type { PackedBatch } from '../layers/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 
@@ -71,7 +72,8 @@ export function padded<O extends AnyOutput>(output: O): O {
  * @param x [totalTokens, ...rest] → [sequences, paddedLength, ...rest]
  */
 export function padTokens(x: Tensor, batch: PackedBatch): Tensor {
-  const [, ...rest] = x.shape;
+  const [rows, ...rest] = x.shape;
+  expectSize('padTokens: rows of x', rows, batch.totalTokens);
   const y = x.engine.zeros([batch.size, batch.paddedLength, ...rest]);
   const rowSize = batch.totalTokens > 0 ? x.size / batch.totalTokens : 0;
   for (let sequence = 0; sequence < batch.size; sequence++) {
@@ -104,5 +106,11 @@ export function padAttentions(x: Tensor, batch: PackedBatch): Tensor {
     }
     square += columns.length ** 2;
   }
+  expectSize('padAttentions: columns of x', squares, square);
   return y;
+}
+
+function expectSize(what: string, got: number | undefined, expected: number): void {
+  if (got === expected) return;
+  throw new ShapeError({ what, expected: `${expected}, of the same batch`, got: `${got}` });
 }

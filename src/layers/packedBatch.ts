@@ -30,14 +30,14 @@ export class PackedBatch {
   readonly paddedLength: number;
 
   /** @throws InputError naming the sequence and the token that is malformed */
-  constructor({ inputIds, attentionMask, tokenTypeIds, positionIds }: ModelInputs) {
+  constructor(inputs: ModelInputs) {
+    const { inputIds, attentionMask, tokenTypeIds, positionIds } = inputs ?? {};
     const size = expectArray('inputIds', inputIds).length;
     expectSequences('attentionMask', attentionMask, size);
     expectSequences('tokenTypeIds', tokenTypeIds, size);
     expectSequences('positionIds', positionIds, size);
-    const kept: { sequence: number; column: number }[] = [];
     this.offsets = new Int32Array(size + 1);
-    let paddedLength = 0;
+    let [paddedLength, total] = [0, 0];
     for (let sequence = 0; sequence < size; sequence++) {
       const { length } = expectArray(`inputIds of sequence ${sequence}`, inputIds[sequence]);
       expectLengths('attentionMask', attentionMask, sequence, length);
@@ -45,23 +45,33 @@ export class PackedBatch {
       expectLengths('positionIds', positionIds, sequence, length);
       for (let column = 0; column < length; column++) {
         const mask = attentionMask ? attentionMask[sequence][column] : 1;
-        if (mask === 1) kept.push({ sequence, column });
+        if (mask === 1) total++;
         else if (mask !== 0) throw badValue('attentionMask', sequence, column, '0 or 1', mask);
       }
-      this.offsets[sequence + 1] = kept.length;
+      this.offsets[sequence + 1] = total;
       paddedLength = Math.max(paddedLength, length);
     }
-    const gather = (name: string, rows: ArrayLike<ArrayLike<number>>): Int32Array =>
-      Int32Array.from(kept, ({ sequence, column }) => {
-        const value = rows[sequence][column];
-        if (!Number.isInteger(value) || value !== (value | 0))
-          throw badValue(name, sequence, column, 'a whole number', value);
-        return value;
-      });
+    this.columns = new Int32Array(total);
+    for (let sequence = 0, token = 0; sequence < size; sequence++) {
+      for (let column = 0; token < this.offsets[sequence + 1]; column++) {
+        if (!attentionMask || attentionMask[sequence][column] === 1) this.columns[token++] = column;
+      }
+    }
+    const gather = (name: string, rows: ArrayLike<ArrayLike<number>>): Int32Array => {
+      const values = new Int32Array(total);
+      for (let sequence = 0, token = 0; sequence < size; sequence++) {
+        for (; token < this.offsets[sequence + 1]; token++) {
+          const value = rows[sequence][this.columns[token]];
+          if (!Number.isInteger(value) || value !== (value | 0))
+            throw badValue(name, sequence, this.columns[token], 'a whole number', value);
+          values[token] = value;
+        }
+      }
+      return values;
+    };
     this.inputIds = gather('inputIds', inputIds);
-    this.tokenTypeIds = tokenTypeIds ? gather('tokenTypeIds', tokenTypeIds) : new Int32Array(kept.length);
+    this.tokenTypeIds = tokenTypeIds ? gather('tokenTypeIds', tokenTypeIds) : new Int32Array(total);
     this.positionIds = positionIds ? gather('positionIds', positionIds) : null;
-    this.columns = Int32Array.from(kept, ({ column }) => column);
     this.paddedLength = paddedLength;
   }
 
@@ -76,6 +86,11 @@ export class PackedBatch {
 
   get totalTokens(): number {
     return this.inputIds.length;
+  }
+
+  /** How messages name a token: its sequence, and its column there. */
+  nameOf(token: number): string {
+    return `sequence ${this.offsets.findIndex((end) => end > token) - 1}, token ${this.columns[token]}`;
   }
 
   lengthOf(sequence: number): number {
@@ -107,7 +122,7 @@ function expectLengths(
   length: number,
 ): void {
   if (!rows) return;
-  const row = rows[sequence];
+  const row = expectArray(`${name} of sequence ${sequence}`, rows[sequence]);
   if (row.length !== length) {
     throw new InputError({
       what: `${name} of sequence ${sequence}`,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  BertForMultipleChoice,
   BertForQuestionAnswering,
   BertForSequenceClassification,
   BertModel,
@@ -7,7 +8,7 @@ import {
   padTokens,
   padded,
 } from '../../src/bert/index.ts';
-import { InputError } from '../../src/errors.ts';
+import { ConfigError, InputError, ShapeError } from '../../src/errors.ts';
 import { PackedBatch, type ModelInputs } from '../../src/layers/index.ts';
 import {
   Engine,
@@ -263,6 +264,20 @@ describe('padding of outputs', () => {
     ]);
   });
 
+  it('are refused for another batch', () => {
+    const batch = new PackedBatch({ inputIds: [[1, 2, 3], [4]] });
+    const engine = new Engine();
+    expect(padTokens(engine.zeros([4, 2]), batch).shape).toEqual([2, 3, 2]);
+    for (const shape of [[3, 2], [5], []]) {
+      expect(() => padTokens(engine.zeros(shape), batch)).toThrow(ShapeError);
+      expect(() => padTokens(engine.zeros(shape), batch)).toThrow(/rows of x: expected 4, of the same batch, got /);
+    }
+    expect(padAttentions(engine.zeros([2, 10]), batch).shape).toEqual([2, 2, 3, 3]);
+    for (const shape of [[2, 9], [2, 16], [10]]) {
+      expect(() => padAttentions(engine.zeros(shape), batch)).toThrow(/columns of x: expected 10, of the same batch/);
+    }
+  });
+
   it('pads what is per token, and leaves what is per sequence', async () => {
     const classifier = await BertForSequenceClassification.fromPretrained(modelFiles('sequenceClassification'));
     const inputs: ModelInputs = { inputIds: [[1, 2, 3], [4]] };
@@ -295,17 +310,26 @@ describe('inputs out of limits are refused before any kernel runs', () => {
       'longest sequence of the batch: expected at most 40 tokens (max_position_embeddings), got 41; ' +
         'truncate when tokenizing (maxLength), or split the text',
     ],
-    ['an id past the vocabulary', { inputIds: [[1, 61]] }, 'embedding of input_ids: id 1: expected 0 to 60, got 61'],
-    ['a negative id', { inputIds: [[-1]] }, 'embedding of input_ids: id 0: expected 0 to 60, got -1'],
+    [
+      'an id past the vocabulary',
+      { inputIds: [[1, 61]] },
+      'inputIds of sequence 0, token 1: expected 0 to 60, got 61; use the tokenizer',
+    ],
+    [
+      'one after a masked token of the second sequence',
+      { inputIds: [[1], [2, 3, 99]], attentionMask: [[1], [1, 0, 1]] },
+      'inputIds of sequence 1, token 2: expected 0 to 60, got 99',
+    ],
+    ['a negative id', { inputIds: [[-1]] }, 'inputIds of sequence 0, token 0: expected 0 to 60, got -1'],
     [
       'a token type past its table',
       { inputIds: [[1]], tokenTypeIds: [[2]] },
-      'embedding of token_type_ids: id 0: expected 0 to 1, got 2',
+      'tokenTypeIds of sequence 0, token 0: expected 0 to 1, got 2; keep to the segments that the model knows (type_vocab_size',
     ],
     [
       'a position past its table',
       { inputIds: [[1]], positionIds: [[40]] },
-      'embedding of position_ids: id 0: expected 0 to 39, got 40',
+      'positionIds of sequence 0, token 0: expected 0 to 39, got 40; keep to the position table (max_position_embeddings',
     ],
   ];
 
@@ -318,6 +342,18 @@ describe('inputs out of limits are refused before any kernel runs', () => {
     expect(calls).toEqual([]);
     counted.forward({ inputIds: [[1, 60]] });
     expect(calls[0]).toBe('embeddingSum');
+  });
+
+  it('so are inputs that are none, and options that there are not', () => {
+    for (const inputs of [undefined, null, 5] as unknown as ModelInputs[]) {
+      expect(() => model.forward(inputs)).toThrow(InputError);
+      expect(() => model.forward(inputs)).toThrow(/^inputIds: expected an array, got undefined; .*inputIds: \[\[101/);
+    }
+    for (const options of [null, 5, { output_attentions: true }] as object[]) {
+      expect(() => model.forward({ inputIds: [[1]] }, options)).toThrow(ConfigError);
+    }
+    const multipleChoice = new BertForMultipleChoice(model.config);
+    expect(() => multipleChoice.forward({ inputIds: [[1]] }, null as unknown as object)).toThrow(ConfigError);
   });
 
   it('takes a longer one whose position ids are in the table', () => {

@@ -127,6 +127,21 @@ describe('PackedBatch', () => {
       'positionIds of sequence 1: expected 2 values, one per input id, got 0',
     ],
     [
+      'a mask without its second row',
+      wrong({ attentionMask: [[1, 1], null] }),
+      'attentionMask of sequence 1: expected an array, got null; pass an array of ids per sequence',
+    ],
+    [
+      'positions without a row',
+      wrong({ positionIds: [undefined, [0, 1]] }),
+      'positionIds of sequence 0: expected an array, got undefined',
+    ],
+    [
+      'types with a hole',
+      wrong({ tokenTypeIds: Object.assign([ones[0]], { length: 2 }) }),
+      'tokenTypeIds of sequence 1',
+    ],
+    [
       'a 3-D mask',
       wrong({ attentionMask: [ones, ones] }),
       'attentionMask of sequence 0: expected one value per token, got a row per token (a 3-D mask); mask whole tokens; ' +
