@@ -1,5 +1,5 @@
 import { ConfigError } from '../errors.ts';
-import { openFiles, type ModelFiles } from '../hub/index.ts';
+import { openFiles, type ModelLocation } from '../hub/index.ts';
 import { readConfig } from './config.ts';
 import * as heads from './heads.ts';
 import { BertModel } from './model.ts';
@@ -13,10 +13,7 @@ const classes: Record<string, ModelClass<BertPreTrainedModel>> = { BertModel, ..
  *
  * @throws ConfigError if this library has no such class; see `fromPretrained` for the rest
  */
-export async function loadAnyModel(
-  location: string | ModelFiles,
-  options: LoadOptions = {},
-): Promise<BertPreTrainedModel> {
+export async function loadAnyModel(location: ModelLocation, options: LoadOptions = {}): Promise<BertPreTrainedModel> {
   const files = openFiles(location);
   const config = await readConfig(files);
   const [name = 'BertModel'] = config.architectures;
@@ -30,3 +27,6 @@ export async function loadAnyModel(
   }
   return loadModel(modelClass, config, files, options);
 }
+
+/** transformers' name for it. */
+export const AutoModel = { fromPretrained: loadAnyModel };

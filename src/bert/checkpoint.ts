@@ -11,7 +11,7 @@ import {
   type TensorRows,
 } from '../safetensors/index.ts';
 import type { Engine, FloatArray, Matrix, Shape, Tensor, WeightType } from '../tensor/index.ts';
-import { isQuantizable, quantizeRows, scaleName } from './quantization.ts';
+import { companionOf, isQuantizable, quantizeRows, scaleName } from './quantization.ts';
 
 export interface LoadReport {
   /** What the model computes with. */
@@ -81,7 +81,8 @@ export class CheckpointStore implements ParameterStore {
 
   load(key: string, shape: Shape, initializer: Initializer): Tensor {
     const stored = this.#expect(key, shape);
-    if (stored === undefined) return this.#fallback?.load(key, shape, initializer) ?? this.engine.keep(shape);
+    // A key that is missing takes no memory before `report` refuses it: the config may ask for more than there is.
+    if (stored === undefined) return this.#fallback?.load(key, shape, initializer) ?? this.engine.keep([0]);
     const tensor = this.engine.keep(shape);
     this.#receive(stored.name, ({ firstRow, view }) => {
       const numbers = this.#floats(view);
@@ -95,7 +96,7 @@ export class CheckpointStore implements ParameterStore {
     const { kernels } = this.engine;
     if (stored === undefined) {
       const fallback = this.#fallback?.loadMatrix(key, outFeatures, inFeatures, initializer);
-      return fallback ?? this.engine.keepMatrix(outFeatures, inFeatures, 'f32');
+      return fallback ?? this.engine.keepMatrix(0, 0, 'f32');
     }
     if (stored.dtype === 'I8') return this.#loadInt8(stored, outFeatures, inFeatures);
 
@@ -104,14 +105,14 @@ export class CheckpointStore implements ParameterStore {
     this.#quantized ||= rounds;
     this.#receive(stored.name, ({ firstRow, view }) => {
       if (!rounds) return kernels.packRows(matrix.packed, firstRow, this.#floats(view));
-      const { values, scale } = quantizeRows(toFloat32(view), view.shape[0]);
+      const { values, scale } = quantizeRows(toFloat32(view), view.shape[0], stored.name);
       kernels.packRows(matrix.packed, firstRow, values);
       matrix.packed.scale!.set(scale, firstRow);
     });
     return matrix;
   }
 
-  /** @throws CheckpointError if keys were missing and nothing could start them */
+  /** @throws CheckpointError if keys were missing and nothing could start them, or weights are quantized in a way unknown here */
   report(): LoadReport {
     if (this.#missing.length > 0 && this.#fallback === null) {
       const shown = this.#missing.slice(0, 5).join(', ');
@@ -120,12 +121,22 @@ export class CheckpointStore implements ParameterStore {
         what: `${this.#location}: ${this.#missing.length} missing tensors`,
         expected: shown + more,
         got: `${this.#tensors.size} tensors, such as ${[...this.#tensors.keys()].slice(0, 2).join(', ')}`,
-        fix: 'load the class that config.json names in "architectures", or start the missing ones with initializeMissing',
+        fix: 'use the weights that belong to config.json; in code, load the class that it names in "architectures", or start the missing ones with initializeMissing',
+      });
+    }
+    const unused = [...this.#tensors.keys()].filter((name) => !this.#receivers.has(name));
+    const stray = unused.find((name) => this.#receivers.has(companionOf(name) ?? ''));
+    if (stray !== undefined) {
+      throw new CheckpointError({
+        what: `${this.#location}: tensor ${stray}`,
+        expected: 'float weights, or symmetric int8 ones with weight_scale alone',
+        got: `${companionOf(stray)} quantized in another way`,
+        fix: 'use the checkpoint that was not quantized',
       });
     }
     return {
       dtype: this.#quantized ? 'q8' : 'f32',
-      unused: [...this.#tensors.keys()].filter((name) => !this.#receivers.has(name)),
+      unused,
       initialized: this.#missing,
     };
   }

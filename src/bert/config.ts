@@ -1,6 +1,7 @@
-import { ConfigError, show } from '../errors.ts';
+import { ConfigError, expectOptions, show } from '../errors.ts';
 import { nameOf, readObject, type ModelFiles } from '../hub/index.ts';
 import { isActivationName, type ActivationName } from '../tensor/index.ts';
+import { checkQuantizationConfig } from './quantization.ts';
 
 /** The sizes and choices of a BERT model, under transformers' names in camelCase. */
 export interface BertConfigOptions {
@@ -55,9 +56,13 @@ type Key = keyof BertConfigOptions;
 type Check = [expected: string, holds: (value: unknown) => boolean];
 
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
-const count: Check = ['a whole number of at least 1', (v) => Number.isSafeInteger(v) && (v as number) >= 1];
+const upTo = (most: number): Check => [
+  `a whole number from 1 to ${most}`,
+  (v) => Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= most,
+];
+/** More than any model has, and few enough to count with. */
+const count = upTo(2 ** 24);
 const probability: Check = ['a probability from 0 to 1', (v) => isNumber(v) && v >= 0 && v <= 1];
-const positive: Check = ['a number above 0', (v) => isNumber(v) && v > 0];
 const names: Check = ['a list of names', (v) => Array.isArray(v) && v.every((name) => typeof name === 'string')];
 const orNull = ([expected, holds]: Check): Check => [`${expected}, or null`, (v) => v === null || holds(v)];
 
@@ -65,7 +70,7 @@ const orNull = ([expected, holds]: Check): Check => [`${expected}, or null`, (v)
 const fields: Record<Key, [jsonKey: string, check: Check]> = {
   vocabSize: ['vocab_size', count],
   hiddenSize: ['hidden_size', count],
-  numHiddenLayers: ['num_hidden_layers', count],
+  numHiddenLayers: ['num_hidden_layers', upTo(1000)],
   numAttentionHeads: ['num_attention_heads', count],
   intermediateSize: ['intermediate_size', count],
   hiddenAct: ['hidden_act', ['the name of an activation, such as "gelu"', isActivationName]],
@@ -73,8 +78,8 @@ const fields: Record<Key, [jsonKey: string, check: Check]> = {
   attentionProbsDropoutProb: ['attention_probs_dropout_prob', probability],
   maxPositionEmbeddings: ['max_position_embeddings', count],
   typeVocabSize: ['type_vocab_size', count],
-  initializerRange: ['initializer_range', positive],
-  layerNormEps: ['layer_norm_eps', positive],
+  initializerRange: ['initializer_range', ['a number above 0', (v) => isNumber(v) && v > 0]],
+  layerNormEps: ['layer_norm_eps', ['a number of at least 0', (v) => isNumber(v) && v >= 0]],
   padTokenId: ['pad_token_id', orNull(['a token id', (v) => Number.isSafeInteger(v) && (v as number) >= 0])],
   classifierDropout: ['classifier_dropout', orNull(probability)],
   tieWordEmbeddings: ['tie_word_embeddings', ['true or false', (v) => typeof v === 'boolean']],
@@ -99,34 +104,31 @@ export class BertConfig {
   /* eslint-enable */
   /**
    * @param options what differs from BERT-base
+   * @param file    the config.json they come from, whose keys errors name
    * @throws ConfigError naming the first option that is unknown or out of its range
    */
-  constructor(options: Partial<BertConfigOptions> = {}, source = 'BertConfig') {
-    const unknown = Object.keys(options).find((key) => !Object.hasOwn(fields, key));
-    if (unknown !== undefined) {
-      throw new ConfigError({
-        what: `${source}: ${unknown}`,
-        expected: `one of ${Object.keys(fields).join(', ')}`,
-        fix: 'give the content of a config.json to BertConfig.fromJSON',
-      });
-    }
+  constructor(options: Partial<BertConfigOptions> = {}, file?: string) {
+    const source = file ?? 'BertConfig';
+    const nameIn = (key: Key) => (file === undefined ? key : fields[key][0]);
+    const fix = 'give the content of a config.json to BertConfig.fromJSON';
+    expectOptions(source, options, Object.keys(fields), fix);
     for (const key of Object.keys(fields) as Key[]) {
       const value = options[key] === undefined ? defaults[key] : options[key];
-      const [jsonKey, [expected, holds]] = fields[key];
-      if (!holds(value)) throw new ConfigError({ what: `${source}: ${jsonKey}`, expected, got: show(value) });
+      const [, [expected, holds]] = fields[key];
+      if (!holds(value)) throw new ConfigError({ what: `${source}: ${nameIn(key)}`, expected, got: show(value) });
       Object.assign(this, { [key]: value });
     }
     if (this.hiddenSize % this.numAttentionHeads !== 0) {
       throw new ConfigError({
-        what: `${source}: hidden_size`,
-        expected: `a multiple of num_attention_heads, ${this.numAttentionHeads}`,
+        what: `${source}: ${nameIn('hiddenSize')}`,
+        expected: `a multiple of ${nameIn('numAttentionHeads')}, ${this.numAttentionHeads}`,
         got: `${this.hiddenSize}`,
       });
     }
     if (this.padTokenId !== null && this.padTokenId >= this.vocabSize) {
       throw new ConfigError({
-        what: `${source}: pad_token_id`,
-        expected: `less than vocab_size, ${this.vocabSize}`,
+        what: `${source}: ${nameIn('padTokenId')}`,
+        expected: `less than ${nameIn('vocabSize')}, ${this.vocabSize}`,
         got: `${this.padTokenId}`,
       });
     }
@@ -177,7 +179,7 @@ function readLabels(values: Record<string, unknown>, source: string): unknown {
   const labels = values.id2label;
   if (labels === undefined || labels === null) {
     const number = values.num_labels ?? defaults.id2label.length;
-    const [expected, holds] = count;
+    const [expected, holds] = upTo(1e6);
     if (!holds(number)) throw new ConfigError({ what: `${source}: num_labels`, expected, got: show(number) });
     return Array.from({ length: number as number }, (_, i) => `LABEL_${i}`);
   }
@@ -195,8 +197,11 @@ function readLabels(values: Record<string, unknown>, source: string): unknown {
   return list;
 }
 
-/** @throws FileError if there is no config.json; ConfigError if it is malformed or not of BERT */
+/** @throws FileError if there is no config.json; ConfigError if it is malformed, not of BERT, or of weights in another format */
 export async function readConfig(files: ModelFiles): Promise<BertConfig> {
   const json = await readObject(files, 'config.json', 'the config of a model');
-  return BertConfig.fromJSON(json, nameOf(files, 'config.json'));
+  const name = nameOf(files, 'config.json');
+  const config = BertConfig.fromJSON(json, name);
+  checkQuantizationConfig(json.quantization_config ?? null, name);
+  return config;
 }

@@ -58,7 +58,7 @@ class MaskedLanguageModelHead extends Module {
       config.tieWordEmbeddings && !weights.has('decoder.weight')
         ? wordEmbeddings
         : weights.getMatrix('decoder.weight', vocabSize, hiddenSize, 'normal');
-    const ownBias = !config.tieWordEmbeddings && weights.has('decoder.bias');
+    const ownBias = weights.has('decoder.bias') && !(config.tieWordEmbeddings && weights.has('bias'));
     this.decoderBias = weights.get(ownBias ? 'decoder.bias' : 'bias', [vocabSize], 'zeros');
   }
 
@@ -196,7 +196,7 @@ export class BertForMultipleChoice extends BertWithHead {
 
   /** @throws InputError if the number of sequences is not a multiple of `choices` */
   forward(inputs: Inputs, options: ForwardOptions & { choices?: number } = {}): LogitsOutput {
-    const { choices = 1, ...rest } = options;
+    const choices = options?.choices ?? 1;
     const batch = PackedBatch.from(inputs);
     if (batch.size % choices !== 0) {
       throw new InputError({
@@ -205,7 +205,7 @@ export class BertForMultipleChoice extends BertWithHead {
         got: `${batch.size}`,
       });
     }
-    const output = this.sequenceLogits(batch, rest, (x) => this.classifier.forward(x));
+    const output = this.sequenceLogits(batch, options, (x) => this.classifier.forward(x));
     return { ...output, logits: output.logits.reshape([batch.size / choices, choices]) };
   }
 }

@@ -1,4 +1,4 @@
-export { loadAnyModel } from './auto.ts';
+export { AutoModel, loadAnyModel } from './auto.ts';
 export { openCheckpoint, type CheckpointStore, type LoadReport } from './checkpoint.ts';
 export { BertConfig, type BertConfigOptions } from './config.ts';
 export { BertEmbeddings } from './embeddings.ts';

@@ -1,8 +1,9 @@
-import { openFiles, type ModelFiles } from '../hub/index.ts';
+import { ConfigError, expectOptions, show } from '../errors.ts';
+import { openFiles, type ModelFiles, type ModelLocation } from '../hub/index.ts';
 import { Module, RandomStore, Weights, type ModelInputs, type PackedBatch } from '../layers/index.ts';
 import { Engine, type WeightType } from '../tensor/index.ts';
 import { openCheckpoint, type LoadReport } from './checkpoint.ts';
-import { readConfig, type BertConfig } from './config.ts';
+import { BertConfig, readConfig } from './config.ts';
 import type { ForwardOptions, ModelOutput } from './outputs.ts';
 
 export interface LoadOptions {
@@ -44,7 +45,7 @@ export abstract class BertPreTrainedModel extends Module {
    */
   static async fromPretrained<M extends BertPreTrainedModel>(
     this: ModelClass<M>,
-    location: string | ModelFiles,
+    location: ModelLocation,
     options: LoadOptions = {},
   ): Promise<M> {
     const files = openFiles(location);
@@ -59,7 +60,11 @@ export async function loadModel<M extends BertPreTrainedModel>(
   files: ModelFiles,
   options: LoadOptions = {},
 ): Promise<M> {
+  expectOptions('options of fromPretrained', options, ['dtype', 'engine', 'initializeMissing', 'seed']);
   const { engine = new Engine(), dtype = 'auto', initializeMissing = false, seed = 0 } = options;
+  if (!['auto', 'f32', 'q8'].includes(dtype)) {
+    throw new ConfigError({ what: 'dtype', expected: '"auto", "f32" or "q8"', got: show(dtype) });
+  }
   const fallback = initializeMissing ? new RandomStore(engine, config.initializerRange, seed) : null;
   const checkpoint = await openCheckpoint(files, engine, dtype, fallback);
   try {
@@ -75,5 +80,8 @@ export async function loadModel<M extends BertPreTrainedModel>(
 
 /** Parameters of an untrained model; the same seed gives the same model. */
 export function randomWeights(config: BertConfig, { engine = new Engine(), seed = 0 } = {}): Weights {
+  if (!(config instanceof BertConfig)) {
+    throw new ConfigError({ what: 'config of a model', expected: 'a BertConfig', got: show(config) });
+  }
   return new Weights(new RandomStore(engine, config.initializerRange, seed));
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  AutoModel,
   BertConfig,
   BertForMaskedLM,
   BertForPreTraining,
@@ -11,7 +12,7 @@ import {
   quantizeTensors,
   type LoadOptions,
 } from '../../src/bert/index.ts';
-import { CheckpointError, ConfigError } from '../../src/errors.ts';
+import { CheckpointError, ConfigError, FileError } from '../../src/errors.ts';
 import { MemoryFiles } from '../../src/hub/index.ts';
 import {
   parseSafetensors,
@@ -62,6 +63,12 @@ describe('a checkpoint', () => {
       expect(keys.filter((key) => !alsoStored.includes(key)).sort()).toEqual(stored.sort());
     },
   );
+
+  it('is found by a URL, and its class by itself', async () => {
+    const url = new URL('../fixtures/bert/sequenceClassification/', import.meta.url);
+    expect(await AutoModel.fromPretrained(url)).toBeInstanceOf(BertForSequenceClassification);
+    expect((await BertModel.fromPretrained(url)).config.hiddenSize).toBe(24);
+  });
 
   it('may be in shards', async () => {
     const model = await load(modelFiles('sharded'));
@@ -123,8 +130,41 @@ describe('a checkpoint that does not fit', () => {
       /^memory: 16 missing tensors: expected encoder\.layer\.2\..* and 11 more, got/,
     );
     await expect(BertForSequenceClassification.fromPretrained(modelFiles('base'))).rejects.toThrow(
-      /expected classifier\.weight, classifier\.bias, .*; load the class that config\.json names in "architectures", or /,
+      /expected classifier\.weight, classifier\.bias, .*; use the weights that belong to config\.json; in code, load the class/,
     );
+  });
+
+  it('takes no memory for tensors that are not there', async () => {
+    for (const kernels of ['reference', 'simd'] as const) {
+      const engine = new Engine({ kernels });
+      const changes = { num_hidden_layers: 1000, hidden_size: 24, intermediate_size: 2 ** 24 };
+      const files = withTensors('base', (tensors) => {
+        for (const key of [...tensors.keys()]) if (/layer\.|pooler/.test(key)) tensors.delete(key);
+      });
+      const config = fileContents('base', { changes })['config.json'];
+      const huge: MemoryFiles = new MemoryFiles({
+        'config.json': config,
+        'model.safetensors': (await files.read('model.safetensors'))!,
+      });
+      await expect(load(huge, { engine })).rejects.toThrow(/^memory: 16000 missing tensors: .* and 15995 more/);
+      expect(engine.info().memory).toBeLessThan(2 ** 25);
+    }
+  });
+
+  it('is not loaded from nowhere, nor with options that there are not', async () => {
+    for (const none of [undefined, null, 5] as unknown as string[]) {
+      await expect(BertModel.fromPretrained(none)).rejects.toThrow(FileError);
+      await expect(loadAnyModel(none)).rejects.toThrow(FileError);
+    }
+    const options: [options: unknown, message: string][] = [
+      [null, 'options of fromPretrained: expected an object of options, got null'],
+      [{ dtype: 'q4' }, 'dtype: expected "auto", "f32" or "q8", got "q4"'],
+      [{ dType: 'q8' }, 'options of fromPretrained: dType: expected one of dtype, engine, initializeMissing, seed'],
+    ];
+    for (const [wrong, message] of options) {
+      await expect(load(modelFiles('base'), wrong as LoadOptions)).rejects.toThrow(ConfigError);
+      await expect(load(modelFiles('base'), wrong as LoadOptions)).rejects.toThrow(message);
+    }
   });
 
   it('starts missing tensors at random when told to, and says which', async () => {
@@ -290,14 +330,61 @@ describe('int8', () => {
     await expect(load(flat)).rejects.toThrow('got [24]');
   });
 
+  const strays: [companion: string, tensor: TensorInput][] = [
+    ['_scale', { data: Float32Array.of(2), shape: [1] }],
+    ['_scale_inv', { data: Float32Array.of(2), shape: [1, 1] }],
+    ['_zero_point', { data: new Int8Array(24), shape: [24, 1] }],
+    ['_shape', { data: BigInt64Array.of(24n, 37n), shape: [2] }],
+    ['.absmax', { data: new Float32Array(1), shape: [1] }],
+  ];
+  it.each(strays)('beside a weight that is read, a %s that is not is refused', async (companion, tensor) => {
+    const name = `encoder.layer.0.output.dense.weight${companion}`;
+    const files = withTensors('base', (tensors) => tensors.set(name, tensor));
+    await expect(load(files)).rejects.toThrow(CheckpointError);
+    await expect(load(files)).rejects.toThrow(`memory: tensor ${name}: expected float weights, or symmetric int8 ones`);
+    const elsewhere = withTensors('base', (tensors) => tensors.set(`lm_head.weight${companion}`, tensor));
+    expect((await load(elsewhere)).loadReport!.unused).toEqual([`lm_head.weight${companion}`]);
+    const views = parseSafetensors((await files.read('model.safetensors'))!).tensors;
+    expect(() => quantizeTensors(views)).toThrow(`tensor ${name}: expected float weights, got quantized ones`);
+  });
+
+  it('with a zero point beside its scale is refused', async () => {
+    const key = 'encoder.layer.0.output.dense.weight';
+    const files = withTensors('base', (tensors) => {
+      tensors.set(key, { data: new Int8Array(24 * 37), shape: [24, 37] });
+      tensors.set(`${key}_scale`, { data: new Float32Array(24), shape: [24, 1] });
+      tensors.set(`${key}_zero_point`, { data: new Int8Array(24), shape: [24, 1] });
+    });
+    await expect(load(files)).rejects.toThrow(`memory: tensor ${key}_zero_point: expected float weights`);
+  });
+
+  it.each([NaN, Infinity, -Infinity])('is not made of %d, whose tensor is named', async (number) => {
+    const key = 'encoder.layer.0.output.dense.weight';
+    const files = withTensors('base', (tensors) =>
+      tensors.set(key, { data: new Float32Array(24 * 37).fill(number, 100, 101), shape: [24, 37] }),
+    );
+    const message = `tensor ${key}: expected finite numbers, got ${Math.abs(number)}`;
+    await expect(load(files, { dtype: 'q8' })).rejects.toThrow(CheckpointError);
+    await expect(load(files, { dtype: 'q8' })).rejects.toThrow(message);
+    const views = parseSafetensors((await files.read('model.safetensors'))!).tensors;
+    expect(() => quantizeTensors(views)).toThrow(message);
+  });
+
   it('is not quantized again', () => {
     const tensors = parseSafetensors(writeSafetensors(quantizeTensors(storedTensors('base')))).tensors;
-    expect(() => quantizeTensors(tensors)).toThrow(/: expected float weights, got int8, already quantized$/);
+    expect(() => quantizeTensors(tensors)).toThrow(/: expected float weights, got quantized ones$/);
   });
 });
 
 describe('an untrained model', () => {
   const small = { vocabSize: 60, hiddenSize: 24, numHiddenLayers: 2, numAttentionHeads: 3, intermediateSize: 48 };
+
+  it('needs a config', () => {
+    for (const config of [undefined, {}, { hidden_size: 24 }] as unknown as BertConfig[]) {
+      expect(() => new BertModel(config)).toThrow(ConfigError);
+      expect(() => new BertForSequenceClassification(config)).toThrow('config of a model: expected a BertConfig, got ');
+    }
+  });
 
   it('runs', () => {
     const model = new BertModel(new BertConfig(small));

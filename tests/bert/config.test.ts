@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { BertConfig, BertModel } from '../../src/bert/index.ts';
 import { ConfigError, FileError } from '../../src/errors.ts';
 import { MemoryFiles } from '../../src/hub/index.ts';
-import { fileContents } from '../support/fixtures.ts';
+import { fileContents, modelFiles } from '../support/fixtures.ts';
 
 const fixtureJson = JSON.parse(fileContents('base')['config.json'] as string) as Record<string, unknown>;
 
@@ -78,11 +78,13 @@ describe('BertConfig', () => {
   const bad: [key: string, value: unknown, message: string][] = [
     ...['vocab_size', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'intermediate_size'].flatMap((key) =>
       [0, -1, 1.5, '12', 2 ** 60, [], true].map(
-        (value) => [key, value, `${key}: expected a whole number of at least 1, got `] as [string, unknown, string],
+        (value) => [key, value, `${key}: expected a whole number from 1 to `] as [string, unknown, string],
       ),
     ),
-    ['max_position_embeddings', 0, 'max_position_embeddings: expected a whole number of at least 1, got 0'],
-    ['type_vocab_size', 0, 'type_vocab_size: expected a whole number of at least 1, got 0'],
+    ['max_position_embeddings', 0, 'max_position_embeddings: expected a whole number from 1 to 16777216, got 0'],
+    ['type_vocab_size', 0, 'type_vocab_size: expected a whole number from 1 to 16777216, got 0'],
+    ['num_hidden_layers', 1e9, 'num_hidden_layers: expected a whole number from 1 to 1000, got 1000000000'],
+    ['num_labels', 1e7, 'num_labels: expected a whole number from 1 to 1000000, got 10000000'],
     ['hidden_act', 'gelu2', 'hidden_act: expected the name of an activation, such as "gelu", got "gelu2"'],
     ['hidden_act', 'constructor', 'hidden_act: expected the name of an activation'],
     [
@@ -94,8 +96,8 @@ describe('BertConfig', () => {
     ['attention_probs_dropout_prob', -0.1, 'attention_probs_dropout_prob: expected a probability from 0 to 1'],
     ['classifier_dropout', 'none', 'classifier_dropout: expected a probability from 0 to 1, or null, got "none"'],
     ['initializer_range', 0, 'initializer_range: expected a number above 0, got 0'],
-    ['layer_norm_eps', '1e-12', 'layer_norm_eps: expected a number above 0, got "1e-12"'],
-    ['layer_norm_eps', 0, 'layer_norm_eps: expected a number above 0, got 0'],
+    ['layer_norm_eps', '1e-12', 'layer_norm_eps: expected a number of at least 0, got "1e-12"'],
+    ['layer_norm_eps', -1e-12, 'layer_norm_eps: expected a number of at least 0, got -1e-12'],
     ['pad_token_id', -1, 'pad_token_id: expected a token id, or null, got -1'],
     ['pad_token_id', 30522, 'pad_token_id: expected less than vocab_size, 30522, got 30522'],
     ['hidden_size', 770, 'hidden_size: expected a multiple of num_attention_heads, 12, got 770'],
@@ -103,7 +105,7 @@ describe('BertConfig', () => {
     ['id2label', { 0: 'a', 2: 'c' }, 'id2label: expected a label for each class from 0 to 1, got none for 1'],
     ['id2label', { 0: 1 }, 'id2label: expected label names by class number, got [1]'],
     ['id2label', 'two', 'id2label: expected label names by class number, got "two"'],
-    ['num_labels', -1, 'num_labels: expected a whole number of at least 1, got -1'],
+    ['num_labels', -1, 'num_labels: expected a whole number from 1 to 1000000, got -1'],
     ['problem_type', 3, 'problem_type: expected a name, or null, got 3'],
     ['architectures', 'BertModel', 'architectures: expected a list of names, got "BertModel"'],
   ];
@@ -137,9 +139,16 @@ describe('BertConfig', () => {
     expect(() => new BertConfig(options)).toThrow(/^BertConfig: hidden_size: expected one of vocabSize, .*fromJSON/);
   });
 
-  it('checks options given in code too', () => {
-    expect(() => new BertConfig({ hiddenSize: 10 })).toThrow('BertConfig: hidden_size: expected a multiple of');
-    expect(() => new BertConfig({ numHiddenLayers: NaN })).toThrow('num_hidden_layers: expected a whole number');
+  it('checks options given in code too, under their names there', () => {
+    const refusal = (options: unknown) => () => new BertConfig(options as object);
+    expect(refusal({ hiddenSize: 10 })).toThrow('BertConfig: hiddenSize: expected a multiple of numAttentionHeads, 12');
+    expect(refusal({ numHiddenLayers: NaN })).toThrow('BertConfig: numHiddenLayers: expected a whole number');
+    expect(refusal({ padTokenId: 9, vocabSize: 9 })).toThrow('BertConfig: padTokenId: expected less than vocabSize, 9');
+    expect(refusal(null)).toThrow('BertConfig: expected an object of options, got null');
+  });
+
+  it('takes a layer_norm_eps of 0, as PyTorch does', () => {
+    expect(BertConfig.fromJSON({ layer_norm_eps: 0 }).layerNormEps).toBe(0);
   });
 });
 
@@ -157,5 +166,56 @@ describe('config.json in a model folder', () => {
     await expect(load({ 'config.json': '{"model_type": "t5"}' })).rejects.toThrow(
       'memory/config.json: model_type: expected "bert", got "t5"',
     );
+  });
+
+  const int8 = { num_bits: 8, type: 'int', symmetric: true, strategy: 'channel', dynamic: false };
+  const compressed = (group: object, rest: object = {}) => ({
+    quant_method: 'compressed-tensors',
+    format: 'int-quantized',
+    config_groups: { group_0: { targets: ['Linear'], weights: int8, input_activations: null, ...group } },
+    ...rest,
+  });
+  const foreign: [config: unknown, message: string][] = [
+    [
+      { quant_method: 'bitsandbytes', load_in_4bit: true },
+      '.quant_method: expected "compressed-tensors", got "bitsandbytes"',
+    ],
+    [{ quant_method: 'gptq', bits: 4 }, '.quant_method: expected "compressed-tensors", got "gptq"'],
+    [{ load_in_8bit: true }, '.quant_method: expected "compressed-tensors", got null'],
+    ['awq', '.quant_method: expected "compressed-tensors", got null'],
+    [compressed({}, { format: 'pack-quantized' }), '.format: expected "int-quantized", got "pack-quantized"'],
+    [
+      compressed({ weights: { ...int8, symmetric: false } }),
+      '.config_groups.group_0.weights.symmetric: expected true, got false',
+    ],
+    [compressed({ weights: { ...int8, num_bits: 4 } }), '.config_groups.group_0.weights.num_bits: expected 8, got 4'],
+    [
+      compressed({ weights: { ...int8, type: 'float' } }),
+      '.config_groups.group_0.weights.type: expected "int", got "float"',
+    ],
+    [
+      compressed({ weights: { ...int8, strategy: 'group' } }),
+      '.config_groups.group_0.weights.strategy: expected "channel", got "group"',
+    ],
+    [compressed({ weights: null }), '.config_groups.group_0.weights.num_bits: expected 8, got null'],
+    [
+      compressed({ input_activations: int8 }),
+      '.config_groups.group_0.input_activations: expected null, got {"num_bits":8',
+    ],
+  ];
+
+  it.each(foreign)(
+    'may not tell of weights stored in another way than ours: %j',
+    async (quantization_config, message) => {
+      const load = BertModel.fromPretrained(modelFiles('base', { changes: { quantization_config } }));
+      await expect(load).rejects.toThrow(ConfigError);
+      await expect(load).rejects.toThrow(`memory/config.json: quantization_config${message}`);
+    },
+  );
+
+  it('may tell of weights stored as ours are', async () => {
+    for (const quantization_config of [null, compressed({})]) {
+      await BertModel.fromPretrained(modelFiles('base', { changes: { quantization_config } }));
+    }
   });
 });

@@ -83,6 +83,19 @@ describe('the output matrix and bias of a masked language model', () => {
     expect((await bias(false)).data).toEqual(ones.data);
   });
 
+  it('take the only bias that there is, under either name', async () => {
+    for (const tied of [true, false]) {
+      const only = async (kept: string, dropped: string) => {
+        const model = await load(tied, (tensors) => {
+          tensors.set(kept, tensors.get('cls.predictions.bias')!).set(decoder, tensors.get(words)!).delete(dropped);
+        });
+        expect(model.predictions.decoderBias.name).toBe(kept);
+      };
+      await only('cls.predictions.decoder.bias', 'cls.predictions.bias');
+      await only('cls.predictions.bias', 'cls.predictions.decoder.bias');
+    }
+  });
+
   it('come from the fixture as they should', async () => {
     expect(isTied(await BertForMaskedLM.fromPretrained(modelFiles('maskedLanguageModel')))).toBe(true);
   });
