@@ -27,7 +27,7 @@ export interface SafetensorsFile {
  */
 export function parseSafetensors(bytes: Uint8Array, file = 'safetensors'): SafetensorsFile {
   requireLittleEndian(file);
-  const { metadata, tensors } = parseHeader(bytes, bytes.length, file);
+  const { metadata, tensors } = parseHeader(bytes, bytes?.length, file);
   const views = new Map<string, TensorView>();
   for (const [name, { dtype, shape, begin, end }] of tensors) {
     views.set(name, { name, dtype, shape, bytes: bytes.subarray(begin, end), file });

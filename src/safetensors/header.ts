@@ -35,6 +35,9 @@ const DOWNLOAD = 'download the file again';
  * @throws CheckpointError when that many cannot be, saying what the file seems to be instead
  */
 export function headerSize(bytes: Uint8Array, fileSize: number, file = 'safetensors'): number {
+  if (bytes?.[Symbol.toStringTag] !== 'Uint8Array') {
+    throw new CheckpointError({ what: file, expected: 'a Uint8Array', got: show(bytes), fix: 'pass its bytes' });
+  }
   if (bytes.length < LENGTH_BYTES || fileSize < LENGTH_BYTES) {
     const got = `${Math.min(bytes.length, fileSize)} bytes`;
     throw new CheckpointError({ what: file, expected: `at least ${LENGTH_BYTES} bytes`, got, fix: DOWNLOAD });

@@ -1,5 +1,5 @@
 import { FileError, show, TokenizerError } from '../errors.ts';
-import { type ModelFiles, nameOf, openFiles, readJson, readText } from '../hub/index.ts';
+import { type ModelLocation, nameOf, openFiles, readJson, readText } from '../hub/index.ts';
 import { AddedTokens, readAddedToken } from './addedTokens.ts';
 import { BertNormalizer } from './bertNormalizer.ts';
 import { wordPieceDecoder } from './decoder.ts';
@@ -24,7 +24,7 @@ export class BertTokenizer extends Tokenizer {
    * @throws ConfigError when a file is not JSON
    * @throws TokenizerError as `fromJSON` and `fromVocab` do
    */
-  static async fromPretrained(location: string | ModelFiles): Promise<BertTokenizer> {
+  static async fromPretrained(location: ModelLocation): Promise<BertTokenizer> {
     const files = openFiles(location);
     const config = new JsonField(
       nameOf(files, 'tokenizer_config.json'),
@@ -60,6 +60,9 @@ export class BertTokenizer extends Tokenizer {
    */
   static fromVocab(vocab: string | readonly string[], tokenizerConfig: unknown = {}): BertTokenizer {
     const lines = typeof vocab === 'string' ? linesOf(vocab) : vocab;
+    if (!Array.isArray(lines) || !lines.every((token) => typeof token === 'string')) {
+      throw new TokenizerError({ what: 'vocabulary', expected: 'text, or a list of tokens', got: show(vocab) });
+    }
     return fromVocabAndConfig(lines, 'vocabulary', new JsonField('tokenizer_config.json', tokenizerConfig));
   }
 }

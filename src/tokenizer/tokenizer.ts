@@ -1,4 +1,4 @@
-import { InputError, show, TokenizerError } from '../errors.ts';
+import { expectOptions, InputError, show, TokenizerError } from '../errors.ts';
 import type { AddedTokens } from './addedTokens.ts';
 import { assemble, pad } from './assemble.ts';
 import type { Decoder } from './decoder.ts';
@@ -95,9 +95,10 @@ export class Tokenizer {
    *
    * @throws InputError for an id that no token has
    */
-  decode(ids: ArrayLike<number>, { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {}): string {
+  decode(ids: ArrayLike<number>, options: { skipSpecialTokens?: boolean } = {}): string {
     const { addedTokens, decoder } = this.#pipeline;
-    if (typeof ids?.length !== 'number') {
+    expectOptions('options of decode', options, ['skipSpecialTokens']);
+    if (typeof ids !== 'object' || typeof ids?.length !== 'number') {
       throw new InputError({ what: 'ids', expected: 'an array of token ids', got: show(ids) });
     }
     let tokens = Array.from(ids, (id, index) => {
@@ -110,12 +111,13 @@ export class Tokenizer {
         fix: 'check that the ids belong to this tokenizer',
       });
     });
-    if (skipSpecialTokens) tokens = tokens.filter((token) => !addedTokens.isSpecial(token));
+    if (options.skipSpecialTokens) tokens = tokens.filter((token) => !addedTokens.isSpecial(token));
     return decoder.decodeChain(tokens).join('');
   }
 
   decodeBatch(batch: readonly ArrayLike<number>[], options: { skipSpecialTokens?: boolean } = {}): string[] {
-    return batch.map((ids) => this.decode(ids, options));
+    if (!Array.isArray(batch)) throw new InputError({ what: 'batch', expected: 'an array', got: show(batch) });
+    return batch.map((ids) => this.decode(ids as ArrayLike<number>, options));
   }
 
   tokenToId(token: string): number | undefined {

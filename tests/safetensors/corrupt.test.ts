@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseSafetensors } from '../../src/safetensors/index.ts';
+import { headerSize, parseHeader, parseSafetensors } from '../../src/safetensors/index.ts';
 import { fixture, rawFile, refusal } from './files.ts';
 
 /** A header with these entries, which are JSON text: objects of JavaScript cannot say a key twice. */
@@ -278,6 +278,18 @@ const cases: [name: string, bytes: Uint8Array, message: string][] = [
 describe('a corrupt file is refused in one clear line', () => {
   test.each(cases)('%s', (_, bytes, message) => {
     expect(refusal(() => parseSafetensors(bytes, 'm'))).toBe(message);
+  });
+
+  test.each([undefined, null, 'w', good.buffer, [1, 2], new Int32Array(9)])('what is no Uint8Array: %o', (bytes) => {
+    for (const read of [parseSafetensors, parseHeader, headerSize] as ((bytes: unknown, ...rest: never[]) => void)[]) {
+      expect(refusal(() => read(bytes))).toMatch(/^safetensors: expected a Uint8Array, got .*; pass its bytes$/);
+    }
+  });
+
+  test('a header nested deeper than the stack', () => {
+    const deep = '['.repeat(100_000) + ']'.repeat(100_000);
+    const message = 'm, tensor "w": expected an object with dtype, shape and data_offsets, got [...]';
+    expect(refusal(() => parseSafetensors(rawFile(`{"w":${deep}}`), 'm'))).toBe(message);
   });
 
   test('the same files without the fault are read', () => {

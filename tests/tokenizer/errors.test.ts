@@ -119,6 +119,13 @@ describe('vocab.txt', () => {
     expect(message).toContain('the special token "[SEP]"');
   });
 
+  test('that is none', async () => {
+    for (const vocab of [undefined, null, 5, { '[PAD]': 0 }, ['[PAD]', 1]] as unknown[]) {
+      const { name, message } = await refusalOf(() => BertTokenizer.fromVocab(vocab as string));
+      expect(`${name}: ${message}`).toMatch(/^TokenizerError: vocabulary: expected text, or a list of tokens, got /);
+    }
+  });
+
   test('empty', async () => {
     expect((await refusalOf(() => BertTokenizer.fromVocab(''))).message).toContain('among its 0 tokens');
   });
@@ -212,9 +219,17 @@ describe('ids', () => {
 
 test('ids that are no array', async () => {
   const tokenizer = tokenizerWith();
-  for (const ids of [undefined, null, 5, {}]) {
+  for (const ids of [undefined, null, 5, {}, '12'] as unknown[]) {
     const refusal = await refusalOf(() => tokenizer.decode(ids as number[]));
     expect(refusal.message).toMatch(/^ids: expected an array of token ids, got/);
+  }
+  for (const batch of [undefined, 5, {}] as unknown[]) {
+    const refusal = await refusalOf(() => tokenizer.decodeBatch(batch as number[][]));
+    expect(refusal.message).toMatch(/^batch: expected an array, got/);
+  }
+  for (const options of [null, 'skip', { skip_special_tokens: true }] as object[]) {
+    const refusal = await refusalOf(() => tokenizer.decode([5], options));
+    expect(refusal.message).toMatch(/^options of decode: /);
   }
 });
 
