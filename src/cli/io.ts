@@ -1,4 +1,5 @@
 import { escapeControls } from './display.ts';
+import { inFlags } from './words.ts';
 
 /** Everything the commands know of the world outside. Tests give their own. */
 export interface Io {
@@ -61,5 +62,5 @@ export class CheckFailed extends Error {}
 
 /** Something the user should know that does not stop the command. */
 export async function note(io: Io, text: string): Promise<void> {
-  await io.stderr.write(`bertscript: note: ${escapeControls(text)}\n`);
+  await io.stderr.write(`bertscript: note: ${escapeControls(inFlags(text))}\n`);
 }

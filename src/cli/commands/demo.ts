@@ -6,6 +6,7 @@ import type { Io } from '../io.ts';
 import { shadedMatrix, shortScore } from '../matrix.ts';
 import { addModelOptions, type ModelFlags } from '../modelOptions.ts';
 import { jsonLine, writeLines } from '../output.ts';
+import { inFlags } from '../words.ts';
 
 /** Three topics, so that the matrix shows three blocks. */
 const SENTENCES = [
@@ -84,7 +85,7 @@ function summary({ model, dtype }: SentenceEncoder, { texts, tokens, seconds, si
     `${texts} sentences, ${tokens} tokens in ${seconds.toFixed(2)} s: ${speed}`,
     `model: vectors of ${size} numbers, ${weights} weights`,
     `engine: ${kernels} kernels, ${arithmetic}, ${threads} thread${threads > 1 ? 's' : ''}`,
-    ...notes.map((text) => `  ${text}`),
+    ...notes.map((text) => `  ${inFlags(text)}`),
     '',
   ].join('\n');
 }

@@ -1,0 +1,26 @@
+import { REASONS } from './reasons.ts';
+
+/** What the library says to those who call it, and what it comes to on the command line. */
+const WORDS: readonly [RegExp, string][] = [
+  [/, or start the missing ones with initializeMissing/, ''],
+  [/set addSpecialTokens to false/, 'pass --no-special-tokens'],
+  [/let overflow be "truncate" or "chunk"/, 'pass --overflow truncate or --overflow chunk'],
+  [/or use "longest_first"/, 'or pass --truncation longest_first'],
+  [/\blower stride\b/, 'lower --stride'],
+  [/\(turbo: true\)/, '(--turbo)'],
+  [/threads: "auto"/, '--threads auto'],
+  [/\(maxLength\)/, '(tokenize --max-length)'],
+  [/\binputIds\b/g, 'input_ids'],
+  [/\battentionMask\b/g, 'attention_mask'],
+  [/\btokenTypeIds\b/g, 'token_type_ids'],
+  [/\bpositionIds\b/g, 'position_ids'],
+  ...Object.entries(REASONS).map(([code, reason]): [RegExp, string] => [
+    new RegExp(`\\bgot ${code}\\b`),
+    `got ${reason}`,
+  ]),
+];
+
+/** A message of the library, in the words of the command line. */
+export function inFlags(message: string): string {
+  return WORDS.reduce((text, [word, here]) => text.replace(word, here), message);
+}
