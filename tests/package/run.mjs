@@ -1,5 +1,5 @@
 // Packs the package, installs it in an empty folder, and runs tests/package/smoke.mjs there in every runtime:
-// this Node, Node 22, 24 and 26, Deno and Bun (fetched as npm packages). All must print the same line.
+// this Node, Node 22, 24 and 26, Deno and Bun (fetched as npm packages). All must print the same, vectors to five digits.
 // Then the types must resolve for a strict TypeScript user, and the command must run. Used by .ci/run.
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -76,8 +76,9 @@ try {
   cpSync(join(root, 'tests/package/smoke.mjs'), join(app, 'smoke.mjs'));
   let expected;
   check(`node ${process.version}`, () => {
-    expected = run(process.execPath, ['smoke.mjs', model], app);
-    if (!expected.includes('"tokenCount":9')) throw new Error(expected);
+    expected = JSON.parse(run(process.execPath, ['smoke.mjs', model], app));
+    if (expected.tokenCount !== 9 || expected.embedding.length !== 384) throw new Error(JSON.stringify(expected));
+    if (expected.alike.join() !== '1.00,1.00') throw new Error(`cosines of other engines ${expected.alike}`);
   });
   for (const { name, npm, bin, flags } of runtimes) {
     check(name, () => {
@@ -87,10 +88,21 @@ try {
         ['install', '--silent', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', '--prefix', folder, npm],
         scratch,
       );
-      const found = run(join(folder, 'node_modules', bin), [...flags, 'smoke.mjs', model], app);
-      if (found !== expected) throw new Error(`printed ${found}instead of ${expected}`);
+      const found = JSON.parse(run(join(folder, 'node_modules', bin), [...flags, 'smoke.mjs', model], app));
+      const distance = Math.max(...found.embedding.map((x, i) => Math.abs(x - expected.embedding[i])));
+      if (!(distance < 1e-5)) throw new Error(`an embedding that differs by ${distance}`);
+      const [line, wanted] = [found, expected].map((one) => JSON.stringify({ ...one, embedding: null }));
+      if (line !== wanted) throw new Error(`printed ${line} instead of ${wanted}`);
     });
   }
+
+  check("the README's ten lines", () => {
+    const readme = readFileSync(join(app, 'node_modules/bertscript/README.md'), 'utf8');
+    const snippet = /```ts\n([^`]*from 'bertscript'[^]*?)```/.exec(readme)[1];
+    writeFileSync(join(app, 'snippet.mjs'), snippet.replaceAll("'weights/all-MiniLM-L6-v2'", JSON.stringify(model)));
+    const printed = run(process.execPath, ['snippet.mjs'], app);
+    if (!printed.startsWith('0.70 9 false\n')) throw new Error(printed);
+  });
 
   check('the installed command embeds', () => {
     const line = run(
@@ -115,7 +127,7 @@ try {
       ['nodenext', 'nodenext'],
       ['esnext', 'bundler'],
     ]) {
-      const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2022,dom'];
+      const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2022,dom']; // dom: as the README says
       const tsc = join(root, 'node_modules/typescript/bin/tsc');
       run(
         process.execPath,
