@@ -1,34 +1,45 @@
 /**
- * Speed of the kernels in this process: no peers, no network. `npm run bench`.
- * Prints the median and the best of several runs; the machine is shared, so compare figures of one run only.
+ * Speed of the kernels in this process: no peers, no network. `npm run bench [-- turbo]`.
+ * Prints the median and the best of several runs; the machine may be shared, so compare figures of one run only.
  */
 import { cpus } from 'node:os';
-import { referenceKernels, type Kernels } from '../src/tensor/index.ts';
+import { attention, Engine, layerNorm, linear, type Tensor } from '../src/tensor/index.ts';
+import { milliseconds } from './stopwatch.ts';
 
-const [rows, inFeatures, outFeatures] = [128, 384, 384];
+const [tokens, hidden, intermediate, heads] = [128, 384, 1536, 12];
 
-function milliseconds(body: () => void, runs: number): { median: number; best: number } {
-  for (let i = 0; i < 3; i++) body();
-  const times = Array.from({ length: runs }, () => {
-    const start = performance.now();
-    body();
-    return performance.now() - start;
-  }).sort((a, b) => a - b);
-  return { median: times[runs >> 1], best: times[0] };
+function report(name: string, operations: number, body: () => void): void {
+  const { median, best } = milliseconds(body);
+  const gigaflops = (ms: number) => (operations / ms / 1e6).toFixed(1);
+  console.log(`  ${name}: ${median.toFixed(3)} ms, ${gigaflops(median)} GFLOP/s, best ${gigaflops(best)}`);
 }
 
-function linearSpeed(kernels: Kernels): void {
-  const x = Float32Array.from({ length: rows * inFeatures }, (_, i) => Math.sin(i));
-  const weight = Float32Array.from({ length: outFeatures * inFeatures }, (_, i) => Math.cos(i));
-  const bias = new Float32Array(outFeatures);
-  const y = new Float32Array(rows * outFeatures);
-  const run = () => kernels.linear(y, x, weight, bias, 'linear', rows, inFeatures, outFeatures);
-  const { median, best } = milliseconds(run, 15);
-  const gigaflops = (ms: number) => ((2 * rows * inFeatures * outFeatures) / ms / 1e6).toFixed(2);
-  console.log(
-    `${kernels.name} linear ${rows}x${inFeatures}x${outFeatures}: ${gigaflops(median)} GFLOP/s median, ${gigaflops(best)} best`,
+function measure(engine: Engine): void {
+  const { kernels, arithmetic, tile, turbo } = engine.info();
+  console.log(`${kernels}, ${arithmetic}${tile ? `, tile ${tile}` : ''}${turbo ? ', turbo' : ''}`);
+  const sines = (...shape: number[]): Tensor => {
+    const tensor = engine.keep(shape);
+    tensor.data.set(Float32Array.from({ length: tensor.size }, (_, i) => Math.sin(i)));
+    return tensor;
+  };
+  const x = sines(tokens, hidden);
+  for (const width of [hidden, intermediate]) {
+    const weight = engine.keepMatrix(width, hidden, 'f32');
+    weight.set(Float32Array.from({ length: width * hidden }, (_, i) => Math.cos(i)));
+    const bias = sines(width);
+    const operations = 2 * tokens * hidden * width;
+    report(`linear ${tokens}x${hidden}x${width}`, operations, () => engine.scope(() => void linear(x, weight, bias)));
+  }
+  const offsets = Int32Array.of(0, tokens);
+  const run = () => engine.scope(() => void attention(x, x, x, { offsets, heads }));
+  report(`attention ${tokens} tokens, ${heads} heads`, 4 * tokens * tokens * hidden, run);
+  const [gamma, beta] = [sines(hidden), sines(hidden)];
+  report(`layerNorm ${tokens}x${hidden}`, 8 * tokens * hidden, () =>
+    engine.scope(() => void layerNorm(x, gamma, beta, 1e-12)),
   );
 }
 
-console.log(`Node ${process.version}, ${cpus()[0].model}`);
-linearSpeed(referenceKernels);
+console.log(`Node ${process.version}, V8 ${process.versions.v8}, ${cpus()[0].model}`);
+const turbo = process.argv.includes('turbo');
+measure(new Engine({ kernels: 'reference' }));
+measure(new Engine({ threads: 1, turbo }));

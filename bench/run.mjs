@@ -59,9 +59,15 @@ const results = existsSync(options.out) && wanted ? JSON.parse(readFileSync(opti
 for (const [name, { run }] of chosen) {
   log(`== ${name}`);
   const machine = describeMachine();
-  const part = await run({ texts, checkpoints, settings });
-  results.parts[name] = { machine, quick: settings.quick, rounds: settings.rounds, ...part };
+  try {
+    const part = await run({ texts, checkpoints, settings });
+    results.parts[name] = { machine, quick: settings.quick, rounds: settings.rounds, ...part };
+  } catch (error) {
+    log(`${name} failed: ${error.stack}`);
+    process.exitCode = 1;
+    continue; // the other parts do not depend on it
+  }
   results.versions = describeVersions();
   writeFileSync(options.out, JSON.stringify(results, null, 1));
+  log(`wrote ${name} to ${options.out}`);
 }
-log(`wrote ${options.out}`);

@@ -26,8 +26,8 @@ export async function race({ group, specs, cases, agree, settings }) {
         const outcome = await contestant.prepare(work);
         expected ??= outcome;
         const agreement = agree(outcome, expected, contestant.spec);
-        const [first, second] = await contestant.time(2);
-        const estimate = Math.min(first, second);
+        let [estimate] = await contestant.time(1);
+        if (estimate < 1000) estimate = Math.min(...(await contestant.time(2)));
         const runs = Math.max(1, Math.min(500, Math.round(sliceMilliseconds / estimate)));
         laps.push({ contestant, agreement, runs, rounds: [], min: Infinity });
       }

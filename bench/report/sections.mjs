@@ -9,7 +9,7 @@ export function sections(results) {
     '# Benchmarks',
     `Made by \`node bench/run.mjs\` and \`node bench/report.mjs\`; how, and what is compared, is in [bench/README.md](bench/README.md).
 All speeds are of one thread unless said, and side by side: contestants take turns (A B C A B C …) on the same weights and
-inputs, and each result was checked against PyTorch's before it was timed. Times are medians over the turns; ratios are medians of the
+inputs, and each output was checked against PyTorch's before it was timed (tokens against the Rust tokenizers'). Times are medians over the turns; ratios are medians of the
 ratios within a turn. GFLOP/s count the products of the encoder (attention included), nothing else.`,
     results.quick ? '**A quick run: too few turns to be quoted.**' : '',
     '## Machine',
@@ -18,7 +18,7 @@ ratios within a turn. GFLOP/s count the products of the encoder (attention inclu
     'Speed relative to the peer (more is better), unless the target says "at most".',
     targetTable(rows),
     '### The encoder rows on a BERT-base-sized model (random weights)',
-    'The targets were set for all-MiniLM-L6-v2; here they are a yardstick.',
+    'The targets were set for all-MiniLM-L6-v2; here they are only a yardstick.',
     targetTable(base),
     '## Encoder: token ids to the last hidden state',
     '![Encoder speed](bench/plots/encoder.svg)',
@@ -110,7 +110,7 @@ function encoderTables(results) {
 function documentFacts({ parts }) {
   if (!parts.documents) return 'Not measured.';
   const { documents, tokens, shortest, longest } = parts.documents.facts;
-  return `${documents} documents of real text, ${shortest} to ${longest} tokens (mean ${(tokens / documents).toFixed(0)}), ${tokens} tokens in all, in mixed order; the tokens of every contestant are counted and equal. "cosine" is to the first contestant of the table.`;
+  return `${documents} documents of real text, ${shortest} to ${longest} tokens (mean ${(tokens / documents).toFixed(0)}), ${tokens} tokens in all, in mixed order; the tokens of every contestant are counted and equal. "cosine" is to PyTorch, which embeds one text at a time here.`;
 }
 
 function textTables(results, kind) {
@@ -183,7 +183,7 @@ function scaling(results) {
     const measurements = results.in(group);
     if (measurements.length === 0) return '';
     const contestants = [...new Set(measurements.map((m) => m.contestant))];
-    const rows = [...new Set(measurements.map((m) => m.case))].map((name) => [
+    const rows = [...new Set(measurements.map((m) => m.case))].sort(byNumbers).map((name) => [
       name,
       ...contestants.map((contestant) => {
         const m = results.find(group, name, contestant);
@@ -196,10 +196,10 @@ function scaling(results) {
 
 function accuracy({ parts }) {
   if (!parts.accuracy) return ['Not measured.'];
-  const { tensors, sentences, batches, memory } = parts.accuracy;
+  const { tensors, sentences, batches, memory, int8 } = parts.accuracy;
   const differing = batches.filter((b) => b.differingSingle + b.differingBatch > 0);
   return [
-    'Sentences of SICK (training part), one at a time: cosine of their vectors to PyTorch float32, Spearman correlation of similarity with people. Wanted of q8: mean ≥ 0.9994, worst ≥ 0.998.',
+    `Sentences of SICK (training part), one at a time: cosine of their vectors to PyTorch float32, Spearman correlation of similarity with people. bertscript q8 is ${int8}; wanted of it: mean ≥ 0.9994, worst ≥ 0.998. onnxruntime's q8 is dynamic int8 as quantize_dynamic makes it by default, which the speeds above are of, and with a scale per channel and 7 bits.`,
     table(
       ['contestant', 'sentences', 'mean cosine', 'worst cosine', 'Spearman'],
       sentences.map((s) => [
@@ -254,4 +254,10 @@ function engines({ measurements }) {
     ]);
   }
   return table(['contestant', 'runtime', 'kernels', 'arithmetic', 'tile', 'turbo', 'threads'], [...seen.values()]);
+}
+
+/** 1x16, 1x64, 1x512, 2x64 …; 1 layers, 2 layers … */
+function byNumbers(a, b) {
+  const [x, y] = [a, b].map((name) => name.match(/\d+/g).map(Number));
+  return x[0] - y[0] || (x[1] ?? 0) - (y[1] ?? 0);
 }

@@ -11,6 +11,7 @@ const SIZE = 384;
 export async function run(context) {
   return {
     tensors: await tensorErrors(context),
+    int8: context.checkpoints.int8.includes('.cache') ? 'rounded from the original' : 'the shipped model',
     sentences: await sentenceQuality(context),
     batches: await batchesEqualSingles(context),
     memory: await memoryOverTime(context),

@@ -1,6 +1,6 @@
 /** Rows 8 to 11: text to vectors. */
 import { vectorsAgree } from '../lib/agreement.mjs';
-import { ours, transformersJs } from '../lib/contestants.mjs';
+import { ours, pyTorch, transformersJs } from '../lib/contestants.mjs';
 import { race } from '../lib/race.mjs';
 
 export const rows = [8, 9, 10, 11];
@@ -21,7 +21,7 @@ export async function run({ texts, checkpoints, settings }) {
     const peers = ['f32', 'q8'].flatMap((dtype) =>
       [32, 1].map((batch) => transformersJs(runtime, { dtype, batch, model })),
     );
-    const specs = [...mine, ...peers];
+    const specs = [pyTorch(folder), ...mine, ...peers];
     measurements.push(...(await race({ ...common, group: `documents ${runtime}`, specs, cases })));
     const alone = specs.filter(({ options }) => options.batch !== 32);
     measurements.push(...(await race({ ...common, group: `query ${runtime}`, specs: alone, cases: query })));

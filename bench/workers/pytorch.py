@@ -41,12 +41,14 @@ def start(options):
 
         def run():
             rows = []
+            tokens = 0
             for text in work["texts"]:
                 x = model(**tokenizer(text, return_tensors="pt", truncation=True, max_length=256)).last_hidden_state
                 rows.append(torch.nn.functional.normalize(x.mean(1), dim=1))
-            return torch.cat(rows)
+                tokens += x.shape[1]
+            return torch.cat(rows), tokens
 
-        return run, lambda x: {"floats": floats(x.numpy())}
+        return run, lambda result: {"floats": floats(result[0].numpy()), "tokens": result[1]}
 
     kinds = {"encoder": encoder, "hiddenStates": hidden_states, "embed": embed}
     return {"torch": torch.__version__, "threads": torch.get_num_threads()}, lambda work: kinds[work["kind"]](work)

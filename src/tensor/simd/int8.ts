@@ -88,7 +88,9 @@ const tileParameters = {
  * `linearQ8`: y = activation(x · weightᵀ · scales + bias) on rows rounded by `roundRows` and int8 panels, by tiles of
  * integer sums. `bias` moves on by `biasStep` bytes a panel: 0 when it is one panel of zeros.
  */
-export function defineLinearQ8(module: ModuleBuilder, tile: Tile, activate: FunctionReference<null>): void {
+export function defineLinearQ8(module: ModuleBuilder, { vectors }: Tile, activate: FunctionReference<null>): void {
+  // Panels are as wide as those of float32; more rows than 4 do not fit into the registers, fused multiply-add or not.
+  const tile = { rows: 4, vectors };
   const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors));
   const columns = 4 * tile.vectors;
   const parameters = {

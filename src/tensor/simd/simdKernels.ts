@@ -11,11 +11,20 @@ export type KernelExports = Record<string, (...args: number[]) => number | void>
 /** One call of a kernel. */
 export type KernelCall = [name: string, ...args: number[]];
 
+/** Working memory for each thread. */
+export interface Scratch {
+  address: number;
+  bytes: number;
+}
+
 /** Something that runs kernels: this thread, or several. */
 export interface Runner {
   readonly threads: number;
-  /** Runs every list, each in order and on one thread; returns when all are done. At most `threads` lists. */
-  run(lists: KernelCall[][]): void;
+  /**
+   * Runs calls that do not depend on each other, in any order; returns when all are done. With `scratch`, each call is given
+   * one more argument: the address of bytes that its thread has for itself, `bytes` for each from `address` on.
+   */
+  run(calls: KernelCall[], scratch?: Scratch): void;
 }
 
 /** Runs everything on this thread. */
@@ -27,13 +36,16 @@ export class OneThread implements Runner {
     this.#exports = exports;
   }
 
-  run(lists: KernelCall[][]): void {
-    for (const list of lists) for (const [name, ...args] of list) this.#exports[name](...args);
+  run(calls: KernelCall[], scratch?: Scratch): void {
+    const more = scratch ? [scratch.address] : [];
+    for (const [name, ...args] of calls) this.#exports[name](...args, ...more);
   }
 }
 
-/** Arithmetic operations below which a kernel is not worth dividing among threads. */
-const WORTH_DIVIDING = 400_000;
+/** Arithmetic operations that are worth a call of their own: some ten microseconds, against less than one to hand it over. */
+const WORTH_A_CALL = 500_000;
+/** Calls per thread that work is divided into, so that a thread that was held up leaves its share to the others. */
+const CALLS_PER_THREAD = 4;
 
 /**
  * The kernels that are written in WebAssembly, behind the interface of typed arrays: finds the addresses of arrays that lie
@@ -130,14 +142,14 @@ export class SimdKernels implements Kernels {
       const wholePanels = Math.floor(outFeatures / this.#columns);
       const stride = 4 * outFeatures;
       const work = 2 * rows * inFeatures * outFeatures;
-      const lists = this.#divide(wholePanels, work, (first, last) => [
+      const calls = this.#divide(wholePanels, work).map(([first, last]) =>
         call(first, last, to + 4 * first * this.#columns, stride),
-      ]);
+      );
       // The last panel is wider than what is left of y: it is computed aside and the columns that count are copied.
       const rest = outFeatures % this.#columns;
       const aside = rest === 0 ? 0 : this.#memory.take(4 * rows * this.#columns);
-      if (rest > 0) (lists[0] ??= []).push(call(wholePanels, wholePanels + 1, aside, 4 * this.#columns));
-      this.#runner.run(lists);
+      if (rest > 0) calls.push(call(wholePanels, wholePanels + 1, aside, 4 * this.#columns));
+      this.#runner.run(calls);
       if (rest > 0) {
         const floats = new Float32Array(this.#memory.memory.buffer);
         for (let r = 0; r < rows; r++) {
@@ -171,23 +183,14 @@ export class SimdKernels implements Kernels {
   ): void {
     const width = heads * headSize;
     const squares = probabilities ? probabilities.length / heads : 0;
-    let longest = 0;
-    let work = 0;
-    for (let s = 0; s + 1 < offsets.length; s++) {
-      const length = offsets[s + 1] - offsets[s];
-      longest = Math.max(longest, length);
-      work += 4 * length * length * width;
-    }
-    if (longest === 0) return;
     this.#with([y, probabilities], [q, k, v], ([to, saved, query, key, value]) => {
-      const scratchBytes = attentionScratchBytes(longest, headSize, this.#tile);
-      const lists = this.#divide(heads, work, (first, last) => {
-        const scratch = this.#memory.take(scratchBytes);
-        const calls: KernelCall[] = [];
-        let square = 0;
-        for (let s = 0; s + 1 < offsets.length; s++) {
-          const length = offsets[s + 1] - offsets[s];
-          if (length === 0) continue;
+      const calls: KernelCall[] = [];
+      let longest = 0;
+      let square = 0;
+      for (let s = 0; s + 1 < offsets.length; s++) {
+        const length = offsets[s + 1] - offsets[s];
+        if (length === 0) continue;
+        for (const [first, last] of this.#divide(heads, 4 * length * length * width)) {
           const offset = 4 * (offsets[s] * width + first * headSize);
           const from = saved === 0 ? 0 : saved + 4 * (first * squares + square);
           calls.push([
@@ -204,13 +207,13 @@ export class SimdKernels implements Kernels {
             from,
             4 * squares,
             this.#zeros,
-            scratch,
           ]);
-          square += length * length;
         }
-        return calls;
-      });
-      this.#runner.run(lists);
+        longest = Math.max(longest, length);
+        square += length * length;
+      }
+      const bytes = Math.ceil(attentionScratchBytes(longest, headSize, this.#tile) / 64) * 64;
+      this.#runner.run(calls, { address: this.#memory.take(bytes * this.#runner.threads), bytes });
     });
   }
 
@@ -227,10 +230,18 @@ export class SimdKernels implements Kernels {
     const name = residual ? 'layerNormResidual' : 'layerNorm';
     this.#with([y], [x, residual, weight, bias], ([to, from, added, weights, biases]) => {
       const row = (address: number, first: number) => (address === 0 ? 0 : address + 4 * first * size);
-      const lists = this.#divide(rows, 8 * rows * size, (first, last) => [
-        [name, row(to, first), row(from, first), row(added, first), weights, biases, last - first, size, eps],
+      const calls = this.#divide(rows, 20 * rows * size).map(([first, last]): KernelCall => [
+        name,
+        row(to, first),
+        row(from, first),
+        row(added, first),
+        weights,
+        biases,
+        last - first,
+        size,
+        eps,
       ]);
-      this.#runner.run(lists);
+      this.#runner.run(calls);
     });
   }
 
@@ -339,11 +350,13 @@ export class SimdKernels implements Kernels {
     return [rounded, scales];
   }
 
-  /** Lists of calls for `count` units of work, divided evenly when there is enough of it. */
-  #divide(count: number, operations: number, calls: (first: number, last: number) => KernelCall[]): KernelCall[][] {
-    const parts = operations < WORTH_DIVIDING ? 1 : Math.min(this.#runner.threads, count);
+  /** `count` units of work in even parts, first and last of each; one part when a single thread works, or there is little. */
+  #divide(count: number, operations: number): [first: number, last: number][] {
+    const { threads } = this.#runner;
+    const most = threads === 1 ? 1 : Math.min(threads * CALLS_PER_THREAD, Math.ceil(operations / WORTH_A_CALL));
+    const parts = Math.min(count, most);
     const bounds = Array.from({ length: parts + 1 }, (_, p) => Math.round((p * count) / parts));
-    return bounds.slice(0, -1).map((first, p) => (first < bounds[p + 1] ? calls(first, bounds[p + 1]) : []));
+    return bounds.slice(0, -1).map((first, p) => [first, bounds[p + 1]]);
   }
 
   /**

@@ -1,14 +1,17 @@
 import type * as nodeOs from 'node:os';
 import type * as workerThreads from 'node:worker_threads';
-import type { KernelCall, KernelExports, Runner } from '../simd/simdKernels.ts';
+import type { KernelCall, KernelExports, Runner, Scratch } from '../simd/simdKernels.ts';
 import type { WasmMemory } from '../simd/wasmMemory.ts';
 import { workerSource } from './workerSource.ts';
 
-const [GIVEN, DONE, FAILED, READY, LISTS] = [0, 1, 2, 3, 4];
+const [GIVEN, CLAIM, DONE, FAILED, READY, SCRATCH, SCRATCH_BYTES] = [0, 1, 2, 3, 4, 5, 6];
+const STATE_LENGTH = 7;
+/** Numbers of a call: its function, how many arguments, and these, 14 at most. */
+const SLOT = 16;
+/** Calls at a time, as many as the claim word can count. */
+const MOST_CALLS = 4095;
 const SPINS = 20_000;
-/** Numbers that a list may have: some two thousand calls. A longer one runs on this thread. */
-const LIST_LENGTH = 32_768;
-/** A worker that is silent for so long is dead: no kernel takes a tenth of it. */
+/** Workers that are silent for so long are dead: no kernel takes a tenth of it. */
 const PATIENCE_MS = 60_000;
 
 /** A started worker, of Node or of a browser. */
@@ -17,17 +20,17 @@ interface Handle {
 }
 
 /**
- * Runs lists of kernel calls on this thread and on workers that share its memory, and returns when all are done. Workers
- * start on their own time: until they are ready this thread does the work alone, with the same results.
+ * Runs kernel calls on this thread and on workers that share its memory, each taking the next one when it is free, so that
+ * a worker that is held up delays nobody; returns when all are done. Workers start on their own time: until they are ready
+ * this thread does the work alone, with the same results.
  */
 export class ThreadPool implements Runner {
   readonly threads: number;
   readonly #exports: KernelExports;
   readonly #numbers: Map<string, number>;
-  readonly #memory: WasmMemory;
-  readonly #address: number;
-  /** Where each worker finds its list: always the same place, since a worker may learn late that the memory has grown. */
-  readonly #lists: number[];
+  readonly #state: Int32Array;
+  /** Always in the same place: a worker may learn late that the memory has grown. */
+  readonly #calls: Float64Array;
   readonly #workers: Handle[];
   readonly #canWait: boolean;
   #closed = false;
@@ -42,41 +45,43 @@ export class ThreadPool implements Runner {
     this.threads = threads;
     this.#exports = exports;
     this.#numbers = new Map(Object.keys(exports).map((name, number) => [name, number]));
-    this.#memory = memory;
-    this.#address = memory.keepFloats(LISTS + threads - 1).address;
-    this.#lists = Array.from({ length: threads - 1 }, () => memory.keepFloats(2 * LIST_LENGTH).address);
-    this.#lists.forEach((address, index) => Atomics.store(this.#state(), LISTS + index, address));
+    const state = memory.keepFloats(STATE_LENGTH).address;
+    const calls = memory.keepFloats(2 * MOST_CALLS * SLOT).address;
+    const { buffer } = memory.memory; // a shared one stays good when the memory grows
+    this.#state = new Int32Array(buffer, state, STATE_LENGTH);
+    this.#calls = new Float64Array(buffer, calls, MOST_CALLS * SLOT);
     this.#canWait = mayWait();
-    this.#workers = Array.from({ length: threads - 1 }, (_, index) =>
-      startWorker({ module, memory: memory.memory, address: this.#address, index }, workerUrl),
-    );
+    const start = { module, memory: memory.memory, state, calls, length: MOST_CALLS * SLOT };
+    this.#workers = Array.from({ length: threads - 1 }, (_, i) => startWorker({ ...start, thread: i + 1 }, workerUrl));
   }
 
   get isReady(): boolean {
-    return !this.#closed && Atomics.load(this.#state(), READY) === this.threads - 1;
+    return !this.#closed && Atomics.load(this.#state, READY) === this.threads - 1;
   }
 
-  run(lists: KernelCall[][]): void {
-    const [first = [], ...others] = lists.filter((list) => list.length > 0);
-    const encoded = others.map((list) => this.#encode(list));
-    const fits = encoded.every((numbers) => numbers.length <= LIST_LENGTH);
-    if (others.length === 0 || !fits || !this.isReady) return [first, ...others].forEach((list) => this.#runHere(list));
-
-    const state = this.#state();
-    this.#lists.forEach((address, index) => {
-      new Float64Array(this.#memory.memory.buffer, address, LIST_LENGTH).set(encoded[index] ?? [0]);
-    });
+  run(calls: KernelCall[], scratch?: Scratch): void {
+    if (calls.length < 2 || calls.length > MOST_CALLS || !this.isReady) return this.#runHere(calls, scratch);
+    calls.forEach(([name, ...args], i) => this.#calls.set([this.#numbers.get(name)!, args.length, ...args], i * SLOT));
+    const state = this.#state;
     Atomics.store(state, DONE, 0);
     Atomics.store(state, FAILED, 0);
+    Atomics.store(state, SCRATCH, scratch?.address ?? 0);
+    Atomics.store(state, SCRATCH_BYTES, scratch?.bytes ?? 0);
+    Atomics.store(state, CLAIM, calls.length << 12); // from here on calls can be claimed
     Atomics.add(state, GIVEN, 1);
     Atomics.notify(state, GIVEN);
-    try {
-      this.#runHere(first);
-    } finally {
-      this.#waitForWorkers(state); // even then: they write to memory that is about to be given back
+    let failed = false;
+    for (let next = this.#claim(); next >= 0; next = this.#claim()) {
+      try {
+        this.#runHere([calls[next]], scratch);
+      } catch {
+        failed = true;
+      }
+      Atomics.add(state, DONE, 1);
     }
-    // What a worker could not do, this thread does, or fails at with a reason: kernels can be run again.
-    if (Atomics.load(state, FAILED) !== 0) others.forEach((list) => this.#runHere(list));
+    this.#waitFor(calls.length); // even then: workers write to memory that is about to be given back
+    // What failed is done again here, or fails with a reason: kernels can be run twice.
+    if (failed || Atomics.load(state, FAILED) !== 0) this.#runHere(calls, scratch);
   }
 
   /** Ends the workers; what comes later runs on this thread. */
@@ -85,31 +90,32 @@ export class ThreadPool implements Runner {
     for (const worker of this.#workers) worker.terminate();
   }
 
-  #state(): Int32Array {
-    return new Int32Array(this.#memory.memory.buffer, this.#address, LISTS + this.threads - 1);
+  #runHere(calls: KernelCall[], scratch?: Scratch): void {
+    const more = scratch ? [scratch.address] : [];
+    for (const [name, ...args] of calls) this.#exports[name](...args, ...more);
   }
 
-  #runHere(list: KernelCall[]): void {
-    for (const [name, ...args] of list) this.#exports[name](...args);
+  /** The number of a call that is now this thread's to run, or -1. */
+  #claim(): number {
+    for (;;) {
+      const claim = Atomics.load(this.#state, CLAIM);
+      const next = claim & 4095;
+      if (next >= claim >> 12) return -1;
+      if (Atomics.compareExchange(this.#state, CLAIM, claim, claim + 1) === claim) return next;
+    }
   }
 
-  /** A list as numbers; see `workerSource`. */
-  #encode(list: KernelCall[]): number[] {
-    return [list.length, ...list.flatMap(([name, ...args]) => [this.#numbers.get(name)!, args.length, ...args])];
-  }
-
-  #waitForWorkers(state: Int32Array): void {
-    const count = this.#workers.length;
+  #waitFor(count: number): void {
     let deadline = 0;
     for (let spins = 0; ; spins++) {
-      const done = Atomics.load(state, DONE);
+      const done = Atomics.load(this.#state, DONE);
       if (done === count) return;
       if (spins < SPINS) continue;
-      if (this.#canWait) Atomics.wait(state, DONE, done, 1000); // a browser's main thread must not
+      if (this.#canWait) Atomics.wait(this.#state, DONE, done, 1000); // a browser's main thread must not
       deadline ||= Date.now() + PATIENCE_MS;
       if (Date.now() < deadline) continue;
       this.close();
-      throw new Error(`${count - done} worker threads did not answer for ${PATIENCE_MS / 1000} s`);
+      throw new Error(`worker threads did not answer for ${PATIENCE_MS / 1000} s`);
     }
   }
 }
@@ -124,11 +130,15 @@ function mayWait(): boolean {
   }
 }
 
+/** What a worker is told; see `workerSource`. */
 interface WorkerStart {
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;
-  address: number;
-  index: number;
+  state: number;
+  calls: number;
+  length: number;
+  /** Its number; 0 is the thread that gives out the work. */
+  thread: number;
 }
 
 function startWorker(data: WorkerStart, workerUrl: string | undefined): Handle {
