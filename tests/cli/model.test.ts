@@ -110,6 +110,32 @@ describe('quantize', () => {
     expect(cosineSimilarity(full as number[], q8 as number[])).toBeGreaterThan(0.99);
   });
 
+  test('an encoder in a folder inside the model stays there', async () => {
+    const source = join(folder, 'old');
+    for (const inside of ['0_Transformer', '1_Pooling']) await mkdir(join(source, inside), { recursive: true });
+    await tinyModel(join(source, '0_Transformer'));
+    await writeFile(join(source, '1_Pooling/config.json'), '{"pooling_mode_mean_tokens": true}');
+    const modules = ['0_Transformer', '1_Pooling'].map((path) => ({
+      type: `sentence_transformers.models.${path.slice(2)}`,
+      path,
+    }));
+    await writeFile(join(source, 'modules.json'), JSON.stringify(modules));
+    const args = ['--model', source, '--output', 'made/old', '--method', 'plain'];
+    expect((await run(['quantize', ...args], world)).code).toBe(0);
+    const files = (await readdir(join(folder, 'made/old'), { recursive: true })).filter((name) => name.includes('.'));
+    expect(files.sort()).toEqual([
+      '0_Transformer/config.json',
+      '0_Transformer/model.safetensors',
+      '0_Transformer/sentence_bert_config.json',
+      '0_Transformer/vocab.txt',
+      '1_Pooling/config.json',
+      'modules.json',
+    ]);
+    const { json } = await run(['inspect', '--model', 'made/old/0_Transformer', '--json'], world);
+    expect(json()[0]).toMatchObject({ config: { quantization_config: {} }, parameters: 11786 });
+    expect((await run(['quantize', ...args], world)).stderr).toMatch(/a folder that holds modules\.json; .*--force/);
+  });
+
   test('leaves nothing when it fails on the way', async () => {
     await mkdir(join(folder, 'broken'));
     await tinyModel(join(folder, 'broken'), { 'vocab.txt': 'none' });

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { BertModel, quantizationConfig, quantizeTensors } from '../../bert/index.ts';
 import { UsageError } from '../../errors.ts';
-import { openFiles, readJson, readObject, type ModelFiles } from '../../hub/index.ts';
+import { filesBelow, openFiles, readJson, readObject, type ModelFiles } from '../../hub/index.ts';
 import { calibrationBatches, roundEncoder } from '../../quantization/index.ts';
 import {
   loadTensors,
@@ -54,7 +54,10 @@ export function quantize(io: Io): Command {
     .action(async ({ output, method, force = false, json, ...flags }: QuantizeFlags) => {
       const location = modelLocation(flags, io);
       await checkOutput(output, location, force, io);
-      const files = openFiles(location);
+      const all = openFiles(location);
+      const [base = '', ...folders] = await moduleFolders(all);
+      const files = filesBelow(all, base);
+      const at = (path: string) => (base === '' ? path : `${base}/${path}`);
       const report = await io.writeFolder(output, async (write): Promise<QuantizeReport> => {
         const config = await readObject(files, 'config.json', 'the config of a model');
         const { tensors, metadata } = await loadTensors(files);
@@ -68,12 +71,13 @@ export function quantize(io: Io): Command {
           source_sha256: source,
         });
         const newConfig = { ...config, quantization_config: quantizationConfig(quantized) };
-        for (const path of await companions(files)) {
-          const content = await files.read(path);
+        const modules = folders.flatMap((folder) => MODULE_FILES.map((file) => `${folder}/${file}`));
+        for (const path of new Set([...COMPANIONS, ...COMPANIONS.map(at), ...modules])) {
+          const content = await all.read(path);
           if (content !== undefined) await write(path, content);
         }
-        await write('config.json', `${JSON.stringify(newConfig, null, 2)}\n`);
-        await write(WEIGHTS, bytes); // last: until it is there, the folder is no model
+        await write(at('config.json'), `${JSON.stringify(newConfig, null, 2)}\n`);
+        await write(at(WEIGHTS), bytes); // last: until it is there, the folder is no model
         return {
           output,
           method,
@@ -118,21 +122,17 @@ async function checkOutput(output: string, location: string, force: boolean, io:
   if ((await io.realPath(output)) === (await io.realPath(location))) {
     throw new UsageError({ what: `--output ${output}`, expected: 'another folder than --model', got: 'the same', fix });
   }
-  if (!force && (await io.exists(`${output}/${WEIGHTS}`))) {
-    throw new UsageError({
-      what: `--output ${output}`,
-      got: `a folder that holds ${WEIGHTS}`,
-      fix: `${fix}, or --force`,
-    });
+  for (const file of force ? [] : [WEIGHTS, 'modules.json']) {
+    if (!(await io.exists(`${output}/${file}`))) continue;
+    throw new UsageError({ what: `--output ${output}`, got: `a folder that holds ${file}`, fix: `${fix}, or --force` });
   }
 }
 
-/** Paths of the files, there or not, that make a model of the weights. */
-async function companions(files: ModelFiles): Promise<string[]> {
+/** Where the modules are that modules.json names: first the encoder, mostly in '', the model's own folder. */
+async function moduleFolders(files: ModelFiles): Promise<string[]> {
   const modules = await readJson(files, 'modules.json');
   const paths = (Array.isArray(modules) ? modules : []).map((module) => (module as { path?: unknown } | null)?.path);
-  const folders = paths.filter((path) => typeof path === 'string' && path !== '');
-  return [...COMPANIONS, ...folders.flatMap((folder) => MODULE_FILES.map((file) => `${folder}/${file}`))];
+  return paths.map((path) => (typeof path === 'string' ? path : '')).filter((path, i) => i === 0 || path !== '');
 }
 
 /** Of the weights files: one checksum, or `name:checksum` for each of several shards. */
