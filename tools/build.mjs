@@ -17,6 +17,7 @@ execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconf
 const { metafile } = await build({
   entryPoints: ['src/cli/bin.ts'],
   outfile: join(out, 'cli/bin.js'),
+  absWorkingDir: root, // esbuild noted the folder it was imported in
   bundle: true,
   minify: true,
   platform: 'node',
