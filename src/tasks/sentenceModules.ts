@@ -1,6 +1,6 @@
 import { openCheckpoint } from '../bert/index.ts';
 import { ConfigError, show } from '../errors.ts';
-import { readJson, readObject, type ModelFiles } from '../hub/index.ts';
+import { filesBelow, nameOf, readJson, readObject, readObjectIfAny, type ModelFiles } from '../hub/index.ts';
 import { Linear, Weights } from '../layers/index.ts';
 import { normalizeRows, type ActivationName, type Engine, type Pooling, type Tensor } from '../tensor/index.ts';
 
@@ -29,8 +29,13 @@ export interface SentenceModules {
   /** Most tokens of a text, special ones included; null when the model sets none. */
   maxSeqLength: number | null;
   lowerCase: boolean;
-  /** Put before every text. */
+  /** Put before every text, or the first of a pair. */
   prompt: string;
+}
+
+/** Where the encoder and its tokenizer are: the model's own folder, or, in old models, one inside, `0_Transformer`. */
+export async function transformerFiles(files: ModelFiles): Promise<ModelFiles> {
+  return filesBelow(files, (await readModules(files))?.[0].path ?? '');
 }
 
 /**
@@ -40,30 +45,21 @@ export interface SentenceModules {
  * @throws ConfigError for a module that this library does not know, or one out of place
  */
 export async function readSentenceModules(files: ModelFiles, engine: Engine): Promise<SentenceModules> {
-  const file = `${files.location}/modules.json`;
-  const { maxSeqLength, lowerCase } = await readTransformerConfig(files);
+  const modules = await readModules(files);
+  const { maxSeqLength, lowerCase } = await readTransformerConfig(filesBelow(files, modules?.[0].path ?? ''));
   const prompt = await readPrompt(files);
   const result: SentenceModules = { pooling: ['mean'], steps: [], normalize: true, maxSeqLength, lowerCase, prompt };
-  const modules = await readJson(files, 'modules.json');
   if (modules === undefined) return result;
-  if (!Array.isArray(modules)) throw new ConfigError({ what: file, expected: 'a list of modules', got: show(modules) });
 
-  const [first, second, ...rest] = modules.map((module, i) => readModule(module, `${file}[${i}]`));
-  if (first?.type !== 'Transformer' || second?.type !== 'Pooling') {
-    throw new ConfigError({
-      what: file,
-      expected: 'a Transformer, then a Pooling',
-      got: `${first?.type ?? 'nothing'}, then ${second?.type ?? 'nothing'}`,
-    });
-  }
-  result.pooling = await readPooling(files, second.path);
+  const [, pooling, ...rest] = modules;
+  result.pooling = await readPooling(filesBelow(files, pooling.path), prompt);
   result.normalize = rest.at(-1)?.type === 'Normalize';
   for (const { type, path } of result.normalize ? rest.slice(0, -1) : rest) {
     if (type === 'Normalize') result.steps.push(normalizeRows);
-    else if (type === 'Dense') result.steps.push(await readDense(files, path, engine));
+    else if (type === 'Dense') result.steps.push(await readDense(filesBelow(files, path), engine));
     else {
       throw new ConfigError({
-        what: `${file}: module ${type}`,
+        what: `${nameOf(files, 'modules.json')}: module ${type}`,
         expected: 'Dense or Normalize after the Pooling',
         got: type,
         fix: 'use a model without this module: its vectors would be wrong without it',
@@ -73,7 +69,24 @@ export async function readSentenceModules(files: ModelFiles, engine: Engine): Pr
   return result;
 }
 
-function readModule(module: unknown, what: string): { type: string; path: string } {
+interface SentenceModule {
+  type: string;
+  path: string;
+}
+
+/** What modules.json lists: first a Transformer, second a Pooling; undefined when there is no such file. */
+async function readModules(files: ModelFiles): Promise<SentenceModule[] | undefined> {
+  const list = await readJson(files, 'modules.json');
+  if (list === undefined) return undefined;
+  const what = nameOf(files, 'modules.json');
+  if (!Array.isArray(list)) throw new ConfigError({ what, expected: 'a list of modules', got: show(list) });
+  const modules = list.map((module, i) => readModule(module, `${what}[${i}]`));
+  const types = [0, 1].map((i) => modules[i]?.type ?? 'nothing').join(', then ');
+  if (types === 'Transformer, then Pooling') return modules;
+  throw new ConfigError({ what, expected: 'a Transformer, then a Pooling', got: types });
+}
+
+function readModule(module: unknown, what: string): SentenceModule {
   const { type, path } = (module ?? {}) as { type?: unknown; path?: unknown };
   if (typeof type !== 'string' || typeof path !== 'string') {
     throw new ConfigError({ what, expected: 'an object with type and path', got: show(module) });
@@ -83,11 +96,15 @@ function readModule(module: unknown, what: string): { type: string; path: string
   return { type: own ? own[1] : type, path };
 }
 
-async function readPooling(files: ModelFiles, path: string): Promise<PoolingMode[]> {
-  const file = `${files.location}/${path}/config.json`;
-  const config = await readObject(files, `${path}/config.json`, MODULE_CONFIG);
-  if (config.include_prompt === false) {
-    throw new ConfigError({ what: `${file}: include_prompt`, expected: 'true', got: 'false' });
+async function readPooling(files: ModelFiles, prompt: string): Promise<PoolingMode[]> {
+  const file = nameOf(files, 'config.json');
+  const config = await readObject(files, 'config.json', MODULE_CONFIG);
+  if (config.include_prompt === false && prompt !== '') {
+    throw new ConfigError({
+      what: `${file}: include_prompt`,
+      expected: 'true, for a model with a prompt',
+      got: 'false',
+    });
   }
   const old: [key: string, mode: PoolingMode][] = [
     ['pooling_mode_cls_token', 'cls'],
@@ -97,9 +114,8 @@ async function readPooling(files: ModelFiles, path: string): Promise<PoolingMode
     ['pooling_mode_weightedmean_tokens', 'weightedmean'],
     ['pooling_mode_lasttoken', 'lasttoken'],
   ];
-  const modes = config.pooling_mode
-    ? [config.pooling_mode].flat()
-    : old.filter(([key]) => config[key] === true).map(([, mode]) => mode);
+  const flagged = old.filter(([key]) => config[key] === true).map(([, mode]) => mode);
+  const modes = [config.pooling_mode ?? (flagged.length > 0 ? flagged : 'mean')].flat();
   for (const mode of modes) {
     if (typeof mode !== 'string' || !Object.hasOwn(poolings, mode)) {
       throw new ConfigError({
@@ -121,11 +137,12 @@ const denseActivations: Record<string, ActivationName> = {
   GELU: 'gelu',
   SiLU: 'silu',
   Sigmoid: 'sigmoid',
+  LeakyReLU: 'leaky_relu',
 };
 
-async function readDense(files: ModelFiles, path: string, engine: Engine): Promise<(x: Tensor) => Tensor> {
-  const file = `${files.location}/${path}/config.json`;
-  const config = await readObject(files, `${path}/config.json`, MODULE_CONFIG);
+async function readDense(files: ModelFiles, engine: Engine): Promise<(x: Tensor) => Tensor> {
+  const file = nameOf(files, 'config.json');
+  const config = await readObject(files, 'config.json', MODULE_CONFIG);
   const { in_features: inFeatures, out_features: outFeatures, bias = true } = config;
   if (!Number.isSafeInteger(inFeatures) || !Number.isSafeInteger(outFeatures) || typeof bias !== 'boolean') {
     throw new ConfigError({ what: file, expected: 'in_features, out_features and bias', got: show(config) });
@@ -136,28 +153,27 @@ async function readDense(files: ModelFiles, path: string, engine: Engine): Promi
       throw new ConfigError({ what: `${file}: ${key}`, expected: '"sentence_embedding"', got: show(name) });
     }
   }
-  const className =
-    config.activation_function === undefined ? 'Tanh' : String(config.activation_function ?? 'Identity');
-  const activation = denseActivations[className.replace(/^torch\..*\./, '')];
-  if (activation === undefined) {
+  const className = config.activation_function === undefined ? 'Tanh' : (config.activation_function ?? 'Identity');
+  const name = typeof className === 'string' ? className.replace(/^torch\..*\./, '') : '';
+  if (!Object.hasOwn(denseActivations, name)) {
     const expected = `one of ${Object.keys(denseActivations).join(', ')}`;
-    throw new ConfigError({ what: `${file}: activation_function`, expected, got: className });
+    throw new ConfigError({ what: `${file}: activation_function`, expected, got: show(className) });
   }
-  const folder: ModelFiles = {
-    location: `${files.location}/${path}`,
-    read: (name) => files.read(`${path}/${name}`),
-  };
-  const checkpoint = await openCheckpoint(folder, engine, 'auto', null);
-  const linear = new Linear(new Weights(checkpoint, 'linear'), inFeatures as number, outFeatures as number, { bias });
-  checkpoint.report();
-  await checkpoint.fill();
-  return (x) => linear.forward(x, activation);
+  const checkpoint = await openCheckpoint(files, engine, 'auto', null);
+  try {
+    const linear = new Linear(new Weights(checkpoint, 'linear'), inFeatures as number, outFeatures as number, { bias });
+    checkpoint.report();
+    await checkpoint.fill();
+    return (x) => linear.forward(x, denseActivations[name]);
+  } finally {
+    await checkpoint.close();
+  }
 }
 
 async function readTransformerConfig(files: ModelFiles): Promise<{ maxSeqLength: number | null; lowerCase: boolean }> {
-  const config = (await readJson(files, 'sentence_bert_config.json')) ?? {};
-  const { max_seq_length: length = null, do_lower_case: lowerCase = false } = config as Record<string, unknown>;
-  const what = `${files.location}/sentence_bert_config.json`;
+  const config = (await readObjectIfAny(files, 'sentence_bert_config.json')) ?? {};
+  const { max_seq_length: length = null, do_lower_case: lowerCase = false } = config;
+  const what = nameOf(files, 'sentence_bert_config.json');
   if (length !== null && !(Number.isSafeInteger(length) && (length as number) >= 1)) {
     throw new ConfigError({
       what: `${what}: max_seq_length`,
@@ -171,13 +187,14 @@ async function readTransformerConfig(files: ModelFiles): Promise<{ maxSeqLength:
   return { maxSeqLength: length as number | null, lowerCase };
 }
 
-/** The prompt that the model wants before every text, when it names a default one. */
+/** The prompt that the model wants before every text, when it names a default one; else ''. */
 async function readPrompt(files: ModelFiles): Promise<string> {
-  const config = ((await readJson(files, 'config_sentence_transformers.json')) ?? {}) as Record<string, unknown>;
+  const config = (await readObjectIfAny(files, 'config_sentence_transformers.json')) ?? {};
   const name = config.default_prompt_name ?? null;
   if (name === null) return '';
-  const prompt = (config.prompts as Record<string, unknown> | undefined)?.[String(name)];
+  const prompts = Object.entries(config.prompts ?? {}) as [string, unknown][];
+  const prompt = prompts.find(([key]) => key === name)?.[1];
   if (typeof prompt === 'string') return prompt;
-  const what = `${files.location}/config_sentence_transformers.json: default_prompt_name`;
+  const what = `${nameOf(files, 'config_sentence_transformers.json')}: default_prompt_name`;
   throw new ConfigError({ what, expected: 'the name of one of its prompts', got: show(name) });
 }

@@ -1,6 +1,6 @@
-import { InputError } from '../errors.ts';
+import { ConfigError, InputError, show } from '../errors.ts';
 
-/** Cosine of the angle between two vectors, -1 to 1; 0 when either is zero. @throws InputError if their lengths differ */
+/** Cosine of the angle between two vectors, -1 to 1; 0 when either is zero. @throws InputError if their lengths differ, or a number is not finite */
 export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) {
     throw new InputError({
@@ -9,13 +9,25 @@ export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): nu
       got: `${a.length} and ${b.length}`,
     });
   }
+  // Scaled first: the square of 1e200 is infinite, and that of 1e-200 is 0.
+  const [largestA, largestB] = [largest(a), largest(b)];
+  if (largestA === 0 || largestB === 0) return 0;
   let [dot, lengthA, lengthB] = [0, 0, 0];
   for (let i = 0; i < a.length; i++) {
-    dot += a[i] * b[i];
-    lengthA += a[i] * a[i];
-    lengthB += b[i] * b[i];
+    const [x, y] = [a[i] / largestA, b[i] / largestB];
+    dot += x * y;
+    lengthA += x * x;
+    lengthB += y * y;
   }
-  return lengthA === 0 || lengthB === 0 ? 0 : dot / Math.sqrt(lengthA * lengthB);
+  return dot / Math.sqrt(lengthA * lengthB);
+}
+
+/** The largest size of its numbers. @throws InputError if one is not finite */
+function largest(vector: ArrayLike<number>): number {
+  let most = 0;
+  for (let i = 0; i < vector.length; i++) most = Math.max(most, Math.abs(vector[i]));
+  if (Number.isFinite(most)) return most;
+  throw new InputError({ what: 'cosineSimilarity', expected: 'finite numbers', got: `${most}` });
 }
 
 export interface SearchHit {
@@ -31,6 +43,9 @@ export function searchVectors(
   corpus: readonly ArrayLike<number>[],
   topK = corpus.length,
 ): SearchHit[] {
+  if (!Number.isSafeInteger(topK) || topK < 0) {
+    throw new ConfigError({ what: 'searchVectors: topK', expected: 'a whole number of at least 0', got: show(topK) });
+  }
   const hits = corpus.map((vector, index) => ({ index, score: cosineSimilarity(query, vector) }));
   return hits.sort((a, b) => b.score - a.score).slice(0, topK);
 }

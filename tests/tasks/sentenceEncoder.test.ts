@@ -1,9 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { BertModel } from '../../src/bert/index.ts';
-import { ConfigError, FileError, InputError } from '../../src/errors.ts';
+import { CheckpointError, ConfigError, FileError, InputError } from '../../src/errors.ts';
 import { MemoryFiles } from '../../src/hub/index.ts';
-import { writeSafetensors } from '../../src/safetensors/index.ts';
+import { parseSafetensors, writeSafetensors, type TensorInput } from '../../src/safetensors/index.ts';
 import { SentenceEncoder, type PoolingMode } from '../../src/tasks/index.ts';
+import type { Tensor } from '../../src/tensor/index.ts';
 import { BertTokenizer, type TextInput } from '../../src/tokenizer/index.ts';
 import { fileContents } from '../support/fixtures.ts';
 
@@ -94,6 +95,22 @@ describe('pooling', () => {
     expectVector(encoder.encode([text])[0].embedding, tokenVectors(text)[0]);
   });
 
+  it('is the mean when its file says nothing, as in sentence-transformers', async () => {
+    for (const config of [{}, { pooling_mode_cls_token: false, pooling_mode_mean_tokens: false }]) {
+      const encoder = await load({ ...modules('x'), '1_Pooling/config.json': json(config) });
+      expectVector(encoder.encode([text])[0].embedding, mean(tokenVectors(text)));
+    }
+  });
+
+  it('without the prompt is refused only where there is one', async () => {
+    const files = { ...modules('x'), '1_Pooling/config.json': json({ pooling_mode: 'mean', include_prompt: false }) };
+    expectVector((await load(files)).encode([text])[0].embedding, mean(tokenVectors(text)));
+    const prompt = json({ prompts: { query: 'q: ' }, default_prompt_name: 'query' });
+    await expect(load({ ...files, 'config_sentence_transformers.json': prompt })).rejects.toThrow(
+      'memory/1_Pooling/config.json: include_prompt: expected true, for a model with a prompt, got false',
+    );
+  });
+
   it('without modules.json is the mean, at length 1', async () => {
     expectVector((await load()).encode([text])[0].embedding, unit(mean(tokenVectors(text))));
   });
@@ -124,6 +141,10 @@ describe('after pooling', () => {
       await vectorOf({ activation_function: 'torch.nn.modules.activation.ReLU' }),
       unit(sums.map((x) => Math.max(x, 0))),
     );
+    expectVector(
+      await vectorOf({ activation_function: 'torch.nn.modules.activation.LeakyReLU' }),
+      unit(sums.map((x) => (x < 0 ? 0.01 * x : x))),
+    );
   });
 
   it('Normalize before Dense, and none at the end; a Dense without bias', async () => {
@@ -153,7 +174,12 @@ describe('after pooling', () => {
       /module custom\.Normalize/,
     ],
     ['no pooling', { 'modules.json': json([module('Transformer', '')]) }, ConfigError, /then a Pooling, got .*nothing/],
-    ['no pooling mode', modules('x'), ConfigError, /1_Pooling\/config\.json: expected a pooling mode, got none/],
+    [
+      'no pooling mode',
+      { ...modules('x'), '1_Pooling/config.json': json({ pooling_mode: [] }) },
+      ConfigError,
+      /1_Pooling\/config\.json: expected a pooling mode, got none/,
+    ],
     [
       'a pooling without its file',
       { 'modules.json': modules('x')['modules.json'] },
@@ -170,6 +196,37 @@ describe('after pooling', () => {
       /activation_function: expected one of Tanh, .*Mish/,
     ],
   ];
+  const activations: [unknown, RegExp][] = [
+    ['constructor', /got "constructor"/],
+    ['torch.nn.toString', /got "torch\.nn\.toString"/],
+    [[['Tanh']], /got \[\["Tanh"\]\]/],
+    [3, /got 3/],
+  ];
+  for (const [activation, got] of activations) {
+    faults.push([
+      `the activation ${json(activation)}`,
+      {
+        ...modules('pooling_mode_cls_token', module('Dense', '2_Dense')),
+        ...dense({ activation_function: activation }),
+      },
+      ConfigError,
+      new RegExp(`2_Dense/config\\.json: activation_function: expected one of Tanh, .*${got.source}`),
+    ]);
+  }
+  for (const config of ['[]', '3', 'null']) {
+    const message = /: expected a JSON object, got /;
+    faults.push([`a transformer config ${config}`, { 'sentence_bert_config.json': config }, ConfigError, message]);
+    faults.push([`a config ${config}`, { 'config_sentence_transformers.json': config }, ConfigError, message]);
+  }
+  for (const path of ['..', '/etc', 'a/../..']) {
+    const list = json([module('Transformer', path), module('Pooling', '1_Pooling')]);
+    faults.push([
+      `a module in ${path}`,
+      { 'modules.json': list },
+      FileError,
+      /path .*: expected a relative path inside/,
+    ]);
+  }
   it.each(faults)('%s is refused', async (_, files, type, message) => {
     await expect(load(files)).rejects.toThrow(type);
     await expect(load(files)).rejects.toThrow(message);
@@ -182,6 +239,32 @@ describe('before the encoder', () => {
     const [{ embedding, tokenCount }] = (await load({ 'config_sentence_transformers.json': file })).encode(['a']);
     expect(tokenCount).toBe(5);
     expectVector(embedding, unit(mean(tokenVectors('q: a'))));
+  });
+
+  it('goes the prompt of a pair once, before its first text', async () => {
+    const file = json({ prompts: { query: 'q: ' }, default_prompt_name: 'query' });
+    const [{ embedding, tokenCount }] = (await load({ 'config_sentence_transformers.json': file })).encode([
+      ['a', 'b'],
+    ]);
+    expect(tokenCount).toBe(7);
+    expectVector(embedding, unit(mean(tokenVectors(['q: a', 'b']))));
+  });
+
+  it('is read from the folder that modules.json names, with its tokenizer and limits, as in old models', async () => {
+    const { 'config.json': config, 'model.safetensors': weights, 'vocab.txt': words } = base;
+    const list = json([module('Transformer', '0_Transformer'), module('Pooling', '1_Pooling')]);
+    const files = {
+      ...modules('pooling_mode_mean_tokens'),
+      'modules.json': list,
+      '0_Transformer/config.json': config,
+      '0_Transformer/model.safetensors': weights,
+      '0_Transformer/vocab.txt': words,
+      '0_Transformer/sentence_bert_config.json': json({ max_seq_length: 6 }),
+      'sentence_bert_config.json': json({ max_seq_length: 9 }),
+    };
+    const encoder = await SentenceEncoder.fromPretrained(new MemoryFiles(files));
+    expect(encoder.maxLength).toBe(6);
+    expectVector(encoder.encode(['a b'])[0].embedding, mean(tokenVectors('a b')));
   });
 
   it('texts are lower-cased when the model says so', async () => {
@@ -213,6 +296,44 @@ describe('a text that is too long', () => {
     );
   });
 
+  it('is refused before anything is computed', async () => {
+    const encoder = await load(files);
+    let passes = 0;
+    encoder.model.observe((module) => void (module === encoder.model && passes++));
+    const texts: unknown[] = [...Array.from({ length: 800 }, () => 'a b'), text];
+    expect(() => encoder.embeddings(texts as string[], { overflow: 'error' }).next()).toThrow('text 800: expected at');
+    expect(() => encoder.embeddings([...texts, 5] as string[]).next()).toThrow('text 801: expected a string');
+    const pair = [...texts, [text, text]] as string[];
+    expect(() => encoder.embeddings(pair, { overflow: 'chunk' }).next()).toThrow(
+      'text 801: expected a pair of at most',
+    );
+    expect(passes).toBe(0);
+    encoder.encode(['a', text]);
+    expect(passes).toBe(1); // the count can fail
+  });
+
+  it('as a pair is not cut into windows, whose combinations would be very many', async () => {
+    const encoder = await load(files);
+    expect(() => encoder.encode([[text, text]], { overflow: 'chunk' })).toThrow(InputError);
+    const [short] = encoder.encode([['a', 'b']], { overflow: 'chunk' });
+    expectVector(short.embedding, unit(mean(tokenVectors(['a', 'b']))));
+  });
+
+  it('is computed a few windows at a time', async () => {
+    const encoder = await load(files);
+    const passes: number[] = [];
+    encoder.model.observe((module, output) => {
+      if (module === encoder.model) passes.push((output as { lastHiddenState: Tensor }).lastHiddenState.shape[0]);
+    });
+    const long = 'a b c a '.repeat(1500).trim(); // 1500 windows, all alike, of 6 tokens
+    const [{ embedding, tokenCount }] = encoder.encode([long], { overflow: 'chunk' });
+    expect(tokenCount).toBe(6002);
+    expectVector(embedding, unit(mean(tokenVectors('a b c a'))));
+    expect(passes.length).toBeGreaterThan(2);
+    expect(Math.max(...passes)).toBeLessThanOrEqual(1024);
+    expect(total(passes)).toBe(9000);
+  });
+
   it('is the mean of its windows on request, weighted by their tokens', async () => {
     const [long, short] = (await load(files)).encode([text, 'a'], { overflow: 'chunk' });
     expect([long.tokenCount, long.truncated, short.truncated]).toEqual([12, false, false]);
@@ -242,8 +363,21 @@ describe('encode', () => {
     expect(done.at(-1)).toEqual([3, 3]);
   });
 
-  const bad: [fault: string, texts: unknown, options: object, message: RegExp][] = [
+  const bad: [fault: string, texts: unknown, options: object | null, message: RegExp][] = [
     ['one text without an array', 'abc', {}, /^texts: expected an array, got "abc"; put one text into \[ \]/],
+    ['nothing', undefined, {}, /^texts: expected an array, got undefined/],
+    ['numbers', 5, {}, /^texts: expected an array, got 5/],
+    ['a pair of numbers', [[1, 2]], {}, /^text 0: expected a string, or a pair of strings, got \[1,2\]/],
+    ['three texts in one', [['a', 'b', 'c']], {}, /^text 0: expected a string, or a pair of strings/],
+    [
+      'a hole',
+      Object.assign(['a'], { length: 2 }),
+      {},
+      /^text 1: expected a string, or a pair of strings, got undefined/,
+    ],
+    ['options that are none', ['a'], null, /^options of encode: expected an object of options, got null/],
+    ['an unknown option', ['a'], { normalise: false }, /^options of encode: normalise: expected one of pooling, /],
+    ['a progress that cannot be told', ['a'], { onProgress: 5 }, /^onProgress: expected a function, got 5/],
     ['a number', ['a', 5], {}, /^text 1: expected a string, or a pair of strings, got 5/],
     ['half a pair', ['a', ['a', undefined]], {}, /^text 1: expected a string, or a pair of strings, got \["a",null\]/],
     ['an unknown pooling', ['a'], { pooling: 'median' }, /^pooling: expected one of cls, .*got "median"/],
@@ -253,7 +387,31 @@ describe('encode', () => {
   ];
   it.each(bad)('refuses %s', async (_, texts, options, message) => {
     const encoder = await load();
-    expect(() => encoder.encode(texts as string[], options)).toThrow(message);
+    expect(() => encoder.encode(texts as string[], options as object)).toThrow(message);
+  });
+
+  it('gives no vector that is not finite', async () => {
+    const stored = new Map<string, TensorInput>(parseSafetensors(base['model.safetensors'] as Uint8Array).tensors);
+    const [word, shape] = [11, [61, SIZE]]; // "q"
+    for (const number of [NaN, Infinity, 3e38]) {
+      const data = new Float32Array(61 * SIZE).fill(number, word * SIZE, (word + 1) * SIZE);
+      const weights = writeSafetensors(new Map(stored).set('embeddings.word_embeddings.weight', { data, shape }));
+      const encoder = await load({ 'model.safetensors': weights });
+      expect(() => encoder.encode(['a', 'a b', 'a q'])).toThrow(CheckpointError);
+      expect(() => encoder.encode(['a', 'a b', 'a q'])).toThrow(
+        'vector of text 2: expected finite numbers, got NaN; check the weights of the model: they, or the activations',
+      );
+      expect(encoder.encode(['a', 'a b'])).toHaveLength(2);
+    }
+  });
+
+  it('is not made from nowhere, nor with options that there are not', async () => {
+    for (const none of [undefined, null, 5] as unknown as string[]) {
+      await expect(SentenceEncoder.fromPretrained(none)).rejects.toThrow(FileError);
+    }
+    for (const options of [null, { dtype: 'q4' }, { kernels: 'simd' }] as object[]) {
+      await expect(SentenceEncoder.fromPretrained(new MemoryFiles(base), options)).rejects.toThrow(ConfigError);
+    }
   });
 
   it('needs a tokenizer that fits the model', async () => {
