@@ -114,7 +114,7 @@ try {
     if (embedding.length !== 384 || tokenCount !== 9) throw new Error(line.slice(0, 200));
   });
 
-  check('types resolve in a strict project, under node and bundler resolution', () => {
+  check('types resolve in a strict project, under node and bundler resolution, with dom or the types of Node', () => {
     writeFileSync(
       join(app, 'app.ts'),
       "import { SentenceEncoder, type SentenceEmbedding } from 'bertscript';\n" +
@@ -123,17 +123,16 @@ try {
         'export const one = async (): Promise<SentenceEmbedding> => (await encoder).encode(["a"])[0];\n' +
         'export const count: number = BertTokenizer.fromVocab(["[UNK]"]).vocabSize;\nexport { compareTensors };\n',
     );
-    for (const [module, moduleResolution] of [
-      ['nodenext', 'nodenext'],
-      ['esnext', 'bundler'],
+    const types = join(root, 'node_modules/@types');
+    for (const [resolution, ...globals] of [
+      ['nodenext', '--lib', 'es2022,dom'],
+      ['bundler', '--lib', 'es2022,dom'],
+      ['nodenext', '--lib', 'es2022', '--typeRoots', types, '--types', 'node'],
     ]) {
-      const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2022,dom']; // dom: as the README says
+      const module = resolution === 'bundler' ? 'esnext' : resolution;
+      const options = ['--noEmit', '--strict', '--target', 'es2022', ...globals];
       const tsc = join(root, 'node_modules/typescript/bin/tsc');
-      run(
-        process.execPath,
-        [tsc, ...options, '--module', module, '--moduleResolution', moduleResolution, 'app.ts'],
-        app,
-      );
+      run(process.execPath, [tsc, ...options, '--module', module, '--moduleResolution', resolution, 'app.ts'], app);
     }
   });
 } finally {
