@@ -5,6 +5,7 @@ const WORDS: readonly [RegExp, string][] = [
   [/, or start the missing ones with initializeMissing/, ''],
   [/set addSpecialTokens to false/, 'pass --no-special-tokens'],
   [/let overflow be "truncate" or "chunk"/, 'pass --overflow truncate or --overflow chunk'],
+  [/let overflow be "truncate"/, 'pass --overflow truncate'],
   [/or use "longest_first"/, 'or pass --truncation longest_first'],
   [/\blower stride\b/, 'lower --stride'],
   [/\(turbo: true\)/, '(--turbo)'],

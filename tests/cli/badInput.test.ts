@@ -200,6 +200,10 @@ describe('text files', () => {
       says: /argument 1:1: input_ids: expected ids of the 61 tokens.*got 61/,
     },
     'nothing to decode': { args: ['decode'], says: /stdin: expected lines of JSON/ },
+    'a pair too long': {
+      args: ['embed', 'cat '.repeat(20), '--pair', 'cat', '--overflow', 'chunk'],
+      says: /text 0: expected a pair of at most 16 tokens.*got 24; shorten it, or pass --overflow truncate\n/,
+    },
     'a text too long': {
       args: ['embed', 'cat '.repeat(20), '--overflow', 'error'],
       says: /text 0: expected at most 16 tokens, got 22; shorten it, or pass --overflow truncate or --overflow chunk/,
