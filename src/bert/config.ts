@@ -62,6 +62,9 @@ const upTo = (most: number): Check => [
 ];
 /** More than any model has, and few enough to count with. */
 const count = upTo(2 ** 24);
+/** Numbers that 4 GiB hold, all that WebAssembly addresses. */
+const LARGEST_MATRIX = 2 ** 30;
+const rowCounts = ['hiddenSize', 'vocabSize', 'intermediateSize', 'maxPositionEmbeddings', 'typeVocabSize'] as const;
 const probability: Check = ['a probability from 0 to 1', (v) => isNumber(v) && v >= 0 && v <= 1];
 const names: Check = ['a list of names', (v) => Array.isArray(v) && v.every((name) => typeof name === 'string')];
 const orNull = ([expected, holds]: Check): Check => [`${expected}, or null`, (v) => v === null || holds(v)];
@@ -124,6 +127,12 @@ export class BertConfig {
         expected: `a multiple of ${nameIn('numAttentionHeads')}, ${this.numAttentionHeads}`,
         got: `${this.hiddenSize}`,
       });
+    }
+    for (const key of rowCounts) {
+      const most = Math.floor(LARGEST_MATRIX / this.hiddenSize);
+      if (this[key] <= most) continue;
+      const expected = `at most ${most}, for matrices of ${nameIn('hiddenSize')} ${this.hiddenSize} that fit into memory`;
+      throw new ConfigError({ what: `${source}: ${nameIn(key)}`, expected, got: `${this[key]}` });
     }
     if (this.padTokenId !== null && this.padTokenId >= this.vocabSize) {
       throw new ConfigError({

@@ -130,7 +130,7 @@ function expectLengths(
       got: `${row.length}`,
     });
   }
-  if (typeof row[0] === 'object') {
+  if (typeof row[0] === 'object' && row[0] !== null) {
     throw new InputError({
       what: `${name} of sequence ${sequence}`,
       expected: 'one value per token',

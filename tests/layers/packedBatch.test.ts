@@ -152,6 +152,7 @@ describe('PackedBatch', () => {
       wrong({ attentionMask: [ones[0], [1, 0.5]] }),
       'attentionMask of sequence 1, token 1: expected 0 or 1, got 0.5',
     ],
+    ['a mask with a hole', wrong({ attentionMask: [ones[0], [null, 1]] }), 'token 0: expected 0 or 1, got null'],
     [
       'an additive mask',
       wrong({ attentionMask: [ones[0], [0, -10000]] }),
