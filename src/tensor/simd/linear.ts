@@ -12,7 +12,7 @@ export interface Tile {
  * `linear`: y = activation(x · weightᵀ + bias), by tiles.
  *
  * The weight is packed in panels of as many output columns as a tile is wide: [panel][inFeatures][columns], the last
- * panel filled up with zeros (as is the bias). Each sum runs along inFeatures from first to last in its own lane, whatever
+ * panel filled up with zeros. Each sum runs along inFeatures from first to last, chunk by chunk, in its own lane, whatever
  * the tile, so a row's result does not depend on how many rows there are, nor on which thread computes which panels.
  *
  * `bias` moves on by `biasStep` bytes a panel: 0 when it is one panel of zeros.
