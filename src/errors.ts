@@ -53,6 +53,9 @@ export class InputError extends BertscriptError {}
 /** A file or folder is missing, unreadable or cannot be written. */
 export class FileError extends BertscriptError {}
 
+/** There is not as much memory as a computation asks for. */
+export class MemoryError extends BertscriptError {}
+
 /** A command was called the wrong way. */
 export class UsageError extends BertscriptError {}
 

@@ -5,6 +5,7 @@ export {
   ConfigError,
   FileError,
   InputError,
+  MemoryError,
   ScopeError,
   ShapeError,
   TokenizerError,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { BertModel } from '../../src/bert/index.ts';
-import { ScopeError } from '../../src/errors.ts';
+import { MemoryError, ScopeError } from '../../src/errors.ts';
 import { add, Engine, linear, randomStream, randomUniform, type Tensor } from '../../src/tensor/index.ts';
+import { WasmMemory } from '../../src/tensor/simd/wasmMemory.ts';
 import { modelFiles } from '../support/fixtures.ts';
 
 const newEngine = (threads = 1) => new Engine({ kernels: 'simd', threads });
@@ -264,5 +265,23 @@ describe('models', () => {
     const { memory } = engine.info();
     for (let n = 100; n < 3000; n++) model.forward(inputs(n), n % 50 === 0 ? { outputAttentions: true } : {});
     expect(engine.info().memory).toBe(memory);
+  });
+});
+
+describe('a memory that cannot grow', () => {
+  it('says so by a typed error, and goes on with what it has', () => {
+    const memory = new WasmMemory(new WebAssembly.Memory({ initial: 1, maximum: 2 }));
+    expect(() => memory.take(2 ** 20)).toThrow(MemoryError);
+    expect(() => memory.take(2 ** 20)).toThrow(
+      /^memory of the engine: expected at most 4096 MiB.*got 1 MiB asked for; compute/,
+    );
+    expect(memory.take(1000)).toBe(64); // nothing was taken by what failed
+    expect(memory.bytes).toBe(65536);
+  });
+
+  it('takes the last page there is', () => {
+    const memory = new WasmMemory(new WebAssembly.Memory({ initial: 65_000, maximum: 65_536 }));
+    memory.take(65_100 * 65_536);
+    expect(memory.bytes).toBeGreaterThan(65_100 * 65_536);
   });
 });

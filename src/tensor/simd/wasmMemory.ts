@@ -1,3 +1,4 @@
+import { MemoryError } from '../../errors.ts';
 import type { FloatArray } from '../kernels/kernels.ts';
 import type { Block, Memory } from '../memory.ts';
 
@@ -75,9 +76,24 @@ export class WasmMemory implements Memory {
     const address = this.#top;
     const top = address + align(bytes);
     const missing = top - this.memory.buffer.byteLength;
-    if (missing > 0) this.memory.grow(Math.max(Math.ceil(missing / PAGE_BYTES), GROWTH_PAGES)); // throws when it cannot
+    if (missing > 0) this.#grow(Math.ceil(missing / PAGE_BYTES));
     this.#top = top;
     return address;
+  }
+
+  #grow(pages: number): void {
+    const now = this.memory.buffer.byteLength / PAGE_BYTES;
+    try {
+      this.memory.grow(Math.min(Math.max(pages, GROWTH_PAGES), Math.max(pages, MAXIMUM_PAGES - now)));
+    } catch (cause) {
+      throw new MemoryError({
+        what: 'memory of the engine',
+        expected: `at most ${MAXIMUM_PAGES / 16} MiB, and as much as the system gives`,
+        got: `${Math.round((now + pages) / 16)} MiB asked for`,
+        fix: 'compute fewer or shorter texts at a time, or load with dtype "q8"',
+        cause,
+      });
+    }
   }
 
   holds({ buffer }: FloatArray): boolean {
