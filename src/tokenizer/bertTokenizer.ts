@@ -2,6 +2,7 @@ import { FileError, show, TokenizerError } from '../errors.ts';
 import { type ModelLocation, nameOf, openFiles, readJson, readText } from '../hub/index.ts';
 import { AddedTokens, readAddedToken } from './addedTokens.ts';
 import { BertNormalizer } from './bertNormalizer.ts';
+import { bertReaders } from './bertReaders.ts';
 import { wordPieceDecoder } from './decoder.ts';
 import { JsonField } from './jsonField.ts';
 import { bertProcessing } from './postProcessor.ts';
@@ -68,7 +69,7 @@ export class BertTokenizer extends Tokenizer {
 }
 
 function fromJsonFields(json: JsonField, config: JsonField): BertTokenizer {
-  return new BertTokenizer(readTokenizerJson(json, readTokenizerConfig(config, BERT_SPECIAL_TOKENS)));
+  return new BertTokenizer(readTokenizerJson(json, readTokenizerConfig(config, BERT_SPECIAL_TOKENS), bertReaders));
 }
 
 /** The stages that transformers' `BertTokenizer` puts together around a vocabulary. */

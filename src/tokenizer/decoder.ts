@@ -1,4 +1,4 @@
-import type { JsonField } from './jsonField.ts';
+import type { Readers } from './jsonField.ts';
 
 /** Last stage, on the way back: turns tokens into the pieces of a text, to be joined without anything between. */
 export interface Decoder {
@@ -8,16 +8,8 @@ export interface Decoder {
 /** Tokens with spaces between, for tokenizers without a decoder. */
 export const plainDecoder: Decoder = { decodeChain: (tokens) => [tokens.join(' ')] };
 
-/**
- * The `decoder` of a tokenizer.json.
- *
- * @throws TokenizerError for a malformed field or an unsupported type
- */
-export function readDecoder(json: JsonField): Decoder {
-  return json.byType(READERS);
-}
-
-const READERS: Record<string, (json: JsonField) => Decoder> = {
+/** The `decoder`s of a tokenizer.json for BERT. */
+export const bertDecoders: Readers<Decoder> = {
   WordPiece: (json) => wordPieceDecoder(json.get('prefix').string(), json.get('cleanup').boolean()),
 };
 

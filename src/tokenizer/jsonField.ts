@@ -71,17 +71,21 @@ export class JsonField {
   }
 
   /**
-   * What the reader that the table has for this object's `type` makes of it.
+   * What the reader that the table has for this object's `type` makes of it. Readers of sequences get a reader for their
+   * items, by the same table.
    *
    * @throws TokenizerError for a type that is not in the table, by name
    */
-  byType<T>(table: Readonly<Record<string, (json: JsonField) => T>>): T {
+  byType<T>(table: Readers<T>): T {
     const type = this.get('type');
     const name = type.string();
     if (!Object.hasOwn(table, name)) {
       const fix = 'use a tokenizer made of these stages; others are not supported';
       type.fail(`one of ${Object.keys(table).join(', ')}`, fix);
     }
-    return table[name](this);
+    return table[name](this, (item) => item.byType(table));
   }
 }
+
+/** How to read each type of a stage, by name. A tokenizer holds only the tables it may need, so that a bundle does too. */
+export type Readers<T> = Readonly<Record<string, (json: JsonField, readItem: (json: JsonField) => T) => T>>;

@@ -1,7 +1,6 @@
-import type { JsonField } from './jsonField.ts';
+import type { JsonField, Readers } from './jsonField.ts';
 import type { NormalizedString } from './normalizedString.ts';
 import type { TokenizedText } from './tokenizedText.ts';
-import { readWordPiece } from './wordPiece.ts';
 
 /** Third stage: cuts a word into tokens of the vocabulary. */
 export interface Model {
@@ -18,9 +17,10 @@ export interface Model {
  *
  * @throws TokenizerError for a malformed field, an unsupported type or an inconsistent vocabulary
  */
-export function readModel(json: JsonField): Model {
-  const untyped = json.get('type').isMissing && !json.get('max_input_chars_per_word').isMissing;
-  return untyped ? readWordPiece(json) : json.byType(READERS);
+export function readModel(json: JsonField, readers: Readers<Model>): Model {
+  const untyped = json.get('type').isMissing;
+  const type = Object.keys(TELLING_FIELDS).find((name) => name in readers && !json.get(TELLING_FIELDS[name]).isMissing);
+  return untyped && type !== undefined ? readers[type](json, (item) => readModel(item, readers)) : json.byType(readers);
 }
 
-const READERS: Record<string, (json: JsonField) => Model> = { WordPiece: readWordPiece };
+const TELLING_FIELDS: Record<string, string> = { WordPiece: 'max_input_chars_per_word' };

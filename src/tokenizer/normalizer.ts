@@ -1,5 +1,5 @@
 import { BertNormalizer } from './bertNormalizer.ts';
-import type { JsonField } from './jsonField.ts';
+import type { JsonField, Readers } from './jsonField.ts';
 import type { NormalizedString } from './normalizedString.ts';
 import { MARK } from './unicode.ts';
 import { decompose, toLowercase } from './unicodeNormalizers.ts';
@@ -9,21 +9,13 @@ export interface Normalizer {
   normalize(text: NormalizedString): void;
 }
 
-/**
- * The `normalizer` of a tokenizer.json.
- *
- * @throws TokenizerError for a malformed field or an unsupported type
- */
-export function readNormalizer(json: JsonField): Normalizer {
-  return json.byType(READERS);
-}
-
-const READERS: Record<string, (json: JsonField) => Normalizer> = {
+/** The `normalizer`s of a tokenizer.json for BERT. */
+export const bertNormalizers: Readers<Normalizer> = {
   BertNormalizer: readBertNormalizer,
   Lowercase: () => ({ normalize: toLowercase }),
   NFD: () => ({ normalize: decompose }),
   StripAccents: () => ({ normalize: (text) => text.remove(MARK) }),
-  Sequence: (json) => inOrder(json.get('normalizers').array(readNormalizer)),
+  Sequence: (json, readItem) => inOrder(json.get('normalizers').array(readItem)),
 };
 
 function readBertNormalizer(json: JsonField): Normalizer {

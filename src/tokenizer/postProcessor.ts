@@ -1,4 +1,4 @@
-import type { JsonField } from './jsonField.ts';
+import type { JsonField, Readers } from './jsonField.ts';
 
 /** A place in a template: the tokens of the first (0) or second (1) text, or special tokens. */
 export type TemplatePiece = SequencePlace | SpecialTokens;
@@ -44,16 +44,8 @@ export function countSpecialTokens(template: readonly TemplatePiece[]): number {
   return template.reduce((count, piece) => count + ('sequence' in piece ? 0 : piece.ids.length), 0);
 }
 
-/**
- * The `post_processor` of a tokenizer.json.
- *
- * @throws TokenizerError for a malformed field or an unsupported type
- */
-export function readPostProcessor(json: JsonField): PostProcessor {
-  return json.byType(READERS);
-}
-
-const READERS: Record<string, (json: JsonField) => PostProcessor> = {
+/** The `post_processor`s of a tokenizer.json for BERT. */
+export const bertPostProcessors: Readers<PostProcessor> = {
   BertProcessing: (json) => bertProcessing(readTokenAndId(json.get('cls')), readTokenAndId(json.get('sep'))),
   TemplateProcessing: readTemplateProcessing,
 };

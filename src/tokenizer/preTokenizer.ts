@@ -1,4 +1,4 @@
-import type { JsonField } from './jsonField.ts';
+import type { Readers } from './jsonField.ts';
 import type { NormalizedString } from './normalizedString.ts';
 import { PUNCTUATION, unicode, WHITESPACE } from './unicode.ts';
 
@@ -25,19 +25,11 @@ export interface PreTokenizer {
   preTokenize(text: NormalizedString, words: Splits): Splits;
 }
 
-/**
- * The `pre_tokenizer` of a tokenizer.json.
- *
- * @throws TokenizerError for a malformed field or an unsupported type
- */
-export function readPreTokenizer(json: JsonField): PreTokenizer {
-  return json.byType(READERS);
-}
-
-const READERS: Record<string, (json: JsonField) => PreTokenizer> = {
+/** The `pre_tokenizer`s of a tokenizer.json for BERT. */
+export const bertPreTokenizers: Readers<PreTokenizer> = {
   BertPreTokenizer: () => bertPreTokenizer,
   WhitespaceSplit: () => new ClassSplitter(WHITESPACE, 0),
-  Sequence: (json) => inOrder(json.get('pretokenizers').array(readPreTokenizer)),
+  Sequence: (json, readItem) => inOrder(json.get('pretokenizers').array(readItem)),
 };
 
 /** Cuts at the characters of two classes: the `removed` are dropped, the `isolated` become words of their own. */

@@ -182,26 +182,32 @@ export class Tokenizer {
         addToken(id, whole, start, end, tokens);
         continue;
       }
-      const stretch = end - start === whole.length ? whole : whole.slice(start, end);
+      const stretch = between(whole, start, end);
       normalizer?.normalize(stretch);
       for (const section of addedTokens.normalized.sections(stretch)) {
         if (section.id >= 0) addToken(section.id, stretch, section.start, section.end, tokens);
-        else this.#tokenizeStretch(stretch, section.start, section.end, tokens);
+        else this.#tokenizeStretch(between(stretch, section.start, section.end), tokens);
       }
     }
     return tokens;
   }
 
-  #tokenizeStretch(text: NormalizedString, start: number, end: number, tokens: TokenizedText): void {
+  /** The last stages, on a text of their own: they may rewrite it. */
+  #tokenizeStretch(text: NormalizedString, tokens: TokenizedText): void {
     const { preTokenizer, model } = this.#pipeline;
     let words = new Splits();
-    words.push(start, end);
+    words.push(0, text.length);
     if (preTokenizer) words = preTokenizer.preTokenize(text, words);
     for (let i = 0; i < words.length; i++) {
       model.tokenize(text, words.starts[i], words.ends[i], tokens);
       tokens.word++;
     }
   }
+}
+
+/** The part of a text, or the text itself when that is all of it. */
+function between(text: NormalizedString, start: number, end: number): NormalizedString {
+  return end - start === text.length ? text : text.slice(start, end);
 }
 
 /** Adds an added token, found at [start, end) of the text. */
