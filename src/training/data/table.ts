@@ -1,0 +1,95 @@
+import { InputError, show } from '../../errors.ts';
+import { linesOf, textOf, type TextSource } from './source.ts';
+
+export type TableFormat = 'tsv' | 'csv' | 'jsonl';
+
+export interface TableOptions {
+  format: TableFormat;
+  /** Of the file, for messages. */
+  name?: string;
+  /** Names of the columns of a file whose first line is data already. Default: the first line names them. */
+  columns?: readonly string[];
+}
+
+/** A record: its fields by name, and its place for messages. Fields of TSV and CSV are text. */
+export interface TableRow {
+  fields: Record<string, unknown>;
+  where: string;
+}
+
+/**
+ * The records of a file: TSV (no quoting), CSV (RFC 4180) or JSON Lines (blank lines skipped), one after another.
+ *
+ * @throws InputError naming the line that is malformed
+ */
+export async function* readTable(source: TextSource, options: TableOptions): AsyncGenerator<TableRow> {
+  const { format, name = format, columns } = options;
+  if (format === 'jsonl') return yield* readJsonLines(source, name);
+  let header = columns;
+  for await (const { cells, where } of format === 'tsv' ? readTsv(source, name) : readCsv(source, name)) {
+    if (header === undefined) {
+      header = cells.map((cell) => cell.trim());
+      const twice = header.find((column, i) => header!.indexOf(column) !== i);
+      if (twice !== undefined) throw new InputError({ what: where, expected: `one column ${show(twice)}`, got: 'two' });
+      continue;
+    }
+    if (cells.length !== header.length) {
+      throw new InputError({
+        what: where,
+        expected: `${header.length} fields (${header.join(', ')})`,
+        got: `${cells.length}`,
+      });
+    }
+    yield { fields: Object.fromEntries(header.map((column, i) => [column, cells[i]])), where };
+  }
+}
+
+interface Cells {
+  cells: string[];
+  where: string;
+}
+
+async function* readTsv(source: TextSource, name: string): AsyncGenerator<Cells> {
+  for await (const { text, where } of linesOf(source, name)) yield { cells: text.split('\t'), where };
+}
+
+/** A field without quotes, or with; and what follows it. */
+const CSV_FIELD = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|$)/y;
+
+/** Whole at once: a quoted field may hold line ends. */
+async function* readCsv(source: TextSource, name: string): AsyncGenerator<Cells> {
+  const text = (await textOf(source, name)).replace(/^\ufeff/, '');
+  const field = new RegExp(CSV_FIELD);
+  let cells: string[] = [];
+  let line = 1;
+  for (let start = 1; field.lastIndex < text.length || cells.length > 0;) {
+    const from = field.lastIndex;
+    const [whole, quoted, plain, end] = field.exec(text) ?? malformed(text, from, `${name}:${line}`);
+    cells.push(quoted?.replaceAll('""', '"') ?? plain);
+    line += whole.match(/\r\n|\n|\r/g)?.length ?? 0;
+    if (end === ',') continue;
+    if (cells.length > 1 || cells[0] !== '') yield { cells, where: `${name}:${start}` }; // a blank line is no record
+    [cells, start] = [[], line];
+  }
+}
+
+function malformed(text: string, from: number, where: string): never {
+  const got = show(text.slice(from, from + 40));
+  throw new InputError({ what: where, expected: 'a CSV field, its quotes closed and doubled inside', got });
+}
+
+async function* readJsonLines(source: TextSource, name: string): AsyncGenerator<TableRow> {
+  for await (const { text, where } of linesOf(source, name)) {
+    if (text.trim() === '') continue;
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (cause) {
+      throw new InputError({ what: where, expected: 'a line of JSON', got: show(text), cause });
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw new InputError({ what: where, expected: 'a JSON object', got: show(value) });
+    }
+    yield { fields: value as Record<string, unknown>, where };
+  }
+}
