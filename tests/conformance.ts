@@ -8,6 +8,7 @@ import {
   type Kernels,
   type PackedMatrix,
 } from '../src/tensor/index.ts';
+import { positionChecks } from './conformancePositions.ts';
 import { torch, torchIntegers, torchTensor } from './support/fixtures.ts';
 import './support/matchers.ts';
 
@@ -315,17 +316,23 @@ export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = 
     });
   },
 
+  ...positionChecks,
+
   'layerNorm: every size from 1 to 9 and beyond, with and without residual'(kernels, { floats, tolerance }) {
     for (const size of [1, 2, 3, 4, 5, 6, 7, 8, 9, 24, 33]) {
       const rows = 4;
       const [x, residual] = [random(rows * size, floats, 'x'), random(rows * size, floats, 'r')];
       const [weight, bias] = [random(size, floats, 'w'), random(size, floats, 'b')];
-      for (const added of [null, residual]) {
+      for (const [added, shift] of [
+        [null, bias],
+        [residual, bias],
+        [residual, null],
+      ]) {
         const y = floats(rows * size);
-        kernels.layerNorm(y, x, added, weight, bias, 0.01, rows, size);
+        kernels.layerNorm(y, x, added, weight, shift, 0.01, rows, size);
         const expected = Array.from({ length: rows }, (_, r) => {
           const row = Array.from({ length: size }, (_, i) => x[r * size + i] + (added ? added[r * size + i] : 0));
-          return naiveLayerNorm(row, weight, bias, 0.01);
+          return naiveLayerNorm(row, weight, shift ?? floats(size), 0.01);
         });
         expectArray(y, expected.flat(), tolerance);
       }
@@ -384,6 +391,24 @@ export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = 
         expectArray(
           y,
           [...a].map((value, i) => f(value, b[i % size])),
+          tolerance,
+        );
+      }
+    }
+  },
+
+  'binary: more numbers than one part of the work, and rows of every length from 1 to 9'(
+    kernels,
+    { floats, tolerance },
+  ) {
+    for (const [rows, size] of [[300, 500], ...grid(9, 1, (n) => n + 1).map((n) => [7, n])]) {
+      const a = random(rows * size, floats, 'a');
+      for (const b of [random(rows * size, floats, 'b'), random(size, floats, 'b')]) {
+        const y = floats(rows * size);
+        kernels.binary(y, a, b, 'multiply');
+        expectArray(
+          y,
+          [...a].map((value, i) => value * b[i % b.length]),
           tolerance,
         );
       }
@@ -557,13 +582,13 @@ const sizes = [
 
 // Inputs ------------------------------------------------------------------------------------------------------------
 
-function random(length: number, floats: Setup['floats'], name: string): FloatArray {
+export function random(length: number, floats: Setup['floats'], name: string): FloatArray {
   const values = floats(length);
   fillNormal(values, 1, randomStream(length, name));
   return values;
 }
 
-function into(floats: Setup['floats'], values: ArrayLike<number>): FloatArray {
+export function into(floats: Setup['floats'], values: ArrayLike<number>): FloatArray {
   const array = floats(values.length);
   array.set(values);
   return array;
@@ -613,7 +638,7 @@ function packInt8(
 
 const golden = (name: string, floats: Setup['floats']) => into(floats, torchTensor(name).data);
 
-function attentionInputs(lengths: number[], heads: number, headSize: number, floats: Setup['floats']) {
+export function attentionInputs(lengths: number[], heads: number, headSize: number, floats: Setup['floats']) {
   const width = heads * headSize;
   const offsets = Int32Array.from([0, ...lengths], (_, s) => sumOver(s, (i) => lengths[i]));
   const [q, k, v] = ['q', 'k', 'v'].map((name) => random(offsets[lengths.length] * width, floats, name));
@@ -622,17 +647,17 @@ function attentionInputs(lengths: number[], heads: number, headSize: number, flo
 
 // Formulas, in float64, as a textbook has them -------------------------------------------------------------------------
 
-function sumOver(n: number, term: (i: number) => number): number {
+export function sumOver(n: number, term: (i: number) => number): number {
   let sum = 0;
   for (let i = 0; i < n; i++) sum += term(i);
   return sum;
 }
 
-function grid(rows: number, columns: number, value: (row: number, column: number) => number): number[] {
+export function grid(rows: number, columns: number, value: (row: number, column: number) => number): number[] {
   return Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
 }
 
-function naiveSoftmax(row: number[]): number[] {
+export function naiveSoftmax(row: number[]): number[] {
   const exponentials = row.map((x) => Math.exp(x - Math.max(...row)));
   return exponentials.map((e) => e / sumOver(row.length, (i) => exponentials[i]));
 }
@@ -657,7 +682,7 @@ function naiveInt8(row: number[], values: Int8Array, scale: FloatArray, bias: Fl
   });
 }
 
-function naiveAttention(
+export function naiveAttention(
   q: FloatArray,
   k: FloatArray,
   v: FloatArray,
@@ -666,6 +691,8 @@ function naiveAttention(
   headSize: number,
   width: number,
   scale: number,
+  sees: (query: number, key: number) => boolean = () => true,
+  bias: FloatArray | null = null,
 ) {
   const context: number[] = Array.from({ length: q.length }, () => 0);
   const probabilities: number[] = [];
@@ -675,7 +702,8 @@ function naiveAttention(
       const tokens = Array.from({ length: offsets[s + 1] - offsets[s] }, (_, i) => offsets[s] + i);
       for (const query of tokens) {
         const dot = (key: number) => sumOver(headSize, (d) => q[at(query, d)] * k[at(key, d)]);
-        const row = naiveSoftmax(tokens.map((key) => dot(key) * scale));
+        const score = (key: number, j: number) => dot(key) * scale + (bias ? bias[probabilities.length + j] : 0);
+        const row = naiveSoftmax(tokens.map((key, j) => (sees(query, key) ? score(key, j) : -Infinity)));
         probabilities.push(...row);
         for (let d = 0; d < headSize; d++) {
           context[at(query, d)] = sumOver(tokens.length, (j) => row[j] * v[at(tokens[j], d)]);
@@ -688,7 +716,7 @@ function naiveAttention(
 
 // Expectations --------------------------------------------------------------------------------------------------------
 
-function expectArray(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
+export function expectArray(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
   expect({ data: actual, shape: [actual.length] }).toMatchTensor(
     { data: expected, shape: [expected.length] },
     { tolerance },

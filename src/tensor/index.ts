@@ -4,11 +4,23 @@ export { Matrix } from './matrix.ts';
 export type { ActivationName, FloatArray, Kernels, PackedMatrix, Pooling, WeightType } from './kernels/kernels.ts';
 export { referenceKernels } from './kernels/reference.ts';
 export { erf } from './kernels/special.ts';
-export { attention, type AttentionOptions, type AttentionResult } from './ops/attention.ts';
-export { activation, add, divide, multiply, scale, subtract } from './ops/elementwise.ts';
-export { embedding, embeddingSum, selectRows } from './ops/gather.ts';
+export { attention, type AttentionOptions, type AttentionResult, type Window } from './ops/attention.ts';
+export { convolution, type ConvolutionOptions } from './ops/convolution.ts';
+export { activation, add, divide, gate, multiply, scale, subtract } from './ops/elementwise.ts';
+export { embedding, embeddingSum, selectColumns, selectRows } from './ops/gather.ts';
 export { layerNorm } from './ops/layerNorm.ts';
 export { linear, matmul } from './ops/linear.ts';
+export {
+  disentangledBias,
+  relativeBias,
+  relativeBuckets,
+  rotary,
+  rotationOf,
+  type DisentangledOptions,
+  type Places,
+  type RotaryOptions,
+  type Rotation,
+} from './ops/positions.ts';
 export { mean, normalizeRows, poolSequences, softmax, sum } from './ops/reduce.ts';
 export { fillNormal, randomStream, randomUniform } from './random.ts';
 export type { Shape } from './shape.ts';

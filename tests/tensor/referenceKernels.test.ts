@@ -181,6 +181,68 @@ describe('the suite notices', () => {
       },
     ],
     [
+      'a bias left out',
+      'attention: a bias, spans, and both',
+      {
+        attention: (y, p, q, k, v, offsets, heads, size, scale, _bias, spans) =>
+          reference.attention(y, p, q, k, v, offsets, heads, size, scale, null, spans),
+      },
+    ],
+    [
+      'a window ignored',
+      'attention: a window on a sequence of several chunks',
+      {
+        attention: (y, p, q, k, v, offsets, heads, size, scale, bias) =>
+          reference.attention(y, p, q, k, v, offsets, heads, size, scale, bias, null),
+      },
+    ],
+    [
+      'distances by the order of tokens in place of their columns',
+      'relativeBias: the number of each pair',
+      {
+        relativeBias: (y, table, buckets, columns, ...rest) =>
+          reference.relativeBias(
+            y,
+            table,
+            buckets,
+            columns.map((_, i) => i),
+            ...rest,
+          ),
+      },
+    ],
+    [
+      'content to position without position to content',
+      'disentangledBias: both terms',
+      {
+        disentangledBias: (y, q, k, keys, _queries, ...rest) =>
+          reference.disentangledBias(y, q, k, keys, null, ...rest),
+      },
+    ],
+    [
+      'a rotation the other way round',
+      'rotary: halves and neighbours',
+      {
+        rotary: (y, x, cosines, sines, shape) =>
+          reference.rotary(
+            y,
+            x,
+            cosines,
+            sines.map((sine) => -sine),
+            shape,
+          ),
+      },
+    ],
+    [
+      'the gate activated, not what goes through it',
+      'gate: the first half',
+      {
+        gate: (y, x, name, rows, size) => {
+          const swapped = x.map((_, i) => x[i % (2 * size) < size ? i + size : i - size]);
+          reference.gate(y, swapped, name, rows, size);
+        },
+      },
+    ],
+    [
       'softmax that overflows',
       'softmax: values of thousands',
       {

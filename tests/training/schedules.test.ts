@@ -12,9 +12,9 @@ describe('schedules, as in transformers', () => {
     (_, __, { name, factors, ...options }) => {
       const factor = schedule(name, options);
       const { totalSteps } = options;
-    const within = factors.slice(0, totalSteps + 1); // beyond its end transformers' cosine rises again
-    within.forEach((expected, step) => expect(factor(step)).toBeCloseTo(expected, 12));
-    expect(factor(totalSteps + 2)).toBe(factor(totalSteps));
+      const within = factors.slice(0, totalSteps + 1); // beyond its end transformers' cosine rises again
+      within.forEach((expected, step) => expect(factor(step)).toBeCloseTo(expected, 12));
+      expect(factor(totalSteps + 2)).toBe(factor(totalSteps));
     },
   );
 

@@ -1,5 +1,6 @@
 import { activations } from './activations.ts';
 import type { ActivationName, BinaryOperation, FloatArray, Kernels, PackedMatrix } from './kernels.ts';
+import { positionKernels } from './positions.ts';
 
 /**
  * The specification: plain loops in the order of the formulas. Sums and functions are computed in float64 and rounded
@@ -67,9 +68,9 @@ export const referenceKernels: Kernels = {
     }
   },
 
-  attention(y, probabilities, q, k, v, offsets, heads, headSize, scale) {
+  attention(y, probabilities, q, k, v, offsets, heads, headSize, scale, bias = null, spans = null) {
     const width = heads * headSize;
-    const squares = probabilities ? probabilities.length / heads : 0;
+    const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
     let square = 0; // where this sequence's probabilities begin, within a head's
     for (let s = 0; s + 1 < offsets.length; s++) {
       const begin = offsets[s];
@@ -80,23 +81,27 @@ export const referenceKernels: Kernels = {
         const column = head * headSize;
         for (let i = 0; i < length; i++) {
           const query = (begin + i) * width + column;
+          const pairs = head * squares + square + i * length; // of token i with each token
+          const first = spans ? spans[2 * (begin + i)] : 0;
+          const last = spans ? spans[2 * (begin + i) + 1] : length;
 
-          for (let j = 0; j < length; j++) {
+          for (let j = first; j < last; j++) {
             const key = (begin + j) * width + column;
             let score = 0;
             for (let d = 0; d < headSize; d++) score += q[query + d] * k[key + d];
-            weights[j] = score * scale;
+            weights[j] = score * scale + (bias ? bias[pairs + j] : 0);
           }
-          softmaxRow(weights, weights, 0, length);
+          softmaxRow(weights, weights, first, last - first);
 
           context.fill(0);
-          for (let j = 0; j < length; j++) {
+          for (let j = first; j < last; j++) {
             const value = (begin + j) * width + column;
             for (let d = 0; d < headSize; d++) context[d] += weights[j] * v[value + d];
           }
           y.set(context, query);
 
-          if (probabilities) probabilities.set(weights, head * squares + square + i * length);
+          if (probabilities)
+            probabilities.fill(0, pairs, pairs + length).set(weights.subarray(first, last), pairs + first);
         }
       }
       square += length * length;
@@ -117,13 +122,23 @@ export const referenceKernels: Kernels = {
       for (let i = 0; i < size; i++) variance += (sum[i] - mean) ** 2;
       variance /= size;
       const inverse = 1 / Math.sqrt(variance + eps);
-      for (let i = 0; i < size; i++) y[row + i] = (sum[i] - mean) * inverse * weight[i] + bias[i];
+      for (let i = 0; i < size; i++) y[row + i] = (sum[i] - mean) * inverse * weight[i] + (bias ? bias[i] : 0);
     }
   },
 
   activation(y, x, name) {
     const f = activations[name];
     for (let i = 0; i < x.length; i++) y[i] = f(x[i]);
+  },
+
+  ...positionKernels,
+
+  gate(y, x, name, rows, size) {
+    const f = activations[name];
+    for (let r = 0; r < rows; r++) {
+      const row = 2 * r * size;
+      for (let i = 0; i < size; i++) y[r * size + i] = f(x[row + i]) * x[row + size + i];
+    }
   },
 
   binary(y, a, b, operation) {

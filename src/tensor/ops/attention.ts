@@ -7,8 +7,22 @@ export interface AttentionOptions {
   /** Sequence s is rows offsets[s] to offsets[s+1]; [sequences + 1], from 0 to the number of rows. */
   offsets: Int32Array;
   heads: number;
+  /** By which scores are multiplied. Default 1 / √headSize. */
+  scale?: number;
+  /** Added to the scaled scores, in the layout of `probabilities`. */
+  bias?: Tensor | null;
+  /** Lets a token see only those whose columns are at most `reach` from its own. */
+  window?: Window | null;
   /** Keep the attention probabilities, which costs memory in the square of each length. */
   wantProbabilities?: boolean;
+}
+
+/** Part of a sequence around each token. */
+export interface Window {
+  /** Place of each token in its original sequence, dropped tokens counted; rising within a sequence. [totalTokens] */
+  columns: Int32Array;
+  /** Columns that a token sees on either side. */
+  reach: number;
 }
 
 export interface AttentionResult {
@@ -20,15 +34,15 @@ export interface AttentionResult {
 
 /**
  * Multi-head scaled dot-product attention within each sequence of a packed batch:
- * softmax(q · kᵀ / √headSize) · v, head by head. Tokens never see another sequence, and there is no padding to mask.
+ * softmax(q · kᵀ · scale + bias) · v, head by head. Tokens never see another sequence, and there is no padding to mask.
  * Source: Vaswani et al. 2017, §3.2.
  *
  * @param q,k,v [totalTokens, heads·headSize]; head h is columns h·headSize to (h+1)·headSize
  * @throws ShapeError if the shapes differ, the width is not a multiple of heads, or the offsets do not span the rows
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): AttentionResult {
-  const { offsets, heads, wantProbabilities = false } = options;
-  const engine = sharedEngine('attention', q, k, v);
+  const { offsets, heads, bias = null, window = null, wantProbabilities = false } = options;
+  const engine = sharedEngine('attention', q, k, v, bias);
   expectRank('attention: q', q.shape, 2);
   expectShape('attention: k', k.shape, q.shape);
   expectShape('attention: v', v.shape, q.shape);
@@ -38,6 +52,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     throw new ShapeError({ what: 'attention: q', expected: `a width divisible by ${heads} heads`, got: `${width}` });
   }
   expectOffsets('attention', offsets, totalTokens);
+  if (bias) expectShape('attention: bias', bias.shape, [heads, squaresOf(offsets)]);
+  if (window) expectShape('attention: columns of the window', [window.columns.length], [totalTokens]);
 
   const context = engine.empty(q.shape);
   const probabilities = wantProbabilities ? engine.empty([heads, squaresOf(offsets)]) : null;
@@ -50,7 +66,9 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     offsets,
     heads,
     headSize,
-    1 / Math.sqrt(headSize),
+    options.scale ?? 1 / Math.sqrt(headSize),
+    bias && bias.data,
+    window && spansOf(window, offsets),
   );
   return { context, probabilities };
 }
@@ -67,7 +85,23 @@ export function expectOffsets(op: string, offsets: Int32Array, totalTokens: numb
   }
 }
 
-function squaresOf(offsets: Int32Array): number {
+/** First token that each token sees, and the one after the last, counted within its sequence: [totalTokens, 2] */
+function spansOf({ columns, reach }: Window, offsets: Int32Array): Int32Array {
+  const spans = new Int32Array(2 * columns.length);
+  for (let s = 0; s + 1 < offsets.length; s++) {
+    const [begin, end] = [offsets[s], offsets[s + 1]];
+    for (let i = begin, first = begin, last = begin; i < end; i++) {
+      while (columns[i] - columns[first] > reach) first++;
+      while (last < end && columns[last] - columns[i] <= reach) last++;
+      spans[2 * i] = first - begin;
+      spans[2 * i + 1] = last - begin;
+    }
+  }
+  return spans;
+}
+
+/** Σ length²: how many pairs of tokens there are. */
+export function squaresOf(offsets: Int32Array): number {
   let squares = 0;
   for (let s = 0; s + 1 < offsets.length; s++) squares += (offsets[s + 1] - offsets[s]) ** 2;
   return squares;

@@ -26,6 +26,23 @@ export function activation(x: Tensor, name: ActivationName): Tensor {
   return y;
 }
 
+/**
+ * A gated activation: the first half of each row, through the activation, times the second half.
+ * Source: Shazeer 2020, arXiv:2002.05202, §2.
+ *
+ * @param x [rows, 2·size]
+ * @returns [rows, size]
+ */
+export function gate(x: Tensor, name: ActivationName): Tensor {
+  const [rows, width] = x.shape;
+  if (x.rank !== 2 || width % 2 !== 0) {
+    throw new ShapeError({ what: 'gate: x', expected: '[rows, an even number]', got: showShape(x.shape) });
+  }
+  const y = x.engine.empty([rows, width / 2]);
+  x.engine.kernels.gate(y.data, x.data, name, rows, width / 2);
+  return y;
+}
+
 function binary(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
   const engine = sharedEngine(operation, a, b);
   const repeats = b.size === 1 || (b.rank <= a.rank && sameShape(a.shape.slice(a.rank - b.rank), b.shape));

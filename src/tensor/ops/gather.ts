@@ -66,3 +66,31 @@ export function embeddingSum(
 export function selectRows(x: Tensor, rows: Int32Array): Tensor {
   return embedding(x, rows, 'rows');
 }
+
+/**
+ * Columns of x: `count` runs of `size` columns, `step` from the beginning of one to that of the next.
+ *
+ * @param x [rows, width]
+ * @returns [rows, count·size]
+ * @throws ShapeError if a run goes beyond the last column
+ */
+export function selectColumns(x: Tensor, begin: number, size: number, count = 1, step = size): Tensor {
+  expectRank('selectColumns: x', x.shape, 2);
+  const [rows, width] = x.shape;
+  if (begin < 0 || begin + (count - 1) * step + size > width) {
+    throw new ShapeError({
+      what: 'selectColumns: x',
+      expected: `${begin + (count - 1) * step + size} columns or more`,
+      got: `${width}`,
+    });
+  }
+  const y = x.engine.empty([rows, count * size]);
+  const [to, from] = [y.data, x.data];
+  for (let row = 0; row < rows; row++) {
+    for (let run = 0; run < count; run++) {
+      const first = row * width + begin + run * step;
+      to.set(from.subarray(first, first + size), (row * count + run) * size);
+    }
+  }
+  return y;
+}

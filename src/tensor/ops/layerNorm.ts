@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor.ts';
  *
  * @param x        [rows, size]; each row is normalized on its own
  * @param weight   [size], "gamma" in old checkpoints
- * @param bias     [size], "beta" in old checkpoints
+ * @param bias     [size], "beta" in old checkpoints, or null
  * @param eps      added to the variance, which is the biased one (divide by size); BERT uses 1e-12, PyTorch's default is 1e-5
  * @param residual [rows, size], or null
  * @returns        [rows, size]
@@ -20,7 +20,7 @@ import type { Tensor } from '../tensor.ts';
 export function layerNorm(
   x: Tensor,
   weight: Tensor,
-  bias: Tensor,
+  bias: Tensor | null,
   eps: number,
   residual: Tensor | null = null,
 ): Tensor {
@@ -28,12 +28,12 @@ export function layerNorm(
   expectRank('layerNorm: x', x.shape, 2);
   const [rows, size] = x.shape;
   expectShape('layerNorm: weight', weight.shape, [size]);
-  expectShape('layerNorm: bias', bias.shape, [size]);
+  if (bias) expectShape('layerNorm: bias', bias.shape, [size]);
   if (residual) expectShape('layerNorm: residual', residual.shape, x.shape);
   if (!(eps >= 0 && eps < Infinity)) {
     throw new ConfigError({ what: 'layerNorm: eps', expected: 'a finite number, not negative', got: `${eps}` });
   }
   const y = engine.empty(x.shape);
-  engine.kernels.layerNorm(y.data, x.data, residual && residual.data, weight.data, bias.data, eps, rows, size);
+  engine.kernels.layerNorm(y.data, x.data, residual && residual.data, weight.data, bias && bias.data, eps, rows, size);
   return y;
 }

@@ -1,4 +1,14 @@
-import { call, f32, f32x4, i32, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { Arithmetic } from './arithmetic.ts';
+import {
+  call,
+  f32,
+  f32x4,
+  i32,
+  type FunctionReference,
+  type Local,
+  type ModuleBuilder,
+  type Value,
+} from './assembler.ts';
 import type { Tile, TileRows } from './linear.ts';
 
 /** Bytes of scratch memory that `attention` needs for a sequence of `length` tokens. */
@@ -8,17 +18,28 @@ export function attentionScratchBytes(length: number, headSize: number, tile: Ti
 }
 
 /**
- * `attention`: softmax(q · kᵀ · scale) · v for some heads of one sequence, a tile's rows of queries at a time, so that
+ * So many queries look at the keys that any of them sees: a number that tiles of 4 and of 6 rows divide, and keys from a
+ * multiple of `KEY_STEP` on, which panels of 8 and 16 columns divide, so that sums have the same order whatever the tile.
+ */
+const QUERY_BLOCK = 12;
+const KEY_STEP = 16;
+
+/**
+ * `attention`: softmax(q · kᵀ · scale + bias) · v for some heads of one sequence, a tile's rows of queries at a time, so that
  * only as many rows of scores exist at once. Keys and values of a head are packed first, in the panels that tiles read.
  *
  * y, q, k, v point at the first head's first column of the first token; `stride` is the bytes from one token to the next.
- * `probabilities`, unless 0, receives [heads][length][length], `headStride` bytes from one head to the next.
+ * `probabilities`, unless 0, receives [heads][length][length], `headStride` bytes from one head to the next; `bias`, unless 0,
+ * is read in the same layout. `spans`, unless 0, is the first key that each query sees and the one after the last, int32
+ * [length][2]; keys that no query of a block sees are left out of every loop.
  */
 export function defineAttention(
   module: ModuleBuilder,
   tile: Tile,
+  arithmetic: Arithmetic,
   tileRows: TileRows,
   softmaxRow: FunctionReference<'f32'>,
+  packKeys: FunctionReference<null>,
 ): void {
   const columns = 4 * tile.vectors;
   const panelBytes = 4 * columns; // of one k
@@ -35,13 +56,31 @@ export function defineAttention(
     probabilities: 'i32',
     headStride: 'i32',
     zeros: 'i32',
+    bias: 'i32',
+    spans: 'i32',
     scratch: 'i32',
   } as const;
-  const packKeys = definePackKeys(module, columns);
   const packValues = definePackValues(module, columns);
+  const addScaled = defineAddScaled(module, arithmetic);
 
   module.define('attention', parameters, (fn, args) => {
-    const { y, q, k, v, length, headSize, stride, heads, scale, probabilities, headStride, zeros, scratch } = args;
+    const {
+      y,
+      q,
+      k,
+      v,
+      length,
+      headSize,
+      stride,
+      heads,
+      scale,
+      probabilities,
+      headStride,
+      zeros,
+      bias,
+      spans,
+      scratch,
+    } = args;
     const panelsOf = (n: typeof length) => i32.div_u(i32.add(n, i32.const(columns - 1)), i32.const(columns));
     const keyPanels = fn.let(panelsOf(length));
     const valuePanels = fn.let(panelsOf(headSize));
@@ -52,23 +91,60 @@ export function defineAttention(
     const scores = fn.let(i32.add(values, i32.mul(contextStride, length)));
     const context = fn.let(i32.add(scores, i32.mul(scoreStride, i32.const(tile.rows))));
     const inverses = fn.let(i32.add(context, i32.mul(contextStride, i32.const(tile.rows))));
-    const vectors = fn.let(i32.shr_u(i32.add(length, i32.const(3)), i32.const(2)));
-    const padding = fn.let(i32.sub(i32.shl(vectors, i32.const(2)), length)); // columns after the last token
+    const lengthBytes = fn.let(i32.shl(length, i32.const(2)));
+    // The keys that a block of queries sees, all of them where there are no spans.
+    const [first, count, panels, vectors, firstBytes] = Array.from({ length: 5 }, () => fn.local('i32'));
+    const setKeys = (firstKey: Value<'i32'>, keyCount: Value<'i32'>) => {
+      fn.set(first, firstKey);
+      fn.set(count, keyCount);
+      fn.set(panels, panelsOf(count));
+      fn.set(vectors, i32.shr_u(i32.add(count, i32.const(3)), i32.const(2)));
+      fn.set(firstBytes, i32.shl(first, i32.const(2)));
+    };
+    const fill = (address: Local<'i32'>, numbers: Value<'i32'>, value: number) =>
+      fn.repeat(numbers, () => {
+        fn.store(f32.store(address, f32.const(value)));
+        fn.advance(address, 4);
+      });
+    setKeys(i32.const(0), length);
+    const softmaxScale = fn.let(scale);
+    fn.if(bias, () => fn.set(softmaxScale, f32.const(1))); // it is applied before the bias is added
 
     const [query, to, left, rows, panel, at, row, from, head] = Array.from({ length: 9 }, () => fn.local('i32'));
+    const [pairs, span, block] = Array.from({ length: 3 }, () => fn.local('i32'));
+    /** Writes `value` to the keys of the row that its own span leaves out. */
+    const fillOutside = (value: number) => {
+      fn.set(from, row);
+      fill(from, i32.sub(i32.load(span), first), value);
+      fn.set(from, i32.add(row, i32.shl(i32.sub(i32.load(span, 4), first), i32.const(2))));
+      fill(from, i32.sub(i32.add(first, i32.shl(vectors, i32.const(2))), i32.load(span, 4)), value);
+    };
     fn.repeat(heads, () => {
       fn.call(packKeys, keys, k, length, headSize, stride);
       fn.call(packValues, values, v, length, headSize, stride);
       fn.set(query, q);
       fn.set(to, y);
       fn.set(head, probabilities);
+      fn.set(pairs, bias);
+      fn.set(span, spans);
       fn.set(left, length);
       fn.while(i32.gt_s(left, i32.const(0)), () => {
         fn.set(rows, i32.min(left, i32.const(tile.rows)));
+        fn.if(spans, () => {
+          const begin = i32.mul(i32.div_u(i32.sub(length, left), i32.const(QUERY_BLOCK)), i32.const(QUERY_BLOCK));
+          fn.set(block, begin);
+          const last = i32.add(
+            block,
+            i32.min(i32.const(QUERY_BLOCK - 1), i32.sub(i32.sub(length, i32.const(1)), block)),
+          );
+          const spanOf = (token: Value<'i32'>) => i32.add(spans, i32.shl(token, i32.const(3)));
+          fn.set(first, i32.and(i32.load(spanOf(block)), i32.const(-KEY_STEP)));
+          setKeys(first, i32.sub(i32.load(spanOf(last), 4), first));
+        });
 
-        fn.set(panel, keys);
+        fn.set(panel, i32.add(keys, i32.mul(firstBytes, headSize)));
         fn.set(at, scores);
-        fn.repeatAtLeastOnce(keyPanels, () => {
+        fn.repeatAtLeastOnce(panels, () => {
           fn.call(tileRows, rows, at, query, panel, zeros, headSize, stride, scoreStride);
           fn.advance(panel, i32.mul(headSize, i32.const(panelBytes)));
           fn.advance(at, panelBytes);
@@ -77,29 +153,43 @@ export function defineAttention(
         fn.set(row, scores);
         fn.set(at, inverses);
         fn.repeatAtLeastOnce(rows, () => {
-          fn.set(from, i32.add(row, i32.shl(length, i32.const(2))));
-          fn.repeat(padding, () => {
-            fn.store(f32.store(from, f32.const(-Infinity)));
-            fn.advance(from, 4);
+          fn.if(bias, () => {
+            fn.set(from, i32.add(pairs, firstBytes));
+            fn.call(addScaled, row, from, count, scale);
+            fn.advance(pairs, lengthBytes);
           });
-          const inverse = fn.let(call(softmaxRow, [row, row, vectors, scale]));
+          fn.if(
+            spans,
+            () => fillOutside(-Infinity),
+            () => {
+              fn.set(from, i32.add(row, lengthBytes));
+              fill(from, i32.sub(i32.shl(vectors, i32.const(2)), length), -Infinity); // after the last token
+            },
+          );
+          const inverse = fn.let(call(softmaxRow, [row, row, vectors, softmaxScale]));
           fn.store(f32.store(at, inverse));
+          fn.if(spans, () => {
+            fillOutside(0);
+            fn.advance(span, 8);
+          });
           fn.if(probabilities, () => {
+            fill(head, first, 0);
             fn.set(from, row);
-            fn.repeatAtLeastOnce(length, () => {
+            fn.repeatAtLeastOnce(count, () => {
               fn.store(f32.store(head, f32.mul(f32.load(from), inverse)));
               fn.advance(from, 4);
               fn.advance(head, 4);
             });
+            fill(head, i32.sub(i32.sub(length, first), count), 0);
           });
           fn.advance(row, scoreStride);
           fn.advance(at, 4);
         });
 
-        fn.set(panel, values);
+        fn.set(panel, i32.add(values, i32.mul(first, i32.const(panelBytes))));
         fn.set(at, context);
         fn.repeatAtLeastOnce(valuePanels, () => {
-          fn.call(tileRows, rows, at, scores, panel, zeros, length, scoreStride, contextStride);
+          fn.call(tileRows, rows, at, scores, panel, zeros, count, scoreStride, contextStride);
           fn.advance(panel, i32.mul(length, i32.const(panelBytes)));
           fn.advance(at, panelBytes);
         });
@@ -133,12 +223,32 @@ export function defineAttention(
       const headBytes = i32.shl(headSize, i32.const(2));
       for (const pointer of [y, q, k, v]) fn.advance(pointer, headBytes);
       fn.if(probabilities, () => fn.advance(probabilities, headStride));
+      fn.if(bias, () => fn.advance(bias, headStride));
+    });
+  });
+}
+
+/** x = x · scale + addend, `count` numbers. */
+function defineAddScaled(module: ModuleBuilder, { multiplyAdd }: Arithmetic): FunctionReference<null> {
+  const parameters = { x: 'i32', addend: 'i32', count: 'i32', scale: 'f32' } as const;
+  return module.define('addScaled', parameters, (fn, { x, addend, count, scale }) => {
+    const scales = fn.let(f32x4.splat(scale));
+    const step = (bytes: number) => [x, addend].forEach((address) => fn.advance(address, bytes));
+    fn.repeat(i32.shr_u(count, i32.const(2)), () => {
+      fn.store(f32x4.store(x, multiplyAdd(f32x4.load(x), scales, f32x4.load(addend))));
+      step(16);
+    });
+    fn.repeat(i32.and(count, i32.const(3)), () => {
+      // The same operation, in a lane, so that a score does not depend on where its row ends.
+      const sum = fn.let(multiplyAdd(f32x4.splat(f32.load(x)), scales, f32x4.splat(f32.load(addend))));
+      fn.store(f32.store(x, f32x4.extract_lane(sum, 0)));
+      step(4);
     });
   });
 }
 
 /** [length, headSize] by tokens → panels of keys, [panel][headSize][columns]; zeros after the last key. */
-function definePackKeys(module: ModuleBuilder, columns: number): FunctionReference<null> {
+export function definePackKeys(module: ModuleBuilder, columns: number): FunctionReference<null> {
   const parameters = { panels: 'i32', keys: 'i32', length: 'i32', headSize: 'i32', stride: 'i32' } as const;
   return module.define('packKeys', parameters, (fn, { panels, keys, length, headSize, stride }) => {
     const column = fn.local('i32');

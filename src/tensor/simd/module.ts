@@ -1,10 +1,12 @@
 import { defineActivate } from './activation.ts';
 import type { Arithmetic } from './arithmetic.ts';
 import { ModuleBuilder } from './assembler.ts';
-import { defineAttention } from './attention.ts';
+import { defineAttention, definePackKeys } from './attention.ts';
+import { defineBinary, defineGate } from './elementwise.ts';
 import { defineLinearQ8, defineRoundRows } from './int8.ts';
 import { defineMatrixRows } from './matrix.ts';
 import { defineLinear, defineTileRows, type Tile } from './linear.ts';
+import { defineRotary, defineTerms } from './positions.ts';
 import { defineLayerNorm, defineSoftmaxRow } from './rows.ts';
 
 /**
@@ -22,7 +24,12 @@ export function assembleKernels(
   const tileRows = defineTileRows(module, tile, arithmetic);
   const softmaxRow = defineSoftmaxRow(module, arithmetic);
   defineLinear(module, tile, tileRows, activate);
-  defineAttention(module, tile, tileRows, softmaxRow);
+  const packKeys = definePackKeys(module, 4 * tile.vectors);
+  defineAttention(module, tile, arithmetic, tileRows, softmaxRow, packKeys);
+  defineTerms(module, tile, tileRows, packKeys);
+  defineRotary(module);
+  defineBinary(module);
+  defineGate(module, activate);
   defineLayerNorm(module, arithmetic);
   defineMatrixRows(module, 4 * tile.vectors);
   defineRoundRows(module);

@@ -1,8 +1,18 @@
-import type { ActivationName, FloatArray, Kernels, PackedMatrix, Pooling, WeightType } from '../kernels/kernels.ts';
+import type {
+  ActivationName,
+  BinaryOperation,
+  FloatArray,
+  Kernels,
+  PackedMatrix,
+  Pooling,
+  RotaryShape,
+  WeightType,
+} from '../kernels/kernels.ts';
 import { referenceKernels } from '../kernels/reference.ts';
 import { activationNumber } from './activation.ts';
 import { attentionScratchBytes } from './attention.ts';
 import type { Tile } from './linear.ts';
+import { termCalls, termScratchBytes } from './positions.ts';
 import type { WasmMemory } from './wasmMemory.ts';
 
 /** The functions of the module, by name; arguments are addresses and sizes. */
@@ -180,10 +190,12 @@ export class SimdKernels implements Kernels {
     heads: number,
     headSize: number,
     scale: number,
+    bias: FloatArray | null = null,
+    spans: Int32Array | null = null,
   ): void {
     const width = heads * headSize;
-    const squares = probabilities ? probabilities.length / heads : 0;
-    this.#with([y, probabilities], [q, k, v], ([to, saved, query, key, value]) => {
+    const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
+    this.#with([y, probabilities], [q, k, v, bias, spans], ([to, saved, query, key, value, biases, seen]) => {
       const calls: KernelCall[] = [];
       let longest = 0;
       let square = 0;
@@ -192,7 +204,7 @@ export class SimdKernels implements Kernels {
         if (length === 0) continue;
         for (const [first, last] of this.#divide(heads, 4 * length * length * width)) {
           const offset = 4 * (offsets[s] * width + first * headSize);
-          const from = saved === 0 ? 0 : saved + 4 * (first * squares + square);
+          const pairs = (address: number) => (address === 0 ? 0 : address + 4 * (first * squares + square));
           calls.push([
             'attention',
             to + offset,
@@ -204,16 +216,116 @@ export class SimdKernels implements Kernels {
             4 * width,
             last - first,
             scale,
-            from,
+            pairs(saved),
             4 * squares,
             this.#zeros,
+            pairs(biases),
+            seen === 0 ? 0 : seen + 8 * offsets[s],
           ]);
         }
         longest = Math.max(longest, length);
         square += length * length;
       }
-      const bytes = Math.ceil(attentionScratchBytes(longest, headSize, this.#tile) / 64) * 64;
-      this.#runner.run(calls, { address: this.#memory.take(bytes * this.#runner.threads), bytes });
+      this.#runWithScratch(calls, attentionScratchBytes(longest, headSize, this.#tile));
+    });
+  }
+
+  disentangledBias(
+    y: FloatArray,
+    q: FloatArray,
+    k: FloatArray,
+    positionKeys: FloatArray | null,
+    positionQueries: FloatArray | null,
+    buckets: Int32Array,
+    columns: Int32Array,
+    offsets: Int32Array,
+    heads: number,
+    headSize: number,
+    scale: number,
+  ): void {
+    const width = heads * headSize;
+    const [keyCount, queryCount] = [positionKeys, positionQueries].map((table) => (table?.length ?? 0) / width);
+    y.fill(0);
+    this.#with(
+      [y],
+      [q, k, positionKeys, positionQueries, buckets, columns],
+      ([to, query, key, keyTable, queryTable, distances, places]) => {
+        for (const [name, x, table, count] of [
+          ['queryTerm', query, keyTable, keyCount],
+          ['keyTerm', key, queryTable, queryCount],
+        ] as const) {
+          if (count === 0) continue;
+          const calls = termCalls({
+            name,
+            y: to,
+            x,
+            table,
+            count,
+            buckets: distances + 2 * (buckets.length - 1), // of distance 0, in the middle
+            columns: places,
+            offsets,
+            heads,
+            headSize,
+            scale,
+            zeros: this.#zeros,
+            divide: (operations) => this.#divide(heads, operations),
+          });
+          this.#runWithScratch(calls, termScratchBytes(count, headSize, this.#tile));
+        }
+      },
+    );
+  }
+
+  rotary(y: FloatArray, x: FloatArray, cosines: FloatArray, sines: FloatArray, shape: RotaryShape): void {
+    const { rows, heads, headSize, pairs, interleaved, stride, begin } = shape;
+    const rest = headSize - 2 * pairs;
+    if (interleaved || pairs % 4 > 0 || rest % 4 > 0) return referenceKernels.rotary(y, x, cosines, sines, shape);
+    const width = heads * headSize;
+    this.#with([y], [x, cosines, sines], ([to, from, cosine, sine]) => {
+      const calls = this.#divide(rows, 10 * rows * width).map(([first, last]): KernelCall => [
+        'rotary',
+        to + 4 * first * width,
+        from + 4 * (first * stride + begin),
+        cosine + 4 * first * pairs,
+        sine + 4 * first * pairs,
+        last - first,
+        heads,
+        pairs,
+        rest,
+        4 * stride,
+      ]);
+      this.#runner.run(calls);
+    });
+  }
+
+  gate(y: FloatArray, x: FloatArray, name: ActivationName, rows: number, size: number): void {
+    const number = activationNumber(name);
+    if (number === undefined || size % 4 > 0) return referenceKernels.gate(y, x, name, rows, size);
+    this.#with([y], [x], ([to, from]) => {
+      const calls = this.#divide(rows, 40 * rows * size).map(([first, last]): KernelCall => [
+        'gate',
+        to + 4 * first * size,
+        from + 8 * first * size,
+        last - first,
+        size,
+        number,
+      ]);
+      this.#runner.run(calls);
+    });
+  }
+
+  binary(y: FloatArray, a: FloatArray, b: FloatArray, operation: BinaryOperation): void {
+    const { length } = a; // of a view that may be emptied below
+    const isRow = b.length < length;
+    if (b.length < 4) return referenceKernels.binary(y, a, b, operation);
+    const size = isRow ? b.length : 1;
+    this.#with([y], [a, b], ([to, left, right]) => {
+      const calls = this.#divide(length / size, 4 * length).map(([first, last]): KernelCall => {
+        const begin = 4 * first * size;
+        const [rows, numbers] = isRow ? [last - first, size] : [1, last - first];
+        return [operation, to + begin, left + begin, isRow ? right : right + begin, rows, numbers, 0];
+      });
+      this.#runner.run(calls);
     });
   }
 
@@ -222,13 +334,13 @@ export class SimdKernels implements Kernels {
     x: FloatArray,
     residual: FloatArray | null,
     weight: FloatArray,
-    bias: FloatArray,
+    bias: FloatArray | null,
     eps: number,
     rows: number,
     size: number,
   ): void {
     const name = residual ? 'layerNormResidual' : 'layerNorm';
-    this.#with([y], [x, residual, weight, bias], ([to, from, added, weights, biases]) => {
+    this.#with([y], [x, residual, weight, bias ?? new Float32Array(size)], ([to, from, added, weights, biases]) => {
       const row = (address: number, first: number) => (address === 0 ? 0 : address + 4 * first * size);
       const calls = this.#divide(rows, 20 * rows * size).map(([first, last]): KernelCall => [
         name,
@@ -286,7 +398,7 @@ export class SimdKernels implements Kernels {
     referenceKernels.poolSequences(y, x, offsets, size, how);
   }
 
-  readonly binary = referenceKernels.binary;
+  readonly relativeBias = referenceKernels.relativeBias;
   readonly softmax = referenceKernels.softmax;
   readonly sumRows = referenceKernels.sumRows;
   readonly normalizeRows = referenceKernels.normalizeRows;
@@ -350,6 +462,12 @@ export class SimdKernels implements Kernels {
     return [rounded, scales];
   }
 
+  /** Runs calls that each need `bytes` of scratch memory. */
+  #runWithScratch(calls: KernelCall[], bytes: number): void {
+    const aligned = Math.ceil(bytes / 64) * 64;
+    this.#runner.run(calls, { address: this.#memory.take(aligned * this.#runner.threads), bytes: aligned });
+  }
+
   /** `count` units of work in even parts, first and last of each; one part when a single thread works, or there is little. */
   #divide(count: number, operations: number): [first: number, last: number][] {
     const { threads } = this.#runner;
@@ -386,7 +504,7 @@ export class SimdKernels implements Kernels {
   }
 }
 
-type NumberArray = FloatArray | Int8Array;
+type NumberArray = FloatArray | Int8Array | Int32Array;
 
 const bytesOf = (array: NumberArray) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 

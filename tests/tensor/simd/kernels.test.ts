@@ -83,7 +83,19 @@ describe('kernel sets', () => {
       kernels.linear(float, x, weight, bias, 'gelu', rows, inner, outputs);
       kernels.linear(int8, x, packInt8(kernels, outputs, inner), bias, 'gelu', rows, inner, outputs);
       kernels.attention(context, probabilities, q, k, v, Int32Array.of(0, 4, 13), heads, outputs / heads, 1 / 3);
-      return [float, int8, context, probabilities];
+      const [long, offsets] = [56, Int32Array.of(0, 56)];
+      const [longQ, longK, longV] = ['q', 'k', 'v'].map((n) => random(long * outputs, n));
+      const [local, scores] = [new Float32Array(long * outputs), new Float32Array(heads * long * long)];
+      const columns = Int32Array.from({ length: long }, (_, i) => i);
+      const buckets = Int32Array.from({ length: 2 * long - 1 }, (_, i) => i % 20);
+      const spans = Int32Array.from({ length: 2 * long }, (_, i) =>
+        i % 2 === 0 ? Math.max(0, i / 2 - 5) : Math.min(long, (i + 1) / 2 + 5),
+      );
+      const [keys, queries] = ['keys', 'queries'].map((n) => random(20 * outputs, n));
+      const size = outputs / heads;
+      kernels.disentangledBias(scores, longQ, longK, keys, queries, buckets, columns, offsets, heads, size, 0.2);
+      kernels.attention(local, null, longQ, longK, longV, offsets, heads, size, 1 / 3, scores, spans);
+      return [float, int8, context, probabilities, scores, local];
     });
     expect(results.length).toBe(4);
     for (const result of results) expect(result).toEqual(results[0]);
@@ -195,6 +207,55 @@ describe('a kernel whose scratch memory makes the memory grow', () => {
       const [y, q, k, v] = [bench.floats(60), ...['q', 'k', 'v'].map((name) => bench.floats(60, name))];
       const offsets = Int32Array.of(0, 4, 10);
       return { y, call: () => bench.kernels.attention(y.data, null, q.data, k.data, v.data, offsets, 2, 3, 0.5) };
+    },
+    'attention with a bias and spans'(bench) {
+      const [y, q, k, v] = [bench.floats(60), ...['q', 'k', 'v'].map((name) => bench.floats(60, name))];
+      const [offsets, bias] = [Int32Array.of(0, 4, 10), bench.floats(2 * 52, 'bias')];
+      const spans = Int32Array.of(0, 2, 0, 3, 1, 4, 2, 4, 0, 2, 0, 3, 1, 4, 2, 5, 3, 6, 4, 6);
+      return {
+        y,
+        call: () => bench.kernels.attention(y.data, null, q.data, k.data, v.data, offsets, 2, 3, 0.5, bias.data, spans),
+      };
+    },
+    disentangledBias(bench) {
+      const [y, q, k] = [bench.floats(2 * 52), bench.floats(60, 'q'), bench.floats(60, 'k')];
+      const [keys, queries] = [bench.floats(6 * 19, 'keys'), bench.floats(6 * 19, 'queries')];
+      const [buckets, columns] = [11, 10].map((n) => Int32Array.from({ length: n }, (_, i) => i));
+      const offsets = Int32Array.of(0, 4, 10);
+      return {
+        y,
+        call: () =>
+          bench.kernels.disentangledBias(
+            y.data,
+            q.data,
+            k.data,
+            keys.data,
+            queries.data,
+            buckets,
+            columns,
+            offsets,
+            2,
+            3,
+            0.5,
+          ),
+      };
+    },
+    'rotary of a part, with angles elsewhere'(bench) {
+      const [y, x] = [bench.floats(5 * 24), bench.floats(5 * 30, 'x')];
+      const shape = { rows: 5, heads: 2, headSize: 12, pairs: 4, interleaved: false, stride: 30, begin: 3 };
+      return { y, call: () => bench.kernels.rotary(y.data, x.data, random(20, 'c'), random(20, 's'), shape) };
+    },
+    'gate of numbers elsewhere'(bench) {
+      const y = bench.floats(20);
+      return { y, call: () => bench.kernels.gate(y.data, random(40, 'x'), 'gelu', 5, 4) };
+    },
+    'binary with a row elsewhere'(bench) {
+      const [y, a] = [bench.floats(35), bench.floats(35, 'a')];
+      return { y, call: () => bench.kernels.binary(y.data, a.data, random(7, 'b'), 'multiply') };
+    },
+    'layerNorm without a bias'(bench) {
+      const [y, x, weight] = [bench.floats(60), bench.floats(60, 'x'), bench.floats(20, 'w')];
+      return { y, call: () => bench.kernels.layerNorm(y.data, x.data, null, weight.data, null, 1e-5, 3, 20) };
     },
     'layerNorm with a residual elsewhere'(bench) {
       const [y, x, weight, bias] = [bench.floats(60), ...['x', 'w', 'b'].map((name) => bench.floats(60, name))];
