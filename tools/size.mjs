@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const AFTERNOON = ['src/tensor/kernels', 'src/layers', 'src/bert', 'src/safetensors', 'src/tokenizer'];
 /** Written by a program, read by nobody. */
 const GENERATED = ['src/tokenizer/unicodeTables.ts'];
-const BUDGETS = { lines: '4300', 'file-lines': '450', kilobytes: '58' };
+const BUDGETS = { lines: '4510', 'file-lines': '450', kilobytes: '60' };
 
 /** Lines on which code stands: a line of comment, or a blank one, is none. */
 export function codeLines(text) {

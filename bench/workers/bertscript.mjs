@@ -61,7 +61,8 @@ await serve(async ({ dist, model: folder, dtype, turbo, threads, layers }) => {
     /** Texts to ids and offsets. */
     async tokenize({ texts }) {
       const tokenizer = await BertTokenizer.fromPretrained(folder);
-      const run = () => tokenizer.encodeBatch(texts).encodings.map(({ inputIds, offsets }) => [inputIds, offsets]);
+      const run = () =>
+        tokenizer.encodeBatch(texts).encodings.map(({ inputIds, starts, ends }) => [inputIds, starts, ends]);
       const outcome = () => {
         const { encodings } = tokenizer.encodeBatch(texts);
         return {

@@ -96,11 +96,27 @@ class Matcher {
   readonly #table: TokenTable;
   readonly #tokens: ReadonlyMap<number, AddedToken>;
   readonly #firstCodes = new Uint8Array(256); // by the low byte, to pass over most of the text quickly
+  readonly #patterns: string[];
+  readonly #firstUnits: string[];
 
   constructor(patterns: ReadonlyMap<string, number>, tokens: ReadonlyMap<number, AddedToken>) {
     this.#table = new TokenTable(patterns);
     this.#tokens = tokens;
+    this.#patterns = [...patterns.keys()].filter(Boolean);
+    this.#firstUnits = [...new Set(this.#patterns.map((pattern) => pattern[0]))];
     for (const pattern of patterns.keys()) if (pattern) this.#firstCodes[pattern.codePointAt(0)! & 255] = 1;
+  }
+
+  /** How many tokens it finds. */
+  get size(): number {
+    return this.#patterns.length;
+  }
+
+  /** Whether a token may be in a text. Rarely true in vain. */
+  canMatch(text: string): boolean {
+    if (!this.#firstUnits.some((unit) => unit === '\ufffd' || text.includes(unit))) return false;
+    // U+FFFD is also how a lone surrogate reads.
+    return this.#patterns.some((pattern) => pattern.includes('\ufffd') || text.includes(pattern));
   }
 
   sections(text: NormalizedString): Section[] {

@@ -18,13 +18,11 @@ export function assemble(
   truncation: EncodePlan['truncation'],
 ): Encoding {
   const specialCount = countSpecialTokens(template);
-  const lengths = texts.map(({ ids }) => ids.length);
+  const lengths = texts.map(({ length }) => length);
   const windows = windowsOfTexts(lengths, specialCount, truncation);
-  const facts = {
-    tokenCount: lengths.reduce((sum, length) => sum + length, specialCount),
-    truncated: windows.some(({ length }) => length > 1),
-  };
   const first = template.map((place) => choices(place, texts, windows)[0]);
+  if (windows.every(({ length }) => length === 1)) return new Encoding(first);
+  const facts = { tokenCount: lengths.reduce((sum, length) => sum + length, specialCount), truncated: true };
   const overflow = () =>
     combinations(template.map((place) => choices(place, texts, windows)))
       .slice(1)
@@ -50,7 +48,7 @@ function windowsOfTexts(lengths: number[], specialCount: number, truncation: Enc
 
 /** What can stand at a place of the template: any window of its text, or its special tokens. */
 function choices(place: TemplatePiece, texts: readonly TokenizedText[], windows: readonly Window[][]): Piece[] {
-  if (!('sequence' in place)) return [{ ...place, isPadding: false }];
+  if (!('sequence' in place)) return [place];
   const { sequence, typeId } = place;
   return windows[sequence].map(([start, end]) => ({ source: texts[sequence], sequence, start, end, typeId }));
 }

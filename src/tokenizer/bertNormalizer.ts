@@ -36,6 +36,21 @@ export class BertNormalizer implements Normalizer {
     }
     if (lowercase && seen & LOWERED) toLowercase(text);
   }
+
+  /** What a code point becomes, if that is the same in any text: a mark that stays may change places with others. */
+  alone(code: number): number[] | undefined {
+    const { lowercase, stripAccents = lowercase } = this.#options;
+    const text = new NormalizedString(String.fromCodePoint(code));
+    if (stripAccents) {
+      const { classes, combiningClasses } = unicode();
+      decompose(text);
+      const moves = (part: number) => combiningClasses.has(part) && !(classes[part] & NONSPACING_MARK);
+      if (text.codes.subarray(0, text.length).some(moves)) return undefined;
+      text.read(String.fromCodePoint(code));
+    }
+    this.normalize(text);
+    return Array.from(text.codes.subarray(0, text.length));
+  }
 }
 
 function unifySpaces(text: NormalizedString): void {

@@ -3,11 +3,12 @@ import { type ModelLocation, nameOf, openFiles, readJson, readText } from '../hu
 import { AddedTokens, readAddedToken } from './addedTokens.ts';
 import { BertNormalizer } from './bertNormalizer.ts';
 import { bertReaders } from './bertReaders.ts';
+import { BertScanner } from './bertScanner.ts';
 import { wordPieceDecoder } from './decoder.ts';
 import { JsonField } from './jsonField.ts';
 import { bertProcessing } from './postProcessor.ts';
 import { bertPreTokenizer } from './preTokenizer.ts';
-import { Tokenizer } from './tokenizer.ts';
+import { type Pipeline, Tokenizer } from './tokenizer.ts';
 import { readTokenizerConfig } from './tokenizerConfig.ts';
 import { readTokenizerJson } from './tokenizerJson.ts';
 import { WordPiece } from './wordPiece.ts';
@@ -16,6 +17,10 @@ const BERT_SPECIAL_TOKENS = { cls: '[CLS]', sep: '[SEP]', pad: '[PAD]', unk: '[U
 
 /** The tokenizer of BERT: words and punctuation, each cut into WordPieces. */
 export class BertTokenizer extends Tokenizer {
+  constructor(pipeline: Pipeline) {
+    super({ ...pipeline, scanner: BertScanner.for(pipeline) });
+  }
+
   /**
    * Loads the tokenizer of a model: its `tokenizer.json` or, without one, `vocab.txt`; and `tokenizer_config.json` if
    * there is one. Where both say how to normalize, `tokenizer.json` decides.

@@ -15,7 +15,7 @@ export interface FixedPiece {
   readonly ids: readonly number[];
   readonly tokens: readonly string[];
   readonly typeId: number;
-  readonly isPadding: boolean;
+  readonly isPadding?: boolean;
 }
 
 export type Piece = TextPiece | FixedPiece;
@@ -37,54 +37,51 @@ interface EncodingFacts {
 export class Encoding {
   readonly length: number;
   readonly inputIds: Int32Array;
-  readonly tokenTypeIds: Int32Array;
-  /** 1 for tokens, 0 for padding. */
-  readonly attentionMask: Int32Array;
   /** How many tokens the text has without truncation and padding, special tokens included. */
   readonly tokenCount: number;
   /** Whether tokens of the text are missing here, because of a maximum length. */
   readonly truncated: boolean;
 
   readonly #pieces: readonly Piece[];
-  readonly #makeOverflow: () => Encoding[];
+  readonly #makeOverflow: (() => Encoding[]) | undefined;
+  #tokenTypeIds: Int32Array | undefined;
+  #attentionMask: Int32Array | undefined;
+  #starts: Int32Array | undefined;
+  #ends: Int32Array | undefined;
   #tokens: string[] | undefined;
   #offsets: [number, number][] | undefined;
   #codePointOffsets: [number, number][] | undefined;
   #overflowing: Encoding[] | undefined;
 
-  constructor(pieces: readonly Piece[], facts: EncodingFacts) {
+  /** @param facts without them, the pieces are all there is of the text */
+  constructor(pieces: readonly Piece[], facts?: EncodingFacts) {
     this.#pieces = pieces;
-    this.#makeOverflow = facts.overflow;
-    this.tokenCount = facts.tokenCount;
-    this.truncated = facts.truncated;
     let length = 0;
     for (const piece of pieces) length += lengthOf(piece);
     this.length = length;
-    this.inputIds = new Int32Array(length);
-    this.tokenTypeIds = new Int32Array(length);
-    this.attentionMask = new Int32Array(length);
-    let at = 0;
-    for (const piece of pieces) {
-      const end = at + lengthOf(piece);
-      const ids = 'source' in piece ? piece.source.ids : piece.ids;
-      const first = 'source' in piece ? piece.start : 0;
-      const attended = 'source' in piece || !piece.isPadding ? 1 : 0;
-      for (let i = first; at < end; i++, at++) {
-        this.inputIds[at] = ids[i]!;
-        this.tokenTypeIds[at] = piece.typeId;
-        this.attentionMask[at] = attended;
-      }
-    }
+    this.tokenCount = facts?.tokenCount ?? length;
+    this.truncated = facts?.truncated ?? false;
+    this.#makeOverflow = facts?.overflow;
+    this.inputIds = this.#numbers(
+      (source, token) => source.idAt(token),
+      (piece, index) => piece.ids[index],
+    );
+  }
+
+  get tokenTypeIds(): Int32Array {
+    this.#tokenTypeIds ??= this.#perPiece(({ typeId }) => typeId);
+    return this.#tokenTypeIds;
+  }
+
+  /** 1 for tokens, 0 for padding. */
+  get attentionMask(): Int32Array {
+    this.#attentionMask ??= this.#perPiece((piece) => ('source' in piece || !piece.isPadding ? 1 : 0));
+    return this.#attentionMask;
   }
 
   /** 1 for tokens that stand for no text, 0 for all others (a `[SEP]` typed in the text included). */
   get specialTokensMask(): Int32Array {
-    return Int32Array.from(
-      this.#column(
-        () => 0,
-        () => 1,
-      ),
-    );
+    return this.#perPiece((piece) => ('source' in piece ? 0 : 1));
   }
 
   /** The token strings. */
@@ -96,13 +93,25 @@ export class Encoding {
     return this.#tokens;
   }
 
+  /** Where each token begins in its text, in UTF-16 units: the first numbers of `offsets`, in less memory. */
+  get starts(): Int32Array {
+    this.#starts ??= this.#numbers((source, token) => source.startAt(token));
+    return this.#starts;
+  }
+
+  /** Where each token ends: the second numbers of `offsets`. */
+  get ends(): Int32Array {
+    this.#ends ??= this.#numbers((source, token) => source.endAt(token));
+    return this.#ends;
+  }
+
   /**
    * Where each token stands in its text, in UTF-16 units, so that `text.slice(start, end)` is what it was read from;
    * [0, 0] for special tokens and padding.
    */
   get offsets(): [number, number][] {
     this.#offsets ??= this.#column(
-      ({ source }, token) => [source.starts[token], source.ends[token]],
+      ({ source }, token) => [source.startAt(token), source.endAt(token)],
       () => [0, 0],
     );
     return this.#offsets;
@@ -111,7 +120,7 @@ export class Encoding {
   /** As `offsets`, counted in code points, as Python counts them. */
   get codePointOffsets(): [number, number][] {
     this.#codePointOffsets ??= this.#column(
-      ({ source }, token) => [source.codePoints(source.starts[token]), source.codePoints(source.ends[token])],
+      ({ source }, token) => [source.codePoints(source.startAt(token)), source.codePoints(source.endAt(token))],
       () => [0, 0],
     );
     return this.#codePointOffsets;
@@ -120,7 +129,7 @@ export class Encoding {
   /** Which word of its text each token is a part of; null for special tokens and padding. */
   get wordIds(): (number | null)[] {
     return this.#column<number | null>(
-      ({ source }, token) => source.words[token],
+      ({ source }, token) => source.wordAt(token),
       () => null,
     );
   }
@@ -138,7 +147,7 @@ export class Encoding {
    * When both texts of a pair were cut, these are all combinations of their windows, which can be very many.
    */
   get overflowing(): Encoding[] {
-    this.#overflowing ??= this.#makeOverflow();
+    this.#overflowing ??= this.#makeOverflow?.() ?? [];
     return this.#overflowing;
   }
 
@@ -151,6 +160,29 @@ export class Encoding {
       truncated: this.truncated,
       overflow: () => this.overflowing.map((window) => window.withPadding(paddingFor, side)),
     });
+  }
+
+  /** A number a token, 0 for those that stand for no text unless `ofFixed` says otherwise. */
+  #numbers(
+    ofText: (source: TokenizedText, token: number) => number,
+    ofFixed?: (piece: FixedPiece, index: number) => number,
+  ): Int32Array {
+    const numbers = new Int32Array(this.length);
+    let at = 0;
+    for (const piece of this.#pieces) {
+      if ('source' in piece) for (let i = piece.start; i < piece.end; i++) numbers[at++] = ofText(piece.source, i);
+      else if (ofFixed) for (let i = 0; i < piece.ids.length; i++) numbers[at++] = ofFixed(piece, i);
+      else at += piece.ids.length;
+    }
+    return numbers;
+  }
+
+  /** The same number for all tokens of a piece. */
+  #perPiece(numberOf: (piece: Piece) => number): Int32Array {
+    const numbers = new Int32Array(this.length);
+    let at = 0;
+    for (const piece of this.#pieces) numbers.fill(numberOf(piece), at, (at += lengthOf(piece)));
+    return numbers;
   }
 
   #column<T>(ofText: (piece: TextPiece, token: number) => T, ofFixed: (piece: FixedPiece, index: number) => T): T[] {

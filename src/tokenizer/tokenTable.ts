@@ -8,38 +8,35 @@ export class TokenTable {
   /** Where the last match of `longestPrefix` ends. */
   matchEnd = 0;
 
-  readonly #slots: Int32Array; // entry + 1 by hash, 0 where free; a collision goes to the next slot
-  readonly #hashes: Int32Array; // by entry, as the three below
-  readonly #ids: Int32Array;
-  readonly #begins: Int32Array; // the codes of entry e are #codes[#begins[e] … #begins[e + 1])
-  readonly #codes: Int32Array;
+  readonly #slots: Int32Array; // where the record of an entry begins, by hash; 0 where free; a collision goes to the next
+  readonly #records: Int32Array; // hash, id, length, codes, of one entry after another
   readonly #prefixHashes: Int32Array; // by length
+  readonly #longest = new Uint16Array(REACHES); // of the entries that begin with three codes, by the hash of those
 
   constructor(entries: ReadonlyMap<string, number>) {
-    const count = entries.size;
-    this.#slots = new Int32Array(powerOfTwoFrom(count * 2));
-    this.#hashes = new Int32Array(count);
-    this.#ids = new Int32Array(count);
-    this.#begins = new Int32Array(count + 1);
-    const codes: number[] = [];
+    this.#slots = new Int32Array(powerOfTwoFrom(entries.size * 2));
+    const records: number[] = [0]; // so that no record begins at 0
     let longest = 0;
-    let entry = 0;
     for (const [text, id] of entries) {
+      const begin = records.push(0, id, 0) - 3;
       let hash = EMPTY_HASH;
+      let reach = -1;
       for (const character of text) {
         const code = character.codePointAt(0)!;
-        codes.push(code);
-        hash = extend(hash, code);
+        records.push(code);
+        hash = extendHash(hash, code);
+        if (records.length === begin + 6) reach = hash & (REACHES - 1);
       }
-      this.#ids[entry] = id;
-      this.#begins[entry + 1] = codes.length;
-      this.#hashes[entry] = hash;
+      const length = records.length - begin - 3;
+      records[begin] = hash;
+      records[begin + 2] = length;
       let slot = this.#slotOf(hash);
       while (this.#slots[slot] !== 0) slot = this.#nextSlot(slot);
-      this.#slots[slot] = ++entry;
-      longest = Math.max(longest, codes.length - this.#begins[entry - 1]);
+      this.#slots[slot] = begin;
+      longest = Math.max(longest, length);
+      if (reach >= 0) this.#longest[reach] = Math.max(this.#longest[reach], length);
     }
-    this.#codes = Int32Array.from(codes);
+    this.#records = Int32Array.from(records);
     this.#prefixHashes = new Int32Array(longest + 1);
   }
 
@@ -50,14 +47,15 @@ export class TokenTable {
    */
   longestPrefix(codes: Int32Array, start: number, end: number): number {
     const hashes = this.#prefixHashes;
-    const longest = Math.min(end - start, hashes.length - 1);
+    let longest = Math.min(end - start, hashes.length - 1);
     let hash = EMPTY_HASH;
     for (let length = 1; length <= longest; length++) {
-      hash = extend(hash, codes[start + length - 1]);
+      hash = extendHash(hash, codes[start + length - 1]);
       hashes[length] = hash;
+      if (length === 3) longest = Math.min(longest, Math.max(2, this.#longest[hash & (REACHES - 1)]));
     }
     for (let length = longest; length > 0; length--) {
-      const id = this.#find(hashes[length], codes, start, length);
+      const id = this.find(hashes[length], codes, start, length);
       if (id < 0) continue;
       this.matchEnd = start + length;
       return id;
@@ -65,19 +63,17 @@ export class TokenTable {
     return -1;
   }
 
-  #find(hash: number, codes: Int32Array, start: number, length: number): number {
+  /** The id of the entry that consists of `length` codes from `start` on, whose hash is known; -1 when there is none. */
+  find(hash: number, codes: Int32Array, start: number, length: number): number {
+    const records = this.#records;
     for (let slot = this.#slotOf(hash); ; slot = this.#nextSlot(slot)) {
-      const entry = this.#slots[slot] - 1;
-      if (entry < 0) return -1;
-      if (this.#hashes[entry] === hash && this.#equals(entry, codes, start, length)) return this.#ids[entry];
+      const record = this.#slots[slot];
+      if (record === 0) return -1;
+      if (records[record] !== hash || records[record + 2] !== length) continue;
+      let same = 0;
+      while (same < length && records[record + 3 + same] === codes[start + same]) same++;
+      if (same === length) return records[record + 1];
     }
-  }
-
-  #equals(entry: number, codes: Int32Array, start: number, length: number): boolean {
-    const begin = this.#begins[entry];
-    if (this.#begins[entry + 1] - begin !== length) return false;
-    for (let i = 0; i < length; i++) if (this.#codes[begin + i] !== codes[start + i]) return false;
-    return true;
   }
 
   #slotOf(hash: number): number {
@@ -89,10 +85,13 @@ export class TokenTable {
   }
 }
 
-/** FNV-1a, over code points in place of bytes. */
-const EMPTY_HASH = 0x811c9dc5 | 0;
+const REACHES = 1 << 14;
 
-function extend(hash: number, code: number): number {
+/** FNV-1a, over code points in place of bytes. */
+export const EMPTY_HASH = 0x811c9dc5 | 0;
+
+/** The hash of a string with one more code point at its end. */
+export function extendHash(hash: number, code: number): number {
   return Math.imul(hash ^ code, 0x01000193);
 }
 

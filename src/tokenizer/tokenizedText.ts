@@ -1,54 +1,109 @@
-/** A text and all its tokens, in columns, before truncation and special tokens: what encodings are cut from. */
+/** Room for the tokens of many texts, one after another. */
+export class TokenRoom {
+  rows: Int32Array;
+  /** What is taken of it. */
+  end = 0;
+
+  /** @param size four numbers a token; when full, room is made for more */
+  constructor(size: number) {
+    this.rows = new Int32Array(size);
+  }
+}
+
+/** A text and all its tokens, before truncation and special tokens: what encodings are cut from. */
 export class TokenizedText {
   readonly text: string;
-  readonly ids: number[] = [];
-  /** Where each token begins and ends in the text, in UTF-16 units. */
-  readonly starts: number[] = [];
-  readonly ends: number[] = [];
-  /** Which word each token is a part of. */
-  readonly words: number[] = [];
+  length = 0;
   /** The word that tokens are pushed for. */
   word = 0;
+  #rows: Int32Array; // of each token: its id, where it begins and ends in the text (in UTF-16 units), its word
+  #base: number; // where those of this text begin
+  readonly #room: TokenRoom;
   /** What was read as the token at an index, where the token's name alone does not tell: spaces around added tokens. */
   #contents: Map<number, string> | undefined;
   #codePoints: ((offset: number) => number) | undefined;
   readonly #nameOf: (id: number) => string;
 
-  /** @param nameOf the token that has an id */
-  constructor(text: string, nameOf: (id: number) => string) {
+  /**
+   * @param nameOf the token that has an id
+   * @param room where its tokens go; no other text may get any until `close`
+   */
+  constructor(text: string, nameOf: (id: number) => string, room: TokenRoom) {
     this.text = text;
     this.#nameOf = nameOf;
+    this.#rows = room.rows;
+    this.#base = room.end;
+    this.#room = room;
   }
 
   push(id: number, start: number, end: number): void {
-    this.ids.push(id);
-    this.starts.push(start);
-    this.ends.push(end);
-    this.words.push(this.word);
+    const at = this.#base + 4 * this.length;
+    if (at + 4 > this.#rows.length) return this.#pushElsewhere(id, start, end);
+    const rows = this.#rows;
+    rows[at] = id;
+    rows[at + 1] = start;
+    rows[at + 2] = end;
+    rows[at + 3] = this.word;
+    this.length++;
   }
 
   /** Adds an added token, which is a word of its own, and was read from `content`. */
   pushWord(content: string, id: number, start: number, end: number): void {
     this.#contents ??= new Map();
-    this.#contents.set(this.ids.length, content);
+    this.#contents.set(this.length, content);
     this.push(id, start, end);
     this.word++;
   }
 
-  /** Takes back all tokens from the one at `length` on. */
-  truncate(length: number): void {
-    for (const column of [this.ids, this.starts, this.ends, this.words]) column.length = length;
+  /** Takes back all tokens. */
+  clear(): void {
+    this.length = 0;
+    this.word = 0;
+  }
+
+  /** No token comes any more. */
+  close(): void {
+    this.#room.end = this.#base + 4 * this.length;
+  }
+
+  idAt(index: number): number {
+    return this.#rows[this.#base + 4 * index];
+  }
+
+  /** Where the token begins in the text, in UTF-16 units. */
+  startAt(index: number): number {
+    return this.#rows[this.#base + 4 * index + 1];
+  }
+
+  endAt(index: number): number {
+    return this.#rows[this.#base + 4 * index + 2];
+  }
+
+  /** Which word the token is a part of. */
+  wordAt(index: number): number {
+    return this.#rows[this.#base + 4 * index + 3];
   }
 
   /** The string of the token at an index. */
   tokenAt(index: number): string {
-    return this.#contents?.get(index) ?? this.#nameOf(this.ids[index]);
+    return this.#contents?.get(index) ?? this.#nameOf(this.idAt(index));
   }
 
   /** An offset in UTF-16 units as one in code points, which Python and Rust users count in. */
   codePoints(offset: number): number {
     this.#codePoints ??= codePointCounter(this.text);
     return this.#codePoints(offset);
+  }
+
+  /** The room is full: this text moves to a new one. */
+  #pushElsewhere(id: number, start: number, end: number): void {
+    const { rows } = this.#room;
+    const own = rows.subarray(this.#base, this.#base + 4 * this.length);
+    this.#rows = new Int32Array(Math.max(rows.length, 2 * own.length, 64));
+    this.#rows.set(own);
+    this.#base = 0;
+    this.#room.rows = this.#rows;
+    this.push(id, start, end);
   }
 }
 

@@ -9,10 +9,13 @@ import { NormalizedString } from './normalizedString.ts';
 import type { Normalizer } from './normalizer.ts';
 import { type PostProcessor, templateOf } from './postProcessor.ts';
 import { type PreTokenizer, Splits } from './preTokenizer.ts';
-import { TokenizedText } from './tokenizedText.ts';
+import { TokenizedText, TokenRoom } from './tokenizedText.ts';
 
-/** Texts up to this many UTF-16 units are read into the same arrays, one after another. */
+/** Texts up to this many UTF-16 units go through the same arrays, one after another. */
 const SHORT = 8192;
+
+/** Texts of a batch share rooms of this size (64 kB), which stay as long as any encoding made from them. */
+const LARGEST_ROOM = 1 << 14;
 
 /** One text, or two that belong together. */
 export type TextInput = string | readonly [string, string];
@@ -29,14 +32,22 @@ export interface Pipeline extends EncodeDefaults {
   decoder: Decoder;
   addedTokens: AddedTokens;
   specialTokens: SpecialTokenNames;
+  /** A faster way through the stages up to the model. */
+  scanner?: Scanner | undefined;
+}
+
+/** Does in one pass what the stages up to the model do one after another, where it can. */
+export interface Scanner {
+  /** Adds the tokens of a text. False, and nothing added, if that takes the stages. */
+  scan(text: string, tokens: TokenizedText): boolean;
 }
 
 /** Encodings of a batch, and their arrays side by side: as long as each text, unless padding was asked for. */
 export interface BatchEncoding {
-  encodings: Encoding[];
-  inputIds: Int32Array[];
-  attentionMask: Int32Array[];
-  tokenTypeIds: Int32Array[];
+  readonly encodings: Encoding[];
+  readonly inputIds: Int32Array[];
+  readonly attentionMask: Int32Array[];
+  readonly tokenTypeIds: Int32Array[];
 }
 
 /**
@@ -77,11 +88,17 @@ export class Tokenizer {
     }
     const inputs = Array.from(texts as readonly TextInput[], (text, index) => textsOf(text, `texts[${index}]`));
     const encodings = this.#encodeAll(inputs, options);
+    let attentionMask: Int32Array[] | undefined;
+    let tokenTypeIds: Int32Array[] | undefined;
     return {
       encodings,
       inputIds: encodings.map((encoding) => encoding.inputIds),
-      attentionMask: encodings.map((encoding) => encoding.attentionMask),
-      tokenTypeIds: encodings.map((encoding) => encoding.tokenTypeIds),
+      get attentionMask() {
+        return (attentionMask ??= encodings.map((encoding) => encoding.attentionMask));
+      },
+      get tokenTypeIds() {
+        return (tokenTypeIds ??= encodings.map((encoding) => encoding.tokenTypeIds));
+      },
     };
   }
 
@@ -162,8 +179,11 @@ export class Tokenizer {
     const { postProcessor, specialTokens } = this.#pipeline;
     const single = templateOf(postProcessor, false, plan.addSpecialTokens);
     const pair = templateOf(postProcessor, true, plan.addSpecialTokens);
+    let units = 0;
+    for (const texts of inputs) for (const text of texts) units += text.length;
+    const room = new TokenRoom(Math.min(units + 64, LARGEST_ROOM));
     const encodings = inputs.map((texts) => {
-      const tokenized = texts.map((text) => this.#tokenizeText(text));
+      const tokenized = texts.map((text) => this.#tokenizeText(text, room));
       return assemble(tokenized, texts.length === 2 ? pair : single, plan.truncation);
     });
     if (plan.padding === undefined) return encodings;
@@ -172,10 +192,17 @@ export class Tokenizer {
     return pad(encodings, plan.padding, specialTokens.pad!, id);
   }
 
-  /** All stages up to the model, on the stretches between added tokens. */
-  #tokenizeText(text: string): TokenizedText {
+  /** All stages up to the model. */
+  #tokenizeText(text: string, room: TokenRoom): TokenizedText {
+    const tokens = new TokenizedText(text, this.#nameOf, room);
+    if (!this.#pipeline.scanner?.scan(text, tokens)) this.#tokenizeByStages(text, tokens);
+    tokens.close();
+    return tokens;
+  }
+
+  /** One stage after another, on the stretches between added tokens. */
+  #tokenizeByStages(text: string, tokens: TokenizedText): void {
     const { addedTokens, normalizer } = this.#pipeline;
-    const tokens = new TokenizedText(text, this.#nameOf);
     const whole = text.length > SHORT ? new NormalizedString(text) : this.#shortText.read(text);
     for (const { id, start, end } of addedTokens.raw.sections(whole)) {
       if (id >= 0) {
@@ -189,7 +216,6 @@ export class Tokenizer {
         else this.#tokenizeStretch(between(stretch, section.start, section.end), tokens);
       }
     }
-    return tokens;
   }
 
   /** The last stages, on a text of their own: they may rewrite it. */

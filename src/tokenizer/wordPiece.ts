@@ -3,7 +3,8 @@ import type { JsonField } from './jsonField.ts';
 import type { Model } from './model.ts';
 import type { NormalizedString } from './normalizedString.ts';
 import type { TokenizedText } from './tokenizedText.ts';
-import { TokenTable } from './tokenTable.ts';
+import { EMPTY_HASH, extendHash, TokenTable } from './tokenTable.ts';
+import { type Pieces, WordMemo } from './wordMemo.ts';
 
 export interface WordPieceOptions {
   /** What messages call the vocabulary: its file. */
@@ -26,8 +27,12 @@ export class WordPiece implements Model {
   readonly #tokens: string[] = []; // by id
   readonly #beginnings: TokenTable;
   readonly #continuations: TokenTable; // without their prefix
-  readonly #unkId: number;
-  readonly #maxLength: number;
+  readonly #memo = new WordMemo();
+  readonly unkId: number;
+  /** Of a word, in code points. */
+  readonly maxLength: number;
+  /** What `cut` found last. */
+  readonly pieces: Pieces;
 
   /** @throws TokenizerError when two tokens share an id or the unknown token is missing */
   constructor(options: WordPieceOptions) {
@@ -57,25 +62,60 @@ export class WordPiece implements Model {
     this.#vocab = vocab;
     this.#beginnings = new TokenTable(vocab);
     this.#continuations = new TokenTable(continuations);
-    this.#unkId = unkId;
-    this.#maxLength = maxInputCharsPerWord;
+    this.unkId = unkId;
+    this.maxLength = maxInputCharsPerWord;
+    this.pieces = { count: 0, ids: new Int32Array(maxInputCharsPerWord), ends: new Int32Array(maxInputCharsPerWord) };
     this.vocabSize = vocab.size;
   }
 
   tokenize(text: NormalizedString, start: number, end: number, tokens: TokenizedText): void {
     const { codes, starts, ends } = text;
-    const before = tokens.ids.length;
-    let covered = end - start > this.#maxLength ? -1 : start;
-    let table = this.#beginnings;
-    while (covered >= 0 && covered < end) {
-      const id = table.longestPrefix(codes, covered, end);
-      if (id >= 0) tokens.push(id, starts[covered], ends[table.matchEnd - 1]);
-      covered = id >= 0 ? table.matchEnd : -1;
-      table = this.#continuations;
+    let hash = EMPTY_HASH;
+    for (let i = start; i < end; i++) hash = extendHash(hash, codes[i]);
+    if (end - start > this.maxLength || !this.cut(codes, start, end - start, hash)) {
+      tokens.push(this.unkId, starts[start], ends[end - 1]);
+      return;
     }
-    if (covered < 0) {
-      tokens.truncate(before);
-      tokens.push(this.#unkId, starts[start], ends[end - 1]);
+    const { pieces } = this;
+    for (let k = 0, begin = start; k < pieces.count; k++) {
+      tokens.push(pieces.ids[k], starts[begin], ends[start + pieces.ends[k] - 1]);
+      begin = start + pieces.ends[k];
+    }
+  }
+
+  /**
+   * Cuts the word of `length` codes (at most `maxLength`) from `start` on, whose hash is known, into `pieces`.
+   *
+   * @returns false when it is unknown
+   */
+  cut(codes: Int32Array, start: number, length: number, hash: number): boolean {
+    const { pieces } = this;
+    const whole = this.#beginnings.find(hash, codes, start, length);
+    if (whole >= 0) {
+      pieces.count = 1;
+      pieces.ids[0] = whole;
+      pieces.ends[0] = length;
+    } else if (!this.#memo.recall(hash, codes, start, length, pieces)) {
+      this.#cutByPrefixes(codes, start, length);
+      this.#memo.remember(hash, codes, start, length, pieces);
+    }
+    return pieces.count > 0;
+  }
+
+  #cutByPrefixes(codes: Int32Array, start: number, length: number): void {
+    const { pieces } = this;
+    const end = start + length;
+    let table = this.#beginnings;
+    pieces.count = 0;
+    for (let covered = start; covered < end; covered = table.matchEnd) {
+      if (pieces.count > 0) table = this.#continuations;
+      const id = table.longestPrefix(codes, covered, end);
+      if (id < 0) {
+        pieces.count = 0;
+        return;
+      }
+      pieces.ids[pieces.count] = id;
+      pieces.ends[pieces.count++] = table.matchEnd - start;
     }
   }
 

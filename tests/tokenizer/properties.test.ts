@@ -1,6 +1,7 @@
 /** What must hold for any text: random ones, from a seed. */
 import { describe, expect, test } from 'vitest';
-import { nasty, tokenizerWith } from './support.ts';
+import { BertTokenizer } from '../../src/tokenizer/index.ts';
+import { compact, nasty, tokenizerJson, tokenizerWith } from './support.ts';
 
 const tokenizer = tokenizerWith();
 
@@ -98,6 +99,45 @@ describe('texts', () => {
         '\ufffd',
       );
       expect(tokenizer.encode(text).inputIds).toEqual(tokenizer.encode(wellFormed).inputIds);
+    }
+  });
+});
+
+describe('one pass over the text', () => {
+  /** The same tokenizer, made to go through its stages by a normalized token that no text here has. */
+  function byStages(normalizer: Record<string, unknown>): BertTokenizer {
+    const json = tokenizerJson();
+    const rare = { content: 'qqzzqqzz', single_word: false, lstrip: false, rstrip: false, special: false };
+    return BertTokenizer.fromJSON({
+      ...json,
+      normalizer: { ...json.normalizer, ...normalizer },
+      added_tokens: [...json.added_tokens, { ...rare, id: Object.keys(json.model.vocab).length, normalized: true }],
+    });
+  }
+
+  const words = texts.flatMap((text) => [text, text.replaceAll(' ', '').repeat(3), `${text}[MASK]${text}\ud800`]);
+
+  test.each([
+    {},
+    { lowercase: false },
+    { strip_accents: false },
+    { lowercase: false, strip_accents: true },
+    { clean_text: false },
+    { handle_chinese_chars: false },
+  ])('gives what the stages give: %j', (normalizer) => {
+    const quick = tokenizerWith(normalizer).encodeBatch(words).encodings.map(compact);
+    const slow = byStages(normalizer).encodeBatch(words).encodings.map(compact);
+    expect(quick).toEqual(slow);
+  });
+
+  test('the other way is another one', () => {
+    const text = 'qqzzqqzz';
+    expect(byStages({}).tokenize(text)).not.toEqual(tokenizerWith().tokenize(text));
+  });
+
+  test('starts and ends are the offsets', () => {
+    for (const { starts, ends, offsets } of encodings) {
+      expect([...starts].map((start, i) => [start, ends[i]])).toEqual(offsets);
     }
   });
 });

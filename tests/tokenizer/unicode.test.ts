@@ -59,13 +59,12 @@ describe('all code points', () => {
 
   test('one wrong end of a Chinese range is noticed', () => {
     const { normalizer, hashes } = configs['uncased'];
-    const tokenizer = characterTokenizer(normalizer);
     const { classes } = unicode();
     const first = 0x2b820 - (0x2b820 % CHUNK);
     const expected = hashes.split(' ')[first / CHUNK];
-    expect(digest(tokenizer, first)).toBe(expected);
+    expect(digest(characterTokenizer(normalizer), first)).toBe(expected);
     classes[0x2b820] ^= CHINESE; // Rust leaves U+2B820 … U+2B91F out
-    expect(digest(tokenizer, first)).not.toBe(expected);
+    expect(digest(characterTokenizer(normalizer), first)).not.toBe(expected);
     classes[0x2b820] ^= CHINESE;
   });
 });
