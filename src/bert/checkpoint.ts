@@ -24,16 +24,17 @@ export interface LoadReport {
 
 /**
  * Opens the weights of a model folder: reads what they hold, not yet the numbers. `fallback` starts what is missing;
- * without it, missing keys are an error.
+ * without it, missing keys are an error. `prefix` is what a model with a head puts before its encoder's names.
  */
 export async function openCheckpoint(
   files: ModelFiles,
   engine: Engine,
   dtype: 'auto' | WeightType,
   fallback: ParameterStore | null,
+  prefix = 'bert',
 ): Promise<CheckpointStore> {
   const streams = await openTensorStreams(files);
-  return new CheckpointStore(engine, streams, files.location, dtype, fallback);
+  return new CheckpointStore(engine, streams, files.location, dtype, fallback, prefix);
 }
 
 /** Takes a tensor's rows as they arrive. */
@@ -56,6 +57,7 @@ export class CheckpointStore implements ParameterStore {
   readonly #location: string;
   readonly #dtype: 'auto' | WeightType;
   readonly #fallback: ParameterStore | null;
+  readonly #prefix: string;
   readonly #missing: string[] = [];
   #quantized = false;
 
@@ -65,6 +67,7 @@ export class CheckpointStore implements ParameterStore {
     location: string,
     dtype: 'auto' | WeightType,
     fallback: ParameterStore | null,
+    prefix: string,
   ) {
     this.engine = engine;
     this.#files = files;
@@ -72,6 +75,7 @@ export class CheckpointStore implements ParameterStore {
     this.#location = location;
     this.#dtype = dtype;
     this.#fallback = fallback;
+    this.#prefix = `${prefix}.`;
     for (const name of tensors.keys()) this.#names.set(modernName(name), name);
   }
 
@@ -158,8 +162,8 @@ export class CheckpointStore implements ParameterStore {
   }
 
   #find(key: string): StreamedTensor | undefined {
-    const bare = key.startsWith('bert.') ? key.slice(5) : key;
-    const name = this.#names.get(key) ?? this.#names.get(bare) ?? this.#names.get(`bert.${bare}`);
+    const bare = key.startsWith(this.#prefix) ? key.slice(this.#prefix.length) : key;
+    const name = this.#names.get(key) ?? this.#names.get(bare) ?? this.#names.get(this.#prefix + bare);
     return name === undefined ? undefined : this.#tensors.get(name);
   }
 
@@ -221,5 +225,5 @@ export class CheckpointStore implements ParameterStore {
 
 /** TensorFlow's names of layer norm parameters, which early PyTorch checkpoints kept. */
 function modernName(name: string): string {
-  return name.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias');
+  return name.replace(/\.gamma$/, '.weight').replace(/\.beta$/, '.bias');
 }

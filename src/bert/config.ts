@@ -1,6 +1,8 @@
 import { ConfigError, expectOptions, show } from '../errors.ts';
 import { nameOf, readObject, type ModelFiles } from '../hub/index.ts';
 import { isActivationName, type ActivationName } from '../tensor/index.ts';
+import { bert } from './families/bert.ts';
+import { columns, type Family } from './families/family.ts';
 import { checkQuantizationConfig } from './quantization.ts';
 
 /** The sizes and choices of a BERT model, under transformers' names in camelCase. */
@@ -53,74 +55,113 @@ const defaults: BertConfigOptions = {
 };
 
 type Key = keyof BertConfigOptions;
-type Check = [expected: string, holds: (value: unknown) => boolean];
+/** What a value of config.json must be. */
+export type Check = readonly [expected: string, holds: (value: unknown) => boolean];
 
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
-const upTo = (most: number): Check => [
-  `a whole number from 1 to ${most}`,
-  (v) => Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= most,
+export const wholeNumber = (least: number, most: number): Check => [
+  `a whole number from ${least} to ${most}`,
+  (v) => Number.isSafeInteger(v) && (v as number) >= least && (v as number) <= most,
 ];
 /** More than any model has, and few enough to count with. */
-const count = upTo(2 ** 24);
+export const count = wholeNumber(1, 2 ** 24);
 /** Numbers that 4 GiB hold, all that WebAssembly addresses. */
 const LARGEST_MATRIX = 2 ** 30;
 const rowCounts = ['hiddenSize', 'vocabSize', 'intermediateSize', 'maxPositionEmbeddings', 'typeVocabSize'] as const;
-const probability: Check = ['a probability from 0 to 1', (v) => isNumber(v) && v >= 0 && v <= 1];
+export const probability: Check = ['a probability from 0 to 1', (v) => isNumber(v) && v >= 0 && v <= 1];
 const names: Check = ['a list of names', (v) => Array.isArray(v) && v.every((name) => typeof name === 'string')];
-const orNull = ([expected, holds]: Check): Check => [`${expected}, or null`, (v) => v === null || holds(v)];
+export const activation: Check = ['the name of an activation, such as "gelu"', isActivationName];
+export const flag: Check = ['true or false', (v) => typeof v === 'boolean'];
+export const tokenId: Check = ['a token id', (v) => Number.isSafeInteger(v) && (v as number) >= 0];
+export const orNull = ([expected, holds]: Check): Check => [`${expected}, or null`, (v) => v === null || holds(v)];
 
 /** Every option: its key in config.json, and what it must be. */
 const fields: Record<Key, [jsonKey: string, check: Check]> = {
   vocabSize: ['vocab_size', count],
   hiddenSize: ['hidden_size', count],
-  numHiddenLayers: ['num_hidden_layers', upTo(1000)],
+  numHiddenLayers: ['num_hidden_layers', wholeNumber(1, 1000)],
   numAttentionHeads: ['num_attention_heads', count],
   intermediateSize: ['intermediate_size', count],
-  hiddenAct: ['hidden_act', ['the name of an activation, such as "gelu"', isActivationName]],
+  hiddenAct: ['hidden_act', activation],
   hiddenDropoutProb: ['hidden_dropout_prob', probability],
   attentionProbsDropoutProb: ['attention_probs_dropout_prob', probability],
   maxPositionEmbeddings: ['max_position_embeddings', count],
   typeVocabSize: ['type_vocab_size', count],
   initializerRange: ['initializer_range', ['a number above 0', (v) => isNumber(v) && v > 0]],
   layerNormEps: ['layer_norm_eps', ['a number of at least 0', (v) => isNumber(v) && v >= 0]],
-  padTokenId: ['pad_token_id', orNull(['a token id', (v) => Number.isSafeInteger(v) && (v as number) >= 0])],
+  padTokenId: ['pad_token_id', orNull(tokenId)],
   classifierDropout: ['classifier_dropout', orNull(probability)],
-  tieWordEmbeddings: ['tie_word_embeddings', ['true or false', (v) => typeof v === 'boolean']],
+  tieWordEmbeddings: ['tie_word_embeddings', flag],
   id2label: ['id2label', ['label names by class number', names[1]]],
   problemType: ['problem_type', orNull(['a name', (v) => typeof v === 'string'])],
   architectures: ['architectures', names],
 };
 
 /** What a checkpoint may ask for that would change the numbers, and that this library does not do. */
-const unsupported: [jsonKey: string, supported: unknown][] = [
-  ['model_type', 'bert'],
+const unsupported: readonly (readonly [jsonKey: string, supported: unknown])[] = [
   ['position_embedding_type', 'absolute'],
   ['is_decoder', false],
   ['add_cross_attention', false],
 ];
 
+interface Field {
+  /** In config.json; null for an option that the family does not have. */
+  jsonKey: string | null;
+  check: Check;
+  default: unknown;
+}
+
+/** The options of a family: BERT's, renamed and with other defaults, and its own. */
+function fieldsOf({ config: { keys = {}, defaults: own = {}, extra = {} } = {} }: Family): Map<string, Field> {
+  const all = new Map<string, Field>();
+  for (const option of Object.keys(fields) as Key[]) {
+    const [bertKey, check] = fields[option];
+    const { [option]: jsonKey = bertKey } = keys;
+    all.set(option, { jsonKey, check, default: own[option] === undefined ? defaults[option] : own[option] });
+  }
+  for (const [option, [jsonKey, check, value]] of Object.entries(extra)) {
+    all.set(option, { jsonKey, check, default: value });
+  }
+  return all;
+}
+
+/** A config class: BertConfig, or that of another family. */
+export interface ConfigClass<C extends BertConfig = BertConfig> {
+  new (options?: Partial<BertConfigOptions>, file?: string): C;
+  readonly family: Family;
+}
+
 // The class has every option as a field: declared once, as an interface, and assigned in one loop.
-/* eslint-disable @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type */
-export interface BertConfig extends Readonly<BertConfigOptions> {}
+/* eslint-disable @typescript-eslint/no-unsafe-declaration-merging */
+export interface BertConfig extends Readonly<BertConfigOptions> {
+  /** Columns of the embedding tables: `hiddenSize`, unless the family factorizes them. */
+  readonly embeddingSize: number;
+}
 
 export class BertConfig {
   /* eslint-enable */
+  static readonly family: Family = bert;
+
   /**
-   * @param options what differs from BERT-base
+   * @param options what differs from the defaults, BERT-base's
    * @param file    the config.json they come from, whose keys errors name
    * @throws ConfigError naming the first option that is unknown or out of its range
    */
   constructor(options: Partial<BertConfigOptions> = {}, file?: string) {
-    const source = file ?? 'BertConfig';
-    const nameIn = (key: Key) => (file === undefined ? key : fields[key][0]);
-    const fix = 'give the content of a config.json to BertConfig.fromJSON';
-    expectOptions(source, options, Object.keys(fields), fix);
-    for (const key of Object.keys(fields) as Key[]) {
-      const value = options[key] === undefined ? defaults[key] : options[key];
-      const [, [expected, holds]] = fields[key];
-      if (!holds(value)) throw new ConfigError({ what: `${source}: ${nameIn(key)}`, expected, got: show(value) });
+    const all = fieldsOf(this.family);
+    const source = file ?? this.constructor.name;
+    const nameIn = (key: string) => (file === undefined ? key : all.get(key)!.jsonKey);
+    const known = [...all.keys()].filter((key) => all.get(key)!.jsonKey !== null);
+    expectOptions(source, options, known, `give the content of a config.json to ${this.constructor.name}.fromJSON`);
+    for (const [key, field] of all) {
+      const { [key]: value = field.default } = options as Record<string, unknown>;
+      const [expected, holds] = field.check;
+      if (field.jsonKey !== null && !holds(value)) {
+        throw new ConfigError({ what: `${source}: ${nameIn(key)}`, expected, got: show(value) });
+      }
       Object.assign(this, { [key]: value });
     }
+    Object.assign(this, { embeddingSize: this.embeddingSize ?? this.hiddenSize });
     if (this.hiddenSize % this.numAttentionHeads !== 0) {
       throw new ConfigError({
         what: `${source}: ${nameIn('hiddenSize')}`,
@@ -143,8 +184,19 @@ export class BertConfig {
     }
   }
 
+  /** What makes the model differ from BERT. */
+  get family(): Family {
+    return (this.constructor as ConfigClass).family;
+  }
+
   get numLabels(): number {
     return this.id2label.length;
+  }
+
+  /** Tokens of the longest sequence that the position table serves. */
+  get maxSequenceLength(): number {
+    const { positions = columns } = this.family;
+    return this.maxPositionEmbeddings - (positions?.first(this) ?? 0);
   }
 
   /**
@@ -152,31 +204,35 @@ export class BertConfig {
    *
    * @throws ConfigError for a value out of its range, or a feature that is not supported
    */
-  static fromJSON(json: unknown, source = 'config.json'): BertConfig {
+  static fromJSON<C extends BertConfig>(this: ConfigClass<C>, json: unknown, source = 'config.json'): C {
     if (typeof json !== 'object' || json === null || Array.isArray(json)) {
       throw new ConfigError({ what: source, expected: 'a JSON object', got: show(json) });
     }
     const values = json as Record<string, unknown>;
-    for (const [key, supported] of unsupported) {
+    const { modelType, config: { only = [] } = {} } = this.family;
+    for (const [key, supported] of [['model_type', modelType] as const, ...unsupported, ...only]) {
       const value = values[key] ?? supported;
       if (value !== supported) {
         throw new ConfigError({ what: `${source}: ${key}`, expected: show(supported), got: show(value) });
       }
     }
     const options: Record<string, unknown> = {};
-    for (const key of Object.keys(fields) as Key[]) {
-      const [jsonKey, [, holds]] = fields[key];
+    for (const [key, { jsonKey, check }] of fieldsOf(this.family)) {
+      if (jsonKey === null) continue;
+      const [, holds] = check;
       const value = values[jsonKey];
       if (value !== null || holds(null)) options[key] = value; // a null that means nothing is as good as absent
     }
     options.id2label = readLabels(values, source);
-    return new BertConfig(options, source);
+    return new this(options, source);
   }
 
   /** The content of a `config.json` that this library and transformers read back. */
   toJSON(): Record<string, unknown> {
-    const json: Record<string, unknown> = { model_type: 'bert' };
-    for (const key of Object.keys(fields) as Key[]) json[fields[key][0]] = this[key];
+    const json: Record<string, unknown> = { model_type: this.family.modelType };
+    for (const [key, { jsonKey }] of fieldsOf(this.family)) {
+      if (jsonKey !== null) json[jsonKey] = (this as unknown as Record<string, unknown>)[key];
+    }
     json.id2label = Object.fromEntries(this.id2label.map((label, id) => [id, label]));
     json.label2id = Object.fromEntries(this.id2label.map((label, id) => [label, id]));
     return json;
@@ -188,7 +244,7 @@ function readLabels(values: Record<string, unknown>, source: string): unknown {
   const labels = values.id2label;
   if (labels === undefined || labels === null) {
     const number = values.num_labels ?? defaults.id2label.length;
-    const [expected, holds] = upTo(1e6);
+    const [expected, holds] = wholeNumber(1, 1e6);
     if (!holds(number)) throw new ConfigError({ what: `${source}: num_labels`, expected, got: show(number) });
     return Array.from({ length: number as number }, (_, i) => `LABEL_${i}`);
   }
@@ -206,11 +262,19 @@ function readLabels(values: Record<string, unknown>, source: string): unknown {
   return list;
 }
 
-/** @throws FileError if there is no config.json; ConfigError if it is malformed, not of BERT, or of weights in another format */
-export async function readConfig(files: ModelFiles): Promise<BertConfig> {
+/**
+ * @param choose the config class for the content of config.json
+ * @throws FileError if there is no config.json; ConfigError if it is malformed, of another family, or of weights in another
+ *         format
+ */
+export async function readConfig<C extends BertConfig>(
+  files: ModelFiles,
+  choose: (json: Record<string, unknown>, name: string) => ConfigClass<C>,
+): Promise<C> {
   const json = await readObject(files, 'config.json', 'the config of a model');
   const name = nameOf(files, 'config.json');
-  const config = BertConfig.fromJSON(json, name);
+  const configClass = choose(json, name);
+  const config: C = BertConfig.fromJSON.call(configClass, json, name) as C;
   checkQuantizationConfig(json.quantization_config ?? null, name);
   return config;
 }

@@ -2,45 +2,72 @@ import { InputError } from '../errors.ts';
 import { Dropout, Embedding, LayerNorm, Module, type PackedBatch, type Weights } from '../layers/index.ts';
 import { embeddingSum, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
+import { columns, type PositionScheme } from './families/family.ts';
 
-/** Word, position and token-type embeddings, summed and normalized (Devlin et al. 2019, §3, figure 2). */
+/**
+ * Word, position and token-type embeddings, summed and normalized (Devlin et al. 2019, §3, figure 2). Some families have no
+ * positions, or no token types.
+ */
 export class BertEmbeddings extends Module {
+  readonly config: BertConfig;
   readonly wordEmbeddings: Embedding;
-  readonly positionEmbeddings: Embedding;
-  readonly tokenTypeEmbeddings: Embedding;
+  readonly positionEmbeddings: Embedding | null;
+  readonly tokenTypeEmbeddings: Embedding | null;
+  readonly positions: PositionScheme | null;
   readonly norm: LayerNorm;
   readonly dropout: Dropout;
 
   constructor(config: BertConfig, weights: Weights) {
     super(weights.path);
-    const { hiddenSize, vocabSize, maxPositionEmbeddings, typeVocabSize, padTokenId } = config;
-    this.wordEmbeddings = new Embedding(weights.scope('word_embeddings'), vocabSize, hiddenSize, padTokenId);
-    this.positionEmbeddings = new Embedding(weights.scope('position_embeddings'), maxPositionEmbeddings, hiddenSize);
-    this.tokenTypeEmbeddings = new Embedding(weights.scope('token_type_embeddings'), typeVocabSize, hiddenSize);
-    this.norm = new LayerNorm(weights.scope('LayerNorm'), hiddenSize, config.layerNormEps);
+    const { embeddingSize, vocabSize, maxPositionEmbeddings, typeVocabSize, padTokenId } = config;
+    const { positions = columns } = config.family;
+    const table = (name: string, rows: number, paddingRow: number | null = null) =>
+      new Embedding(weights.scope(name), rows, embeddingSize, paddingRow);
+    this.config = config;
+    this.positions = positions;
+    this.wordEmbeddings = table('word_embeddings', vocabSize, padTokenId);
+    const paddingPosition = (positions?.first(config) ?? 0) - 1;
+    this.positionEmbeddings =
+      positions && table('position_embeddings', maxPositionEmbeddings, paddingPosition < 0 ? null : paddingPosition);
+    this.tokenTypeEmbeddings = typeVocabSize > 0 ? table('token_type_embeddings', typeVocabSize) : null;
+    this.norm = new LayerNorm(weights.scope('LayerNorm'), embeddingSize, config.layerNormEps);
     this.dropout = new Dropout(config.hiddenDropoutProb);
   }
 
   /**
-   * @returns [totalTokens, hiddenSize]
+   * @returns [totalTokens, embeddingSize]
    * @throws InputError if a sequence is longer than the position table, or an id is out of its table
    */
   forward(batch: PackedBatch): Tensor {
-    const limit = this.positionEmbeddings.weight.shape[0];
-    if (batch.positionIds === null && batch.paddedLength > limit) {
+    const lookups: [name: string, table: Embedding, ids: Int32Array][] = [
+      ['inputIds', this.wordEmbeddings, batch.inputIds],
+    ];
+    if (this.positionEmbeddings) lookups.push(['positionIds', this.positionEmbeddings, this.#positionIds(batch)]);
+    if (this.tokenTypeEmbeddings) lookups.push(['tokenTypeIds', this.tokenTypeEmbeddings, batch.tokenTypeIds]);
+    for (const [name, { weight }, ids] of lookups) expectRows(name, ids, weight.shape[0], batch);
+    const summed = embeddingSum(
+      lookups.map(([, { weight }]) => weight),
+      lookups.map(([, , ids]) => ids),
+      lookups.map(([name]) => name),
+    );
+    return this.dropout.forward(this.norm.forward(summed));
+  }
+
+  /** Those given, or as the family counts. */
+  #positionIds(batch: PackedBatch): Int32Array {
+    const { config, positions } = this;
+    if (batch.positionIds !== null || positions === null) return batch.positionIds ?? batch.columns;
+    const ids = positions.ids(batch, config);
+    const longest = ids.reduce((a, b) => Math.max(a, b), -1) + 1 - positions.first(config);
+    if (longest > config.maxSequenceLength) {
       throw new InputError({
         what: 'longest sequence of the batch',
-        expected: `at most ${limit} tokens (max_position_embeddings)`,
-        got: `${batch.paddedLength}`,
+        expected: `at most ${config.maxSequenceLength} tokens (max_position_embeddings)`,
+        got: `${longest}`,
         fix: 'truncate when tokenizing (maxLength), or split the text',
       });
     }
-    const tables = [this.wordEmbeddings.weight, this.positionEmbeddings.weight, this.tokenTypeEmbeddings.weight];
-    const ids = [batch.inputIds, batch.positionIds ?? batch.columns, batch.tokenTypeIds];
-    const names = ['inputIds', 'positionIds', 'tokenTypeIds'];
-    ids.forEach((numbers, t) => expectRows(names[t], numbers, tables[t].shape[0], batch));
-    const summed = embeddingSum(tables, ids, names);
-    return this.dropout.forward(this.norm.forward(summed));
+    return ids;
   }
 }
 

@@ -21,10 +21,10 @@ export class BertLayer extends Module {
   readonly outputNorm: LayerNorm;
   readonly dropout: Dropout;
 
-  constructor(config: BertConfig, weights: Weights) {
+  constructor(config: BertConfig, weights: Weights, attention = plainAttention(config, weights)) {
     super(weights.path);
     const { hiddenSize, intermediateSize, layerNormEps } = config;
-    this.attention = new MultiHeadSelfAttention(weights.scope('attention.self'), hiddenSize, config.numAttentionHeads);
+    this.attention = attention;
     this.attentionOutput = new Linear(weights.scope('attention.output.dense'), hiddenSize, hiddenSize);
     this.attentionNorm = new LayerNorm(weights.scope('attention.output.LayerNorm'), hiddenSize, layerNormEps);
     this.feedForward = new FeedForward(
@@ -44,16 +44,26 @@ export class BertLayer extends Module {
   }
 }
 
-/** The stack of layers. */
+const plainAttention = ({ hiddenSize, numAttentionHeads }: BertConfig, layer: Weights) =>
+  new MultiHeadSelfAttention(layer.scope('attention.self'), hiddenSize, numAttentionHeads);
+
+const everyLayer = ({ numHiddenLayers }: BertConfig) => Array.from({ length: numHiddenLayers }, (_, i) => `layer.${i}`);
+
+/** The stack of layers. A layer may stand in it more than once. */
 export class BertEncoder extends Module {
   readonly layers: BertLayer[];
 
   constructor(config: BertConfig, weights: Weights) {
     super(weights.path);
-    this.layers = Array.from(
-      { length: config.numHiddenLayers },
-      (_, i) => new BertLayer(config, weights.scope(`layer.${i}`)),
-    );
+    const { layerPaths = everyLayer, attention } = config.family;
+    const attentionOf = attention?.(config, weights);
+    const made = new Map<string, BertLayer>();
+    this.layers = layerPaths(config).map((path, i) => {
+      const scope = weights.scope(path);
+      const layer = made.get(path) ?? new BertLayer(config, scope, attentionOf?.(scope, i));
+      made.set(path, layer);
+      return layer;
+    });
   }
 
   /** x: [totalTokens, hiddenSize] → same */

@@ -1,8 +1,22 @@
-export { AutoModel, loadAnyModel } from './auto.ts';
+export {
+  AutoModel,
+  AutoModelForMaskedLM,
+  AutoModelForMultipleChoice,
+  AutoModelForNextSentencePrediction,
+  AutoModelForPreTraining,
+  AutoModelForQuestionAnswering,
+  AutoModelForSequenceClassification,
+  AutoModelForTokenClassification,
+  loadAnyModel,
+  readAnyConfig,
+  type AutoClass,
+} from './auto.ts';
 export { openCheckpoint, type CheckpointStore, type LoadReport } from './checkpoint.ts';
-export { BertConfig, type BertConfigOptions } from './config.ts';
+export { BertConfig, type BertConfigOptions, type ConfigClass } from './config.ts';
 export { BertEmbeddings } from './embeddings.ts';
 export { BertEncoder, BertLayer } from './encoder.ts';
+export type { Family } from './families/family.ts';
+export * from './families/index.ts';
 export * from './heads.ts';
 export { BertModel, BertPooler } from './model.ts';
 export * from './outputs.ts';

@@ -22,9 +22,11 @@ export class BertPooler extends Module {
   }
 }
 
-/** The bare encoder (Devlin et al. 2019, arXiv:1810.04805). */
+/** The bare encoder (Devlin et al. 2019, arXiv:1810.04805), and, with a config of another family, that family's. */
 export class BertModel extends BertPreTrainedModel {
   readonly embeddings: BertEmbeddings;
+  /** From the embeddings' size to the encoder's, in families that factorize the embeddings. */
+  readonly projection: Linear | null;
   readonly encoder: BertEncoder;
   /** null when the checkpoint has none, as those trained for masked words alone. */
   readonly pooler: BertPooler | null;
@@ -39,9 +41,13 @@ export class BertModel extends BertPreTrainedModel {
     pooler = weights.store.untrained || weights.has('pooler.dense.weight'),
   ) {
     super(config, weights);
+    const { projects, pooler: hasPooler = true } = config.family;
     this.embeddings = new BertEmbeddings(config, weights.scope('embeddings'));
+    this.projection = projects?.(config)
+      ? new Linear(weights.scope('embeddings_project'), config.embeddingSize, config.hiddenSize)
+      : null;
     this.encoder = new BertEncoder(config, weights.scope('encoder'));
-    this.pooler = pooler ? new BertPooler(config, weights.scope('pooler')) : null;
+    this.pooler = pooler && hasPooler ? new BertPooler(config, weights.scope('pooler')) : null;
   }
 
   /**
@@ -57,10 +63,15 @@ export class BertModel extends BertPreTrainedModel {
       ...(options.outputAttentions && { attentions: [] }),
     };
     return this.engine.scope(() => {
-      const embedded = this.embeddings.forward(batch);
-      const lastHiddenState = this.encoder.forward(embedded, batch, trace);
+      const lastHiddenState = this.encoder.forward(this.embed(batch), batch, trace);
       const poolerOutput = this.pooler ? this.pooler.forward(lastHiddenState, batch) : null;
       return { batch, lastHiddenState, poolerOutput, ...trace };
     });
+  }
+
+  /** What the encoder is given: [totalTokens, hiddenSize] */
+  embed(batch: PackedBatch): Tensor {
+    const embedded = this.embeddings.forward(batch);
+    return this.projection ? this.projection.forward(embedded) : embedded;
   }
 }

@@ -38,6 +38,13 @@ export interface PreTrainingOutput extends ModelOutput {
   seqRelationshipLogits: Tensor;
 }
 
+export interface SentenceOrderOutput extends ModelOutput {
+  /** [totalTokens, vocabSize] */
+  predictionLogits: Tensor;
+  /** [sequences, labels]: are the segments in their order (0), or swapped (1)? */
+  sopLogits: Tensor;
+}
+
 export interface QuestionAnsweringOutput extends ModelOutput {
   /** [totalTokens] */
   startLogits: Tensor;
@@ -47,7 +54,12 @@ export interface QuestionAnsweringOutput extends ModelOutput {
 
 /** Any of the outputs, for code that serves every model. */
 export type AnyOutput = ModelOutput &
-  Partial<Omit<EncoderOutput & PreTrainingOutput & QuestionAnsweringOutput & LogitsOutput, keyof ModelOutput>>;
+  Partial<
+    Omit<
+      EncoderOutput & PreTrainingOutput & SentenceOrderOutput & QuestionAnsweringOutput & LogitsOutput,
+      keyof ModelOutput
+    >
+  >;
 
 /** The same outputs in the shapes that transformers returns, [sequences, tokens, …], with zeros for padding. */
 export function padded<O extends AnyOutput>(output: O): O {

@@ -1,9 +1,16 @@
 import { ConfigError, expectOptions, show } from '../errors.ts';
 import { openFiles, type ModelFiles, type ModelLocation } from '../hub/index.ts';
-import { Module, RandomStore, Weights, type ModelInputs, type PackedBatch } from '../layers/index.ts';
+import {
+  Module,
+  RandomStore,
+  Weights,
+  type ModelInputs,
+  type PackedBatch,
+  type ParameterStore,
+} from '../layers/index.ts';
 import { Engine, type WeightType } from '../tensor/index.ts';
 import { openCheckpoint, type LoadReport } from './checkpoint.ts';
-import { BertConfig, readConfig } from './config.ts';
+import { BertConfig, readConfig, type ConfigClass } from './config.ts';
 import type { ForwardOptions, ModelOutput } from './outputs.ts';
 
 export interface LoadOptions {
@@ -17,10 +24,15 @@ export interface LoadOptions {
 }
 
 /** A model class that a checkpoint can fill. */
-export type ModelClass<M extends BertPreTrainedModel> = new (config: BertConfig, weights: Weights) => M;
+export interface ModelClass<M extends BertPreTrainedModel> {
+  new (config: BertConfig, weights: Weights): M;
+  /** The family whose checkpoints it loads. */
+  readonly configClass: ConfigClass;
+}
 
-/** What all BERT models share: a config, an engine, and loading. */
+/** What all models share: a config, an engine, and loading. */
 export abstract class BertPreTrainedModel extends Module {
+  static readonly configClass: ConfigClass = BertConfig;
   readonly config: BertConfig;
   readonly engine: Engine;
   /** What was found in the checkpoint; null for an untrained model. */
@@ -28,6 +40,12 @@ export abstract class BertPreTrainedModel extends Module {
 
   constructor(config: BertConfig, weights: Weights) {
     super(weights.path);
+    const { configClass, name } = new.target;
+    if (!(config instanceof configClass)) {
+      const given: unknown = config;
+      const got = given instanceof BertConfig ? `a ${given.constructor.name}` : show(given);
+      throw new ConfigError({ what: `config of ${name}`, expected: `a ${configClass.name}`, got });
+    }
     this.config = config;
     this.engine = weights.store.engine;
   }
@@ -49,7 +67,7 @@ export abstract class BertPreTrainedModel extends Module {
     options: LoadOptions = {},
   ): Promise<M> {
     const files = openFiles(location);
-    const config = await readConfig(files);
+    const config = await readConfig(files, () => this.configClass);
     return loadModel(this, config, files, options);
   }
 }
@@ -66,9 +84,9 @@ export async function loadModel<M extends BertPreTrainedModel>(
     throw new ConfigError({ what: 'dtype', expected: '"auto", "f32" or "q8"', got: show(dtype) });
   }
   const fallback = initializeMissing ? new RandomStore(engine, config.initializerRange, seed) : null;
-  const checkpoint = await openCheckpoint(files, engine, dtype, fallback);
+  const checkpoint = await openCheckpoint(files, engine, dtype, fallback, config.family.prefix);
   try {
-    const model = new modelClass(config, new Weights(checkpoint));
+    const model = new modelClass(config, weightsOf(config, checkpoint));
     model.loadReport = checkpoint.report();
     await checkpoint.fill();
     model.tieWeights();
@@ -83,5 +101,10 @@ export function randomWeights(config: BertConfig, { engine = new Engine(), seed 
   if (!(config instanceof BertConfig)) {
     throw new ConfigError({ what: 'config of a model', expected: 'a BertConfig', got: show(config) });
   }
-  return new Weights(new RandomStore(engine, config.initializerRange, seed));
+  return weightsOf(config, new RandomStore(engine, config.initializerRange, seed));
+}
+
+/** Parameters under the names that the config's family has for them. */
+function weightsOf({ family: { prefix, names = [] } }: BertConfig, store: ParameterStore): Weights {
+  return new Weights(store, '', prefix === 'bert' ? names : [['bert', prefix], ...names]);
 }

@@ -6,4 +6,13 @@ export { LayerNorm } from './layerNorm.ts';
 export { Linear } from './linear.ts';
 export { Module, type Observer } from './module.ts';
 export { PackedBatch, type ModelInputs } from './packedBatch.ts';
-export { MatrixParameter, Parameter, RandomStore, Weights, type Initializer, type ParameterStore } from './weights.ts';
+export {
+  MatrixParameter,
+  Parameter,
+  RandomStore,
+  renamed,
+  Weights,
+  type Initializer,
+  type ParameterStore,
+  type Renames,
+} from './weights.ts';

@@ -28,6 +28,10 @@ export class PackedBatch {
   readonly offsets: Int32Array;
   /** Columns of the longest sequence, masked tokens counted: the width of a padded output. */
   readonly paddedLength: number;
+  /** Ids as they were given, those of masked tokens too, for families that count positions by them. [Σ columns] */
+  readonly originalIds: Int32Array;
+  /** Sequence s is originalIds[originalOffsets[s]] to originalIds[originalOffsets[s+1]]. [size + 1] */
+  readonly originalOffsets: Int32Array;
 
   /** @throws InputError naming the sequence and the token that is malformed */
   constructor(inputs: ModelInputs) {
@@ -37,6 +41,7 @@ export class PackedBatch {
     expectSequences('tokenTypeIds', tokenTypeIds, size);
     expectSequences('positionIds', positionIds, size);
     this.offsets = new Int32Array(size + 1);
+    this.originalOffsets = new Int32Array(size + 1);
     let [paddedLength, total] = [0, 0];
     for (let sequence = 0; sequence < size; sequence++) {
       const { length } = expectArray(`inputIds of sequence ${sequence}`, inputIds[sequence]);
@@ -49,6 +54,7 @@ export class PackedBatch {
         else if (mask !== 0) throw badValue('attentionMask', sequence, column, '0 or 1', mask);
       }
       this.offsets[sequence + 1] = total;
+      this.originalOffsets[sequence + 1] = this.originalOffsets[sequence] + length;
       paddedLength = Math.max(paddedLength, length);
     }
     this.columns = new Int32Array(total);
@@ -73,6 +79,12 @@ export class PackedBatch {
     this.tokenTypeIds = tokenTypeIds ? gather('tokenTypeIds', tokenTypeIds) : new Int32Array(total);
     this.positionIds = positionIds ? gather('positionIds', positionIds) : null;
     this.paddedLength = paddedLength;
+    this.originalIds = this.inputIds;
+    if (this.originalOffsets[size] === total) return; // nothing was masked
+    this.originalIds = new Int32Array(this.originalOffsets[size]);
+    for (let sequence = 0; sequence < size; sequence++) {
+      this.originalIds.set(Int32Array.from(inputIds[sequence]), this.originalOffsets[sequence]);
+    }
   }
 
   static from(inputs: ModelInputs | PackedBatch): PackedBatch {

@@ -36,6 +36,25 @@ export interface ParameterStore {
   loadMatrix(key: string, outFeatures: number, inFeatures: number, initializer: Initializer): Matrix;
 }
 
+/** Paths, or parts of paths, as this library has them, and as a checkpoint of another family has them. */
+export type Renames = readonly (readonly [ours: string, theirs: string])[];
+
+/**
+ * A path with its parts renamed, from left to right, each by the first rule that fits whole names:
+ * with `['output.dense', 'ffn.lin2']`, `layer.0.output.dense.weight` is `layer.0.ffn.lin2.weight`.
+ */
+export function renamed(path: string, renames: Renames): string {
+  if (renames.length === 0) return path;
+  let [rest, result] = [path, ''];
+  while (rest !== '') {
+    const rule = renames.find(([ours]) => rest === ours || rest.startsWith(`${ours}.`));
+    const [taken, put] = rule ?? [rest.split('.', 1)[0], rest.split('.', 1)[0]];
+    result += result === '' ? put : `.${put}`;
+    rest = rest.slice(taken.length + 1);
+  }
+  return result;
+}
+
 /**
  * A view of a parameter store below one path. Modules are built from it, so that constructing a model is loading it:
  * `new Linear(weights.scope('query'), 384, 384)` reads `query.weight` and `query.bias` there and then.
@@ -43,15 +62,23 @@ export interface ParameterStore {
 export class Weights {
   readonly store: ParameterStore;
   /** The path so far, without a trailing dot; '' at the root. */
-  readonly path: string;
+  readonly #path: string;
+  readonly #renames: Renames;
 
-  constructor(store: ParameterStore, path = '') {
+  /** @param renames what the store calls paths otherwise than the modules that ask for them */
+  constructor(store: ParameterStore, path = '', renames: Renames = []) {
     this.store = store;
-    this.path = path;
+    this.#path = path;
+    this.#renames = renames;
+  }
+
+  /** The path so far as the store calls it. */
+  get path(): string {
+    return renamed(this.#path, this.#renames);
   }
 
   scope(name: string): Weights {
-    return new Weights(this.store, this.#key(name));
+    return new Weights(this.store, this.#join(name), this.#renames);
   }
 
   has(name: string): boolean {
@@ -68,8 +95,12 @@ export class Weights {
     return new MatrixParameter(key, this.store.loadMatrix(key, outFeatures, inFeatures, initializer));
   }
 
+  #join(name: string): string {
+    return this.#path ? `${this.#path}.${name}` : name;
+  }
+
   #key(name: string): string {
-    return this.path ? `${this.path}.${name}` : name;
+    return renamed(this.#join(name), this.#renames);
   }
 }
 

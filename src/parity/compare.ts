@@ -6,11 +6,17 @@ import { isInputName, type Reference } from './reference.ts';
 export interface NumericTensor {
   data: ArrayLike<number>;
   shape: readonly number[];
+  /** Whether there is a row per token, or a number, so that padding is not compared. Default: as name and shape suggest. */
+  perToken?: boolean;
+  /** The module that computes it, for `firstDivergingModule`. Default: as the name suggests. */
+  module?: string;
 }
 
 /** How far one tensor is from its reference. Values at padded positions are left out. */
 export interface Comparison {
   tensor: string;
+  /** Of `NumericTensor`. */
+  module?: string;
   /** Largest |actual - reference|. */
   max_abs: number;
   /** Root of the mean of (actual - reference)². */
@@ -63,8 +69,10 @@ export function compareWithReference(
     const given = actual.get(name);
     if (given) {
       const expected = { data: toFloat64(view), shape: view.shape };
-      const comparison = compareTensors(name, given, expected, options, comparedPositions(name, reference));
-      if (comparison.compared > 0) report.comparisons.push(comparison);
+      const compares = comparedPositions(name, reference, given.perToken);
+      const comparison = compareTensors(name, given, expected, options, compares);
+      const { module } = given;
+      if (comparison.compared > 0) report.comparisons.push({ ...comparison, ...(module !== undefined && { module }) });
       else report.skipped.push(name);
     } else (isOptional(name) ? report.skipped : report.missing).push(name);
   }
@@ -141,14 +149,14 @@ function isOptional(name: string): boolean {
  * Padding is not compared: rows (and, in attentions, columns) whose mask is 0. Neither is what a pooler made of a first
  * token that is masked, as under left padding: PyTorch pools that padding, this library the first token that is kept.
  */
-function comparedPositions(name: string, reference: Reference): (index: readonly number[]) => boolean {
+function comparedPositions(name: string, reference: Reference, given?: boolean): (index: readonly number[]) => boolean {
   const { mask, sequences, columns, choices, tensors } = reference;
   const kept = (sequence: number, column: number) => mask[sequence * columns + column] === 1;
   const shape = tensors.get(name)!.shape;
   if (name === 'sentence_embedding') return () => true; // made of every token that is kept, wherever those are
   if (/^attentions\./.test(name)) return ([b, , i, j]) => kept(b, i) && kept(b, j);
-  const perToken =
-    shape[0] === sequences && shape[1] === columns && (shape.length > 2 || /^(start|end)_logits$/.test(name));
+  const fits = shape[0] === sequences && shape[1] === columns;
+  const perToken = fits && (given ?? (shape.length > 2 || /^(start|end)_logits$/.test(name)));
   if (perToken) return ([b, i]) => kept(b, i);
   if (shape[0] === sequences) return ([b]) => kept(b, 0);
   if (choices > 1 && shape[0] * choices === sequences) return ([b, c]) => kept(b * choices + c, 0);

@@ -9,11 +9,11 @@ import type { Report } from './compare.ts';
  */
 export function firstDivergingModule({ comparisons }: Report): string | null {
   const first = comparisons.find(({ ok }) => !ok);
-  return first ? moduleOf(first.tensor) : null;
+  return first ? (first.module ?? moduleOf(first.tensor)) : null;
 }
 
-/** The module whose output a tensor of a reference file is. */
-export function moduleOf(tensor: string): string {
+/** The module whose output a tensor of a reference file is, in BERT. */
+function moduleOf(tensor: string): string {
   const [kind, number] = tensor.split('.');
   if (kind === 'activations') return tensor.slice('activations.'.length);
   if (kind === 'hidden_states') return number === '0' ? 'embeddings' : `encoder.layer.${Number(number) - 1}`;

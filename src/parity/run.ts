@@ -1,19 +1,22 @@
-import { padded, padTokens, type AnyOutput, type BertPreTrainedModel } from '../bert/index.ts';
-import { Linear, PackedBatch } from '../layers/index.ts';
+import { BertLayer, padded, padTokens, type AnyOutput, type BertPreTrainedModel } from '../bert/index.ts';
+import { Linear, MultiHeadSelfAttention, PackedBatch, type Module } from '../layers/index.ts';
 import { Tensor, type FloatArray } from '../tensor/index.ts';
-import { moduleOf } from './divergence.ts';
 import type { Reference } from './reference.ts';
 
 /** Numbers under the name that a reference file gives them. */
 export interface NamedTensor {
   data: FloatArray;
   shape: readonly number[];
+  /** Whether there is a row, or a number, per token. */
+  perToken: boolean;
+  /** The module that computes it; without a name there, the output's. */
+  module: string;
 }
 
 export interface RunOptions {
   hiddenStates?: boolean;
   attentions?: boolean;
-  /** The output of every module, as `activations.<module name>`. */
+  /** The output of every module, as `activations.<module name>`; of a module that runs again, `…@1` and so on. */
   activations?: boolean;
 }
 
@@ -23,9 +26,13 @@ const outputNames = [
   ['logits', 'logits'],
   ['prediction_logits', 'predictionLogits'],
   ['seq_relationship_logits', 'seqRelationshipLogits'],
+  ['sop_logits', 'sopLogits'],
   ['start_logits', 'startLogits'],
   ['end_logits', 'endLogits'],
 ] as const;
+
+/** Heads' modules that have an output per sequence: as many as there are tokens, when every sequence has one. */
+const perSequence = /(^|\.)(pooler\w*|seq_relationship|sop_classifier|pre_classifier|sequence_summary|out_proj)(\.|$)/;
 
 /**
  * Runs a model on the inputs of a reference file.
@@ -39,50 +46,64 @@ export function runReference(
   { hiddenStates = false, attentions = false, activations = false }: RunOptions = {},
 ): Map<string, NamedTensor> {
   const batch = new PackedBatch(reference.inputs);
-  const results: [name: string, tensor: NamedTensor][] = [];
+  const results: { name: string; at: number; tensor: NamedTensor }[] = [];
   // An empty batch has no sequence that tells its width; the columns of the file do.
   const widened = (shape: readonly number[]) =>
     shape.map((size, axis) => (axis > 0 && size === 0 ? reference.columns : size));
-  const put = (name: string, { data, shape }: Tensor) =>
-    results.push([name, { data: data.slice(), shape: widened(shape) }]);
-  const executed: string[] = [];
+  const put = (name: string, { data, shape }: Tensor, perToken: boolean, at: number, module: string) =>
+    results.push({ name, at, tensor: { data: data.slice(), shape: widened(shape), perToken, module } });
+  /** Every forward of a module, in the order in which they end. */
+  const executed: { module: Module; name: string; output: unknown }[] = [];
 
   const stop = model.observe((module, output, inputs) => {
-    const name = module instanceof Linear && inputs.length > 1 ? nameOfFused(module.name) : module.name;
-    executed.push(withoutPrefix(name));
+    const fused = module instanceof Linear && inputs.length > 1 && inputs[1] !== 'linear';
+    const name = fused ? nameOfFused(module.name, inputs[1] as string) : module.name;
+    const times = executed.filter((earlier) => earlier.module === module).length;
+    const at = executed.push({ module, name, output }) - 1;
     if (!activations || !(output instanceof Tensor) || name === '') return;
-    const perSequence =
-      /(^|\.)(pooler|seq_relationship)(\.|$)/.test(module.name) || output.shape[0] !== batch.totalTokens;
-    put(`activations.${name}`, perSequence ? output : padTokens(output, batch));
+    const perToken = output.shape[0] === batch.totalTokens && !perSequence.test(module.name);
+    const key = `activations.${name}${times > 0 ? `@${times}` : ''}`;
+    put(key, perToken ? padTokens(output, batch) : output, perToken, at, name);
   });
   try {
     const options = { outputHiddenStates: hiddenStates, outputAttentions: attentions, choices: reference.choices };
-    const output: AnyOutput = padded(model.forward(batch, options));
-    output.hiddenStates?.forEach((x, i) => put(`hidden_states.${i}`, x));
-    output.attentions?.forEach((x, i) => put(`attentions.${i}`, x));
+    const output: AnyOutput = model.forward(batch, options);
+    const shaped = padded(output);
+    const returning = (x: unknown) => executed.findLastIndex(({ output }) => output === x);
+    const runsOf = (kind: typeof BertLayer | typeof MultiHeadSelfAttention) =>
+      executed.flatMap(({ module }, at) => (module instanceof kind ? [at] : []));
+    const states = [returning(output.hiddenStates?.[0]), ...runsOf(BertLayer)];
+    const attending = runsOf(MultiHeadSelfAttention);
+    const nameAt = (at: number) => executed[at]?.name ?? '';
+    shaped.hiddenStates?.forEach((x, i) => put(`hidden_states.${i}`, x, true, states[i], nameAt(states[i])));
+    shaped.attentions?.forEach((x, i) => put(`attentions.${i}`, x, true, attending[i], nameAt(attending[i])));
     for (const [name, key] of outputNames) {
-      const x = output[key];
-      if (x) put(name, x);
+      const x = shaped[key];
+      if (!x) continue;
+      const state = key === 'lastHiddenState' || key === 'poolerOutput';
+      const at = state ? returning(output[key]) : executed.length; // what a head returns comes last
+      const perToken = key !== 'poolerOutput' && (key !== 'logits' || output.logitsPer === 'token');
+      put(name, x, perToken && x.shape[1] === batch.paddedLength, at, state ? nameAt(at) : name);
     }
   } finally {
     stop();
   }
-  const position = (name: string) => {
-    const at = executed.indexOf(withoutPrefix(moduleOf(name)));
-    return at < 0 ? executed.length : at; // what a head returns comes last
-  };
-  return new Map(results.sort(([a], [b]) => position(a) - position(b)));
+  return new Map(results.sort((a, b) => a.at - b.at).map(({ name, tensor }) => [name, tensor]));
 }
 
-/**
- * The module of PyTorch whose output a linear layer with its activation gives: there the two are modules of their own, and
- * the sum between them is nowhere here.
- */
-function nameOfFused(linear: string): string {
-  return linear
-    .replace(/\btransform\.dense$/, 'transform.transform_act_fn')
-    .replace(/\b(intermediate|pooler)\.dense$/, '$1');
-}
+/** Linear layers with an activation, and the module of PyTorch whose output both give: there they are modules of their own. */
+const fusedNames: [linear: RegExp, theirs: string][] = [
+  [/\btransform\.dense$/, 'transform.transform_act_fn'],
+  [/\b(intermediate|pooler)\.dense$/, '$1'],
+  [/\bffn\.lin1$/, 'ffn.activation'],
+  [/\bffn$/, 'activation'],
+  [/\bpooler$/, 'pooler_activation'],
+  [/\b(predictions|\w+_predictions)\.dense$/, '$1.activation'],
+  [/\bsequence_summary\.summary$/, 'sequence_summary.activation'],
+];
 
-/** Models with a head hold their encoder under `bert.`. */
-const withoutPrefix = (name: string) => name.replace(/^bert\./, '');
+/** The sum between the two is nowhere here; where PyTorch has the activation without a module, its result is nowhere there. */
+function nameOfFused(linear: string, activation: string): string {
+  const rule = fusedNames.find(([pattern]) => pattern.test(linear));
+  return rule ? linear.replace(...rule) : `${linear} + ${activation}`;
+}

@@ -25,7 +25,7 @@ interface ParityFlags extends ModelFlags {
   float64?: boolean;
 }
 
-type Shown = Omit<Comparison, 'compared'>;
+type Shown = Omit<Comparison, 'compared' | 'module'>;
 /** A row of the report; numbers are null for an output that the model does not have. */
 type Row = { [K in keyof Shown]: K extends 'tensor' | 'ok' ? Shown[K] : Shown[K] | null };
 
@@ -104,7 +104,7 @@ function rowsOf({ comparisons, missing }: Report): Row[] {
   const finite = (value: number) => Math.min(value, Number.MAX_VALUE);
   const none = { max_abs: null, rms: null, max_rel: null, cosine: null, where: null };
   return [
-    ...comparisons.map(({ compared: _, ...row }) => ({
+    ...comparisons.map(({ compared: _, module: __, ...row }) => ({
       ...row,
       max_abs: finite(row.max_abs),
       rms: finite(row.rms),

@@ -1,0 +1,7 @@
+// The model and config classes of every family but BERT. AutoModel and loadAnyModel find what is exported here.
+export * from './albert.ts';
+export * from './camembert.ts';
+export * from './distilbert.ts';
+export * from './electra.ts';
+export * from './roberta.ts';
+export * from './xlmRoberta.ts';
