@@ -12,12 +12,14 @@ import ts from 'typescript';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Principle 8 of the design: what a reader goes through in an afternoon. Raising a budget needs a reason in the commit. */
-// Families are not in it: whoever understands BERT reads the one they need, in a minute, and the encoder without any of them.
+/**
+ * Principle 8 of the design: what a reader goes through in an afternoon. Raising a budget needs a reason in the commit. Families
+ * are not in it: the encoder reads without them, and whoever knows BERT reads the one they need in a minute.
+ */
 const AFTERNOON = ['src/tensor/kernels', 'src/layers', 'src/bert', 'src/safetensors', 'src/tokenizer'];
 /** Written by a program, read by nobody. */
 const GENERATED = ['src/tokenizer/unicodeTables.ts'];
-const BUDGETS = { lines: '4510', 'file-lines': '450', kilobytes: '60' };
+const BUDGETS = { lines: '4800', 'file-lines': '450', kilobytes: '68' };
 
 /** Lines on which code stands: a line of comment, or a blank one, is none. */
 export function codeLines(text) {
