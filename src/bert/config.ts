@@ -2,7 +2,7 @@ import { ConfigError, expectOptions, show } from '../errors.ts';
 import { nameOf, readObject, type ModelFiles } from '../hub/index.ts';
 import { isActivationName, type ActivationName } from '../tensor/index.ts';
 import { bert } from './families/bert.ts';
-import { columns, type Family } from './families/family.ts';
+import { positionsOf, type Family } from './families/family.ts';
 import { checkQuantizationConfig } from './quantization.ts';
 
 /** The sizes and choices of a BERT model, under transformers' names in camelCase. */
@@ -195,8 +195,7 @@ export class BertConfig {
 
   /** Tokens of the longest sequence that the position table serves. */
   get maxSequenceLength(): number {
-    const { positions = columns } = this.family;
-    return this.maxPositionEmbeddings - (positions?.first(this) ?? 0);
+    return this.maxPositionEmbeddings - (positionsOf(this)?.first(this) ?? 0);
   }
 
   /**
@@ -209,7 +208,7 @@ export class BertConfig {
       throw new ConfigError({ what: source, expected: 'a JSON object', got: show(json) });
     }
     const values = json as Record<string, unknown>;
-    const { modelType, config: { only = [] } = {} } = this.family;
+    const { modelType, config: { only = [], aliases = {} } = {} } = this.family;
     for (const [key, supported] of [['model_type', modelType] as const, ...unsupported, ...only]) {
       const value = values[key] ?? supported;
       if (value !== supported) {
@@ -220,7 +219,7 @@ export class BertConfig {
     for (const [key, { jsonKey, check }] of fieldsOf(this.family)) {
       if (jsonKey === null) continue;
       const [, holds] = check;
-      const value = values[jsonKey];
+      const value = values[[jsonKey, ...(aliases[key] ?? [])].find((name) => values[name] !== undefined) ?? jsonKey];
       if (value !== null || holds(null)) options[key] = value; // a null that means nothing is as good as absent
     }
     options.id2label = readLabels(values, source);

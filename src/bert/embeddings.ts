@@ -2,7 +2,7 @@ import { InputError } from '../errors.ts';
 import { Dropout, Embedding, LayerNorm, Module, type PackedBatch, type Weights } from '../layers/index.ts';
 import { embeddingSum, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
-import { columns, type PositionScheme } from './families/family.ts';
+import { positionsOf, type PositionScheme } from './families/family.ts';
 
 /**
  * Word, position and token-type embeddings, summed and normalized (Devlin et al. 2019, §3, figure 2). Some families have no
@@ -20,7 +20,7 @@ export class BertEmbeddings extends Module {
   constructor(config: BertConfig, weights: Weights) {
     super(weights.path);
     const { embeddingSize, vocabSize, maxPositionEmbeddings, typeVocabSize, padTokenId } = config;
-    const { positions = columns } = config.family;
+    const positions = positionsOf(config);
     const table = (name: string, rows: number, paddingRow: number | null = null) =>
       new Embedding(weights.scope(name), rows, embeddingSize, paddingRow);
     this.config = config;
@@ -30,7 +30,9 @@ export class BertEmbeddings extends Module {
     this.positionEmbeddings =
       positions && table('position_embeddings', maxPositionEmbeddings, paddingPosition < 0 ? null : paddingPosition);
     this.tokenTypeEmbeddings = typeVocabSize > 0 ? table('token_type_embeddings', typeVocabSize) : null;
-    this.norm = new LayerNorm(weights.scope('LayerNorm'), embeddingSize, config.layerNormEps);
+    this.norm = new LayerNorm(weights.scope('LayerNorm'), embeddingSize, config.layerNormEps, {
+      bias: config.family.biases?.(config).norm ?? true,
+    });
     this.dropout = new Dropout(config.hiddenDropoutProb);
   }
 

@@ -6,73 +6,114 @@ import {
   Module,
   MultiHeadSelfAttention,
   type PackedBatch,
+  type Relations,
+  type SelfAttention,
   type Trace,
   type Weights,
 } from '../layers/index.ts';
-import type { Tensor } from '../tensor/index.ts';
+import { add, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
+import type { AfterLayer, AttentionScheme } from './families/family.ts';
 
 /** One post-norm encoder layer (Devlin et al. 2019, §3; Vaswani et al. 2017, §3.1). */
 export class BertLayer extends Module {
-  readonly attention: MultiHeadSelfAttention;
+  readonly attention: SelfAttention;
   readonly attentionOutput: Linear;
-  readonly attentionNorm: LayerNorm;
-  readonly feedForward: FeedForward;
+  readonly attentionNorm: LayerNorm | null;
+  readonly feedForward: Module & { forward(x: Tensor): Tensor };
   readonly outputNorm: LayerNorm;
   readonly dropout: Dropout;
 
-  constructor(config: BertConfig, weights: Weights, attention = plainAttention(config, weights)) {
+  constructor(
+    config: BertConfig,
+    weights: Weights,
+    attention: SelfAttention = plainAttention(config, weights),
+    hasAttentionNorm = true,
+  ) {
     super(weights.path);
-    const { hiddenSize, intermediateSize, layerNormEps } = config;
+    const { hiddenSize, layerNormEps, family } = config;
+    const { attentionOutput: bias = true, norm = true } = family.biases?.(config) ?? {};
+    const normAt = (path: string) => new LayerNorm(weights.scope(path), hiddenSize, layerNormEps, { bias: norm });
     this.attention = attention;
-    this.attentionOutput = new Linear(weights.scope('attention.output.dense'), hiddenSize, hiddenSize);
-    this.attentionNorm = new LayerNorm(weights.scope('attention.output.LayerNorm'), hiddenSize, layerNormEps);
-    this.feedForward = new FeedForward(
-      new Linear(weights.scope('intermediate.dense'), hiddenSize, intermediateSize),
-      new Linear(weights.scope('output.dense'), intermediateSize, hiddenSize),
-      config.hiddenAct,
-    );
-    this.outputNorm = new LayerNorm(weights.scope('output.LayerNorm'), hiddenSize, layerNormEps);
+    this.attentionOutput = new Linear(weights.scope('attention.output.dense'), hiddenSize, hiddenSize, { bias });
+    this.attentionNorm = hasAttentionNorm ? normAt('attention.output.LayerNorm') : null;
+    this.feedForward = (family.feedForward ?? plainFeedForward)(config, weights);
+    this.outputNorm = normAt('output.LayerNorm');
     this.dropout = new Dropout(config.hiddenDropoutProb);
   }
 
   /** x: [totalTokens, hiddenSize] → same */
-  forward(x: Tensor, batch: PackedBatch, trace: Trace = {}): Tensor {
-    const attended = this.attentionOutput.forward(this.attention.forward(x, batch, trace));
-    const normed = this.attentionNorm.forward(this.dropout.forward(attended), x); // residual, then norm
+  forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, relations: Relations = {}): Tensor {
+    const attended = this.attentionOutput.forward(this.attention.forward(x, batch, trace, relations));
+    const normed = this.attentionNorm!.forward(this.dropout.forward(attended), x); // residual, then norm
     return this.outputNorm.forward(this.dropout.forward(this.feedForward.forward(normed)), normed);
+  }
+}
+
+/** The same with the norms before attention and feed-forward (Xiong et al. 2020, arXiv:2002.04745). */
+export class PreNormLayer extends BertLayer {
+  override forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, relations: Relations = {}): Tensor {
+    const normed = this.attentionNorm ? this.attentionNorm.forward(x) : x;
+    const attended = this.attentionOutput.forward(this.attention.forward(normed, batch, trace, relations));
+    const sum = add(x, this.dropout.forward(attended));
+    return add(sum, this.dropout.forward(this.feedForward.forward(this.outputNorm.forward(sum))));
   }
 }
 
 const plainAttention = ({ hiddenSize, numAttentionHeads }: BertConfig, layer: Weights) =>
   new MultiHeadSelfAttention(layer.scope('attention.self'), hiddenSize, numAttentionHeads);
 
+const plainFeedForward = ({ hiddenSize, intermediateSize, hiddenAct }: BertConfig, layer: Weights) =>
+  new FeedForward(
+    new Linear(layer.scope('intermediate.dense'), hiddenSize, intermediateSize),
+    new Linear(layer.scope('output.dense'), intermediateSize, hiddenSize),
+    hiddenAct,
+  );
+
 const everyLayer = ({ numHiddenLayers }: BertConfig) => Array.from({ length: numHiddenLayers }, (_, i) => `layer.${i}`);
 
 /** The stack of layers. A layer may stand in it more than once. */
 export class BertEncoder extends Module {
   readonly layers: BertLayer[];
+  /** What layers are told of a batch, in families whose attention looks at more than vectors. */
+  readonly relations: AttentionScheme['relations'] | null;
+  readonly afterFirstLayer: AfterLayer | null;
+  /** After the last of pre-norm layers. */
+  readonly finalNorm: LayerNorm | null;
 
   constructor(config: BertConfig, weights: Weights) {
     super(weights.path);
-    const { layerPaths = everyLayer, attention } = config.family;
-    const attentionOf = attention?.(config, weights);
+    const { family, hiddenSize, layerNormEps } = config;
+    const { layerPaths = everyLayer, preNorm = false } = family;
+    const scheme = family.attention?.(config, weights);
     const made = new Map<string, BertLayer>();
+    this.relations = scheme?.relations ?? null;
     this.layers = layerPaths(config).map((path, i) => {
       const scope = weights.scope(path);
-      const layer = made.get(path) ?? new BertLayer(config, scope, attentionOf?.(scope, i));
+      const attention = () => scheme?.layer?.(scope, i);
+      const make = () =>
+        preNorm ? new PreNormLayer(config, scope, attention(), i > 0) : new BertLayer(config, scope, attention());
+      const layer = made.get(path) ?? make();
       made.set(path, layer);
       return layer;
     });
+    this.afterFirstLayer = family.afterFirstLayer?.(config, weights) ?? null;
+    const bias = family.biases?.(config).norm ?? true;
+    this.finalNorm = preNorm ? new LayerNorm(weights.scope('final_norm'), hiddenSize, layerNormEps, { bias }) : null;
   }
 
   /** x: [totalTokens, hiddenSize] → same */
   forward(x: Tensor, batch: PackedBatch, trace: Trace = {}): Tensor {
+    const relations = this.relations?.forward(batch, x.engine);
     trace.hiddenStates?.push(x);
-    for (const layer of this.layers) {
-      x = layer.forward(x, batch, trace);
+    this.layers.forEach((layer, i) => {
+      const output = layer.forward(x, batch, trace, relations);
+      x = i === 0 && this.afterFirstLayer ? this.afterFirstLayer.forward(x, output, batch) : output;
       trace.hiddenStates?.push(x);
-    }
+    });
+    if (this.finalNorm === null) return x;
+    x = this.finalNorm.forward(x);
+    trace.hiddenStates?.splice(-1, 1, x); // the last state is the normed one, as in transformers
     return x;
   }
 }

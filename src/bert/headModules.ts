@@ -2,7 +2,7 @@ import { Dropout, LayerNorm, Linear, Module, type PackedBatch } from '../layers/
 import type { MatrixParameter, ModelInputs, Parameter, Weights } from '../layers/index.ts';
 import { linear, poolSequences, type ActivationName, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
-import type { FirstTokenHead } from './families/family.ts';
+import type { FirstTokenHead, HeadLayer } from './families/family.ts';
 import { BertModel } from './model.ts';
 import type { ForwardOptions, LogitsOutput } from './outputs.ts';
 import { BertPreTrainedModel } from './preTrainedModel.ts';
@@ -22,11 +22,17 @@ export abstract class BertWithHead extends BertPreTrainedModel {
     this.dropout = new Dropout(dropout);
   }
 
-  /** A head on each token's vector: [totalTokens, hiddenSize] → [totalTokens, …] */
-  protected tokenLogits(inputs: Inputs, options: ForwardOptions, head: (x: Tensor) => Tensor): LogitsOutput {
+  /** A head on each token's vector, after a layer of its own if there is one: [totalTokens, hiddenSize] → [totalTokens, …] */
+  protected tokenLogits(
+    inputs: Inputs,
+    options: ForwardOptions,
+    head: (x: Tensor) => Tensor,
+    layer: DenseHead | null = null,
+  ): LogitsOutput {
     return this.engine.scope(() => {
       const { lastHiddenState, poolerOutput: _, ...rest } = this.bert.forward(inputs, options);
-      return { ...rest, logits: head(this.dropout.forward(lastHiddenState)), logitsPer: 'token' };
+      const x = layer ? layer.forward(lastHiddenState) : lastHiddenState;
+      return { ...rest, logits: head(this.dropout.forward(x)), logitsPer: 'token' };
     });
   }
 }
@@ -59,23 +65,43 @@ export abstract class BertWithSequenceHead extends BertWithHead {
   }
 }
 
-/** The first token of each sequence through a layer of the head's own. */
-class FirstToken extends Module {
+/** A head's own dense layer, with its activation and, where it has one, its norm. */
+export class DenseHead extends Module {
   readonly dense: Linear;
   readonly activation: ActivationName;
+  readonly norm: LayerNorm | null;
+
+  constructor({ hiddenSize, layerNormEps }: BertConfig, weights: Weights, head: HeadLayer) {
+    super('');
+    const { dense, activation, bias = true, norm } = head;
+    this.dense = new Linear(weights.scope(dense), hiddenSize, hiddenSize, { bias });
+    this.activation = activation;
+    this.norm = norm ? new LayerNorm(weights.scope(norm.path), hiddenSize, layerNormEps, { bias: norm.bias }) : null;
+  }
+
+  /** x: [rows, hiddenSize] → same */
+  forward(x: Tensor): Tensor {
+    const y = this.dense.forward(x, this.activation);
+    return this.norm ? this.norm.forward(y) : y;
+  }
+}
+
+/** The first token of each sequence, or the mean of all, through a layer of the head's own. */
+class FirstToken extends Module {
+  readonly layer: DenseHead;
+  readonly pooling: 'first' | 'mean';
   readonly dropout: Dropout;
 
-  constructor({ hiddenSize }: BertConfig, weights: Weights, { dense, activation, dropoutFirst }: FirstTokenHead) {
+  constructor(config: BertConfig, weights: Weights, head: FirstTokenHead) {
     super('');
-    this.dense = new Linear(weights.scope(dense), hiddenSize, hiddenSize);
-    this.activation = activation;
-    this.dropout = new Dropout(dropoutFirst);
+    this.layer = new DenseHead(config, weights, head);
+    this.pooling = head.pooling ?? 'first';
+    this.dropout = new Dropout(head.dropoutFirst);
   }
 
   /** x: [totalTokens, hiddenSize] → [sequences, hiddenSize] */
   forward(x: Tensor, batch: PackedBatch): Tensor {
-    const first = this.dropout.forward(poolSequences(x, batch.offsets, 'first'));
-    return this.dense.forward(first, this.activation);
+    return this.layer.forward(this.dropout.forward(poolSequences(x, batch.offsets, this.pooling)));
   }
 }
 
@@ -85,22 +111,25 @@ export class MaskedLanguageModelHead extends Module {
   readonly norm: LayerNorm;
   readonly activation: ActivationName;
   decoderWeight: MatrixParameter;
-  readonly decoderBias: Parameter;
+  readonly decoderBias: Parameter | null;
 
   /** @param weights of the model; the head is in `cls.predictions` */
   constructor(config: BertConfig, weights: Weights, wordEmbeddings: MatrixParameter) {
     const own = weights.scope('cls.predictions');
     super(own.path);
     const { hiddenSize, embeddingSize, vocabSize, layerNormEps } = config;
-    this.dense = new Linear(own.scope('transform.dense'), hiddenSize, embeddingSize);
-    this.norm = new LayerNorm(own.scope('transform.LayerNorm'), embeddingSize, layerNormEps);
-    this.activation = config.family.heads?.maskedLanguageModelActivation ?? config.hiddenAct;
+    const { maskedLanguageModelActivation: activation = config.hiddenAct, maskedLanguageModelBiases } =
+      config.family.heads ?? {};
+    const { dense = true, norm = true, decoder = true } = maskedLanguageModelBiases?.(config) ?? {};
+    this.dense = new Linear(own.scope('transform.dense'), hiddenSize, embeddingSize, { bias: dense });
+    this.norm = new LayerNorm(own.scope('transform.LayerNorm'), embeddingSize, layerNormEps, { bias: norm });
+    this.activation = typeof activation === 'function' ? activation(config) : activation;
     this.decoderWeight =
       config.tieWordEmbeddings && !own.has('decoder.weight')
         ? wordEmbeddings
         : own.getMatrix('decoder.weight', vocabSize, embeddingSize, 'normal');
     const ownBias = own.has('decoder.bias') && !(config.tieWordEmbeddings && own.has('bias'));
-    this.decoderBias = own.get(ownBias ? 'decoder.bias' : 'bias', [vocabSize], 'zeros');
+    this.decoderBias = decoder ? own.get(ownBias ? 'decoder.bias' : 'bias', [vocabSize], 'zeros') : null;
   }
 
   /** A checkpoint may hold the tied matrix twice. One that differs stays its own, as in transformers. */

@@ -2,11 +2,16 @@ import { InputError } from '../errors.ts';
 import { Linear, PackedBatch, type Weights } from '../layers/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
-import { BertWithHead, BertWithSequenceHead, MaskedLanguageModelHead, type Inputs } from './headModules.ts';
+import { BertWithHead, BertWithSequenceHead, DenseHead, MaskedLanguageModelHead, type Inputs } from './headModules.ts';
 import type { ForwardOptions, LogitsOutput, PreTrainingOutput, QuestionAnsweringOutput } from './outputs.ts';
 import { randomWeights } from './preTrainedModel.ts';
 
 // The heads of BERT under transformers' names. Those of other families extend them, and are told apart by the config's family.
+
+const tokenHead = (config: BertConfig, weights: Weights) => {
+  const layer = config.family.heads?.tokens?.(config);
+  return layer ? new DenseHead(config, weights, layer) : null;
+};
 
 const classifierDropout = (config: BertConfig) => config.classifierDropout ?? config.hiddenDropoutProb;
 
@@ -77,31 +82,38 @@ export class BertForSequenceClassification extends BertWithSequenceHead {
 
 /** `logits` [totalTokens, labels]. */
 export class BertForTokenClassification extends BertWithHead {
+  /** In families that have such a layer. */
+  readonly head: DenseHead | null;
   readonly classifier: Linear;
 
   constructor(config: BertConfig, weights: Weights = randomWeights(config)) {
     const { tokenClassification: dropout = classifierDropout } = config.family.heads?.dropout ?? {};
     super(config, weights, false, dropout(config));
+    this.head = tokenHead(config, weights);
     this.classifier = new Linear(weights.scope('classifier'), config.hiddenSize, config.numLabels);
   }
 
   forward(inputs: Inputs, options: ForwardOptions = {}): LogitsOutput {
-    return this.tokenLogits(inputs, options, (x) => this.classifier.forward(x));
+    return this.tokenLogits(inputs, options, (x) => this.classifier.forward(x), this.head);
   }
 }
 
 /** Where in the text an answer starts and ends: `startLogits` and `endLogits`, [totalTokens] each. */
 export class BertForQuestionAnswering extends BertWithHead {
+  /** In families that have such a layer. */
+  readonly head: DenseHead | null;
   readonly qaOutputs: Linear;
 
   constructor(config: BertConfig, weights: Weights = randomWeights(config)) {
     super(config, weights, false, config.family.heads?.dropout?.questionAnswering?.(config) ?? 0);
-    this.qaOutputs = new Linear(weights.scope('qa_outputs'), config.hiddenSize, 2);
+    this.head = tokenHead(config, weights);
+    this.qaOutputs = new Linear(weights.scope(config.family.heads?.answers ?? 'qa_outputs'), config.hiddenSize, 2);
   }
 
   forward(inputs: Inputs, options: ForwardOptions = {}): QuestionAnsweringOutput {
     return this.engine.scope(() => {
-      const { logits, logitsPer: _, ...rest } = this.tokenLogits(inputs, options, (x) => this.qaOutputs.forward(x));
+      const answers = (x: Tensor) => this.qaOutputs.forward(x);
+      const { logits, logitsPer: _, ...rest } = this.tokenLogits(inputs, options, answers, this.head);
       return { ...rest, startLogits: column(logits, 0), endLogits: column(logits, 1) };
     });
   }

@@ -105,6 +105,8 @@ export function randomWeights(config: BertConfig, { engine = new Engine(), seed 
 }
 
 /** Parameters under the names that the config's family has for them. */
-function weightsOf({ family: { prefix, names = [] } }: BertConfig, store: ParameterStore): Weights {
-  return new Weights(store, '', prefix === 'bert' ? names : [['bert', prefix], ...names]);
+function weightsOf(config: BertConfig, store: ParameterStore): Weights {
+  const { prefix, names = [] } = config.family;
+  const renames = typeof names === 'function' ? names(config, (key) => store.has(key)) : names;
+  return new Weights(store, '', prefix === 'bert' ? renames : [['bert', prefix], ...renames]);
 }

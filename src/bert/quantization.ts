@@ -4,11 +4,11 @@ import type { FloatArray } from '../tensor/index.ts';
 
 /**
  * Int8 storage of a model: the matrices of linear layers (a scale per output channel) and the word embeddings (a scale
- * per word), symmetric, w ≈ values · scale. Position and token-type tables, biases and layer norms stay as they are.
+ * per word), symmetric, w ≈ values · scale. Tables of positions, distances and token types, biases and layer norms stay as they are.
  * In the file, `x.weight` is I8 and `x.weight_scale` F32 [rows, 1], as the compressed-tensors format has it.
  */
 export function isQuantizable(view: { name: string; shape: readonly number[]; dtype: string }): boolean {
-  const table = /(position|token_type)_embeddings\.weight$/.test(view.name);
+  const table = /((position|token_type|rel)_embeddings|relative_attention_bias)\.weight$/.test(view.name);
   return view.shape.length === 2 && view.name.endsWith('.weight') && /^(F|BF)/.test(view.dtype) && !table;
 }
 

@@ -1,4 +1,4 @@
-import { attention, type Tensor } from '../tensor/index.ts';
+import { attention, type AttentionOptions, type Rotation, type Tensor } from '../tensor/index.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
 import type { PackedBatch } from './packedBatch.ts';
@@ -12,29 +12,60 @@ export interface Trace {
   attentions?: Tensor[];
 }
 
-/** Multi-head self-attention, up to the concatenated heads (Vaswani et al. 2017, §3.2.2). */
-export class MultiHeadSelfAttention extends Module {
-  readonly query: Linear;
-  readonly key: Linear;
-  readonly value: Linear;
+/** What families tell attention about where tokens stand: made once per forward pass, for all layers. */
+export interface Relations {
+  /** Added to scores: [heads, Σ length²] */
+  bias?: Tensor;
+  /** Turns of queries and keys, by kind of layer. */
+  rotations?: Readonly<Record<string, Rotation>>;
+  /** Vectors of relative distances, [rows, hiddenSize], and the row of each distance, as `relativeBuckets` gives them. */
+  distances?: { vectors: Tensor; buckets: Int32Array };
+}
+
+/** Self-attention of any kind, up to the concatenated heads. */
+export abstract class SelfAttention extends Module {
   readonly heads: number;
 
-  constructor(weights: Weights, hiddenSize: number, heads: number) {
-    super(weights.path);
-    this.query = new Linear(weights.scope('query'), hiddenSize, hiddenSize);
-    this.key = new Linear(weights.scope('key'), hiddenSize, hiddenSize);
-    this.value = new Linear(weights.scope('value'), hiddenSize, hiddenSize);
+  constructor(name: string, heads: number) {
+    super(name);
     this.heads = heads;
   }
 
   /** x: [totalTokens, hiddenSize] → the heads' contexts side by side, [totalTokens, hiddenSize] */
-  forward(x: Tensor, { offsets }: PackedBatch, trace: Trace = {}): Tensor {
-    const { context, probabilities } = attention(this.query.forward(x), this.key.forward(x), this.value.forward(x), {
+  abstract override forward(x: Tensor, batch: PackedBatch, trace?: Trace, relations?: Relations): Tensor;
+
+  protected attend(
+    [q, k, v]: readonly Tensor[],
+    { offsets }: PackedBatch,
+    trace: Trace,
+    options: Pick<AttentionOptions, 'scale' | 'bias' | 'window'> = {},
+  ): Tensor {
+    const { context, probabilities } = attention(q, k, v, {
+      ...options,
       offsets,
       heads: this.heads,
       wantProbabilities: trace.attentions !== undefined,
     });
     if (probabilities) trace.attentions?.push(probabilities);
     return context;
+  }
+}
+
+/** Multi-head self-attention (Vaswani et al. 2017, §3.2.2), with a bias on its scores where the family has one. */
+export class MultiHeadSelfAttention extends SelfAttention {
+  readonly query: Linear;
+  readonly key: Linear;
+  readonly value: Linear;
+
+  constructor(weights: Weights, hiddenSize: number, heads: number) {
+    super(weights.path, heads);
+    this.query = new Linear(weights.scope('query'), hiddenSize, hiddenSize);
+    this.key = new Linear(weights.scope('key'), hiddenSize, hiddenSize);
+    this.value = new Linear(weights.scope('value'), hiddenSize, hiddenSize);
+  }
+
+  forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, { bias = undefined }: Relations = {}): Tensor {
+    const projected = [this.query, this.key, this.value].map((layer) => layer.forward(x));
+    return this.attend(projected, batch, trace, bias && { bias });
   }
 }

@@ -1,11 +1,12 @@
-export { MultiHeadSelfAttention, type Trace } from './attention.ts';
+export { MultiHeadSelfAttention, SelfAttention, type Relations, type Trace } from './attention.ts';
 export { Dropout } from './dropout.ts';
 export { Embedding } from './embedding.ts';
-export { FeedForward } from './feedForward.ts';
+export { FeedForward, GatedFeedForward } from './feedForward.ts';
 export { LayerNorm } from './layerNorm.ts';
 export { Linear } from './linear.ts';
 export { Module, type Observer } from './module.ts';
 export { PackedBatch, type ModelInputs } from './packedBatch.ts';
+export { RotarySelfAttention } from './rotaryAttention.ts';
 export {
   MatrixParameter,
   Parameter,

@@ -2,16 +2,16 @@ import { layerNorm, type Tensor } from '../tensor/index.ts';
 import { Module } from './module.ts';
 import type { Parameter, Weights } from './weights.ts';
 
-/** Layer normalization (Ba et al. 2016). Parameters: weight [size], bias [size]. */
+/** Layer normalization (Ba et al. 2016). Parameters: weight [size], and, unless it has none, bias [size]. */
 export class LayerNorm extends Module {
   readonly weight: Parameter;
-  readonly bias: Parameter;
+  readonly bias: Parameter | null;
   readonly eps: number;
 
-  constructor(weights: Weights, size: number, eps: number) {
+  constructor(weights: Weights, size: number, eps: number, { bias = true } = {}) {
     super(weights.path);
     this.weight = weights.get('weight', [size], 'ones');
-    this.bias = weights.get('bias', [size], 'zeros');
+    this.bias = bias ? weights.get('bias', [size], 'zeros') : null;
     this.eps = eps;
   }
 

@@ -1,5 +1,5 @@
 import { BertLayer, padded, padTokens, type AnyOutput, type BertPreTrainedModel } from '../bert/index.ts';
-import { Linear, MultiHeadSelfAttention, PackedBatch, type Module } from '../layers/index.ts';
+import { Linear, SelfAttention, PackedBatch, type Module } from '../layers/index.ts';
 import { Tensor, type FloatArray } from '../tensor/index.ts';
 import type { Reference } from './reference.ts';
 
@@ -70,10 +70,10 @@ export function runReference(
     const output: AnyOutput = model.forward(batch, options);
     const shaped = padded(output);
     const returning = (x: unknown) => executed.findLastIndex(({ output }) => output === x);
-    const runsOf = (kind: typeof BertLayer | typeof MultiHeadSelfAttention) =>
+    const runsOf = (kind: abstract new (...args: never[]) => Module) =>
       executed.flatMap(({ module }, at) => (module instanceof kind ? [at] : []));
     const states = [returning(output.hiddenStates?.[0]), ...runsOf(BertLayer)];
-    const attending = runsOf(MultiHeadSelfAttention);
+    const attending = runsOf(SelfAttention);
     const nameAt = (at: number) => executed[at]?.name ?? '';
     shaped.hiddenStates?.forEach((x, i) => put(`hidden_states.${i}`, x, true, states[i], nameAt(states[i])));
     shaped.attentions?.forEach((x, i) => put(`attentions.${i}`, x, true, attending[i], nameAt(attending[i])));

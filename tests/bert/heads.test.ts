@@ -75,7 +75,7 @@ describe('the output matrix and bias of a masked language model', () => {
       const model = await load(tied, (tensors) =>
         tensors.set(decoder, tensors.get(words)!).set('cls.predictions.decoder.bias', ones),
       );
-      return model.predictions.decoderBias;
+      return model.predictions.decoderBias!;
     };
     expect((await bias(true)).name).toBe('cls.predictions.bias');
     expect((await bias(true)).data).not.toEqual(ones.data);
@@ -89,7 +89,7 @@ describe('the output matrix and bias of a masked language model', () => {
         const model = await load(tied, (tensors) => {
           tensors.set(kept, tensors.get('cls.predictions.bias')!).set(decoder, tensors.get(words)!).delete(dropped);
         });
-        expect(model.predictions.decoderBias.name).toBe(kept);
+        expect(model.predictions.decoderBias!.name).toBe(kept);
       };
       await only('cls.predictions.decoder.bias', 'cls.predictions.bias');
       await only('cls.predictions.bias', 'cls.predictions.decoder.bias');

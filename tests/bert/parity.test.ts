@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BertModel, loadAnyModel, type BertPreTrainedModel } from '../../src/bert/index.ts';
 import { compareWithReference, runReference, type Comparison, type Reference } from '../../src/parity/index.ts';
+import type { MultiHeadSelfAttention } from '../../src/layers/index.ts';
 import { toFloat64 } from '../../src/safetensors/index.ts';
 import { Engine } from '../../src/tensor/index.ts';
 import { checkpoints, fileContents, loadReference, modelFiles, referenceLabels } from '../support/fixtures.ts';
@@ -142,7 +143,7 @@ describe.each(Object.entries(engines))('a mistake shows: %s', (_, { engine, tole
       '',
       async () => {
         const model = (await load('base', '', engine)) as BertModel;
-        const { query, key } = model.encoder.layers[1].attention;
+        const { query, key } = model.encoder.layers[1].attention as MultiHeadSelfAttention;
         Object.assign(model.encoder.layers[1].attention, { query: key, key: query });
         return model;
       },
@@ -153,7 +154,7 @@ describe.each(Object.entries(engines))('a mistake shows: %s', (_, { engine, tole
       '',
       async () => {
         const model = (await load('base', '', engine)) as BertModel;
-        const { weight } = model.encoder.layers[0].attention.value;
+        const { weight } = (model.encoder.layers[0].attention as MultiHeadSelfAttention).value;
         const { data, shape } = weight.toTensor();
         weight.set(data.map((_, i) => data[(i % shape[1]) * shape[1] + Math.floor(i / shape[1])]));
         return model;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { BertForMaskedLM, BertForSequenceClassification, BertModel } from '../../src/bert/index.ts';
-import type { MatrixParameter, Module } from '../../src/layers/index.ts';
+import { BertForMaskedLM, BertForSequenceClassification, BertModel, type BertLayer } from '../../src/bert/index.ts';
+import type { MatrixParameter, Module, MultiHeadSelfAttention } from '../../src/layers/index.ts';
 import {
   compareWithReference,
   firstDivergingModule,
@@ -10,6 +10,8 @@ import {
 } from '../../src/parity/index.ts';
 import { writeSafetensors } from '../../src/safetensors/index.ts';
 import { loadReference, modelFiles } from '../support/fixtures.ts';
+
+const attentionOf = ({ attention }: BertLayer) => attention as MultiHeadSelfAttention;
 
 const everything = { hiddenStates: true, attentions: true, activations: true };
 const base = () => BertModel.fromPretrained(modelFiles('base'));
@@ -54,7 +56,7 @@ describe('the first diverging module', () => {
       'Q and K swapped',
       'encoder.layer.1.attention.self.query',
       ({ encoder }) => {
-        const { query, key } = encoder.layers[1].attention;
+        const { query, key } = attentionOf(encoder.layers[1]);
         const kept = query.weight.toTensor();
         query.weight.set(key.weight.toTensor().data);
         key.weight.set(kept.data);
@@ -64,7 +66,7 @@ describe('the first diverging module', () => {
       'a wrong key bias',
       'encoder.layer.0.attention.self.key',
       ({ encoder }) => {
-        encoder.layers[0].attention.key.bias!.data[3] += 0.01;
+        attentionOf(encoder.layers[0]).key.bias!.data[3] += 0.01;
       },
     ],
     [
@@ -78,7 +80,7 @@ describe('the first diverging module', () => {
       'another eps',
       'encoder.layer.0.attention.output.LayerNorm',
       ({ encoder }) => {
-        Object.assign(encoder.layers[0].attentionNorm, { eps: 1e-2 });
+        Object.assign(encoder.layers[0].attentionNorm!, { eps: 1e-2 });
       },
     ],
     [
@@ -101,7 +103,7 @@ describe('the first diverging module', () => {
       'a wrong embedding norm',
       'embeddings.LayerNorm',
       ({ embeddings }) => {
-        embeddings.norm.bias.data[0] += 0.01;
+        embeddings.norm.bias!.data[0] += 0.01;
       },
     ],
     ["an error after the embeddings' norm", 'embeddings', ({ embeddings }) => nudge(embeddings)],
@@ -126,11 +128,11 @@ describe('the first diverging module', () => {
 
   it('is a layer, or its attention, when hidden states and attentions are all there is', async () => {
     const coarse = { hiddenStates: true, attentions: true, activations: false };
-    const key = await broken(({ encoder }) => addToFirst(encoder.layers[1].attention.key.weight, 0.5));
+    const key = await broken(({ encoder }) => addToFirst(attentionOf(encoder.layers[1]).key.weight, 0.5));
     expect(firstDiverging(key, reference, coarse)).toBe('encoder.layer.1.attention.self');
-    const value = await broken(({ encoder }) => addToFirst(encoder.layers[0].attention.value.weight, 0.5));
+    const value = await broken(({ encoder }) => addToFirst(attentionOf(encoder.layers[0]).value.weight, 0.5));
     expect(firstDiverging(value, reference, coarse)).toBe('encoder.layer.0');
-    const norm = await broken(({ embeddings }) => void (embeddings.norm.bias.data[0] += 0.01));
+    const norm = await broken(({ embeddings }) => void (embeddings.norm.bias!.data[0] += 0.01));
     expect(firstDiverging(norm, reference, coarse)).toBe('embeddings');
   });
 

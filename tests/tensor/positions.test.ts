@@ -135,10 +135,11 @@ describe.each([
     expect(() => attention(x, x, x, { ...options, window: { columns: Int32Array.of(0), reach: 1 } })).toThrow(
       'attention: columns of the window: expected [5], got [1]',
     );
-    const buckets = Int32Array.of(0, 1, 2);
+    const buckets = Int32Array.from({ length: 9 }, (_, i) => i % 3);
     expect(() => relativeBias(engine.zeros([2, 2]), buckets, places)).toThrow(
-      'relativeBias: buckets: expected an odd number of them, 0 to 1, got 3 of them, 2 among them',
+      'relativeBias: buckets: expected an odd number of them, 9 or more, 0 to 1, got 9 of them, 2 among them',
     );
+    expect(() => relativeBias(engine.zeros([3, 2]), buckets.slice(2), places)).toThrow('got 7 of them');
     expect(() => disentangledBias(x, x, engine.zeros([3, 5]), null, { ...options, buckets, scale: 1 })).toThrow(
       'disentangledBias: table: expected [3, 4], got [3, 5]',
     );

@@ -141,9 +141,11 @@ def run(model, inputs, activations=False, grad=False, sentence_folder=None):
     torch.set_num_threads(1)
     wide = model.dtype == torch.float64
     torch.set_default_dtype(model.dtype)  # constants made on the way (mask values, zeros) follow the model
-    softmax = torch.nn.functional.softmax
-    if wide:  # some families ask for float32 inside their attention: float64 means float64 throughout
+    softmax, to_float, float32 = torch.nn.functional.softmax, torch.Tensor.float, torch.float
+    if wide:  # some families ask for float32 inside their attention, norms and rotations: float64 means float64 throughout
         torch.nn.functional.softmax = lambda x, dim=None, dtype=None, **rest: softmax(x, dim=dim)
+        torch.Tensor.float, torch.float = torch.Tensor.double, torch.float64
+        widen_rotations(model)
     captured = {}
     handles = hook_activations(model, captured) if activations else []
     try:
@@ -165,7 +167,7 @@ def run(model, inputs, activations=False, grad=False, sentence_folder=None):
             tensors["sentence_embedding"] = sentence_embedding(sentence_folder, output.last_hidden_state, inputs["attention_mask"])
     finally:
         torch.set_default_dtype(torch.float32)
-        torch.nn.functional.softmax = softmax
+        torch.nn.functional.softmax, torch.Tensor.float, torch.float = softmax, to_float, float32
         for handle in handles:
             handle.remove()
     tensors = drop_pooled_at_masked_column(tensors, inputs)
@@ -176,6 +178,15 @@ def run(model, inputs, activations=False, grad=False, sentence_folder=None):
             sys.exit(f"{name} was computed in {tensor.dtype}, not float64")
     # clone: tied or repeated tensors may not share storage in a safetensors file
     return {name: t.detach().clone().contiguous() for name, t in {**inputs, **tensors}.items()}
+
+
+def widen_rotations(model):
+    """Frequencies of rotary positions were computed in float32 when the model was made."""
+    for module in model.modules():
+        if hasattr(module, "compute_default_rope_parameters"):
+            for name, buffer in module.named_buffers():
+                kind = name.removesuffix("inv_freq").removesuffix("original_").strip("_")
+                buffer.copy_(module.compute_default_rope_parameters(module.config, **({"layer_type": kind} if kind else {}))[0])
 
 
 def drop_pooled_at_masked_column(tensors, inputs):

@@ -26,7 +26,14 @@ HEADS = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionA
 LABELS = {"SequenceClassification": 3, "TokenClassification": 5}
 DISTILBERT = dict(vocab_size=61, dim=24, n_layers=2, n_heads=3, hidden_dim=37, max_position_embeddings=40)
 
-FAMILIES = {  # folder: prefixes of the classes, options of their config, more classes than HEADS, inputs
+PLAIN = {name: value for name, value in BERT.items() if name != "type_vocab_size"}
+RELATIVE = dict(relative_attention=True, pos_att_type=["c2p", "p2c"], layer_norm_eps=1e-7, pad_token_id=0)
+MODERN = dict(
+    vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=3, intermediate_size=36, max_position_embeddings=40,
+    local_attention=4, pad_token_id=0, bos_token_id=1, cls_token_id=1, eos_token_id=2, sep_token_id=2,
+)
+
+FAMILIES = {  # folder: prefixes of the classes, options of their config, more classes than HEADS, inputs (and, if not HEADS, heads)
     "roberta": (("Roberta", "XLMRoberta", "Camembert"), BERT | dict(pad_token_id=1), (), {}),
     "distilbert": (("DistilBert",), DISTILBERT, (), {}),
     "albert": (
@@ -34,6 +41,43 @@ FAMILIES = {  # folder: prefixes of the classes, options of their config, more c
         BERT | dict(embedding_size=14, num_hidden_layers=3, num_hidden_groups=2, inner_group_num=2, hidden_act="gelu_new"),
         ("PreTraining",),
         dict(shape=(2, 9)),
+    ),
+    "mpnet": (("MPNet",), PLAIN | dict(pad_token_id=1), (), dict(shape=(3, 20))),
+    "deberta": (
+        ("Deberta",),
+        PLAIN | RELATIVE | dict(max_relative_positions=5, position_biased_input=False, type_vocab_size=0),
+        (),
+        dict(heads=HEADS[:4]),
+    ),
+    "debertaV2": (  # as the third version
+        ("DebertaV2",),
+        PLAIN | RELATIVE | dict(max_relative_positions=-1, position_buckets=4, share_att_key=True, norm_rel_ebd="layer_norm",
+                                position_biased_input=False, type_vocab_size=0),
+        (),
+        dict(shape=(3, 11)),
+    ),
+    "debertaV2Convolution": (  # as the largest of the second, and a little of everything else
+        ("DebertaV2",),
+        PLAIN | RELATIVE | dict(max_relative_positions=6, conv_kernel_size=3, conv_groups=2, conv_act="gelu", type_vocab_size=2, legacy=False,
+                                pooler_hidden_act="tanh"),
+        (),
+        dict(heads=("MaskedLM", "SequenceClassification")),
+    ),
+    "modernBert": (("ModernBert",), MODERN, (), {}),
+    "modernBertBiases": (
+        ("ModernBert",),
+        MODERN | dict(norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True, decoder_bias=False, classifier_pooling="mean",
+                      layer_types=["sliding_attention", "full_attention", "sliding_attention"], hidden_activation="gelu_new",
+                      rope_parameters={"full_attention": {"rope_theta": 30.0, "rope_type": "default"},
+                                       "sliding_attention": {"rope_theta": 300.0, "rope_type": "default"}}),
+        (),
+        dict(heads=("MaskedLM", "SequenceClassification", "TokenClassification")),
+    ),
+    "nomicBert": (
+        ("NomicBert",),
+        PLAIN | dict(type_vocab_size=2, hidden_act="silu", rope_parameters={"rope_theta": 50.0, "rope_type": "default"}),
+        (),
+        dict(heads=HEADS[:3]),
     ),
     "electra": (("Electra",), BERT | dict(embedding_size=14, hidden_act="relu"), ("PreTraining",), {}),
 }
@@ -87,7 +131,7 @@ def make(folder_name):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     weights, seed, shape = {}, SEED, inputs.get("shape", (3, 9))
-    for class_name in (f"{prefix}{ending}" for prefix in prefixes for ending in (*(f"For{head}" for head in (*HEADS, *more)), "Model")):
+    for class_name in (f"{prefix}{ending}" for prefix in prefixes for ending in (*(f"For{head}" for head in (*inputs.get("heads", HEADS), *more)), "Model")):
         if not hasattr(transformers, class_name):
             sys.exit(f"transformers has no {class_name}")
         model = make_model(class_name, options)

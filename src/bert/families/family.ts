@@ -1,5 +1,5 @@
-import type { MultiHeadSelfAttention, PackedBatch, Renames, Weights } from '../../layers/index.ts';
-import type { ActivationName } from '../../tensor/index.ts';
+import type { Module, PackedBatch, Relations, Renames, SelfAttention, Weights } from '../../layers/index.ts';
+import type { ActivationName, Engine, Tensor } from '../../tensor/index.ts';
 import type { BertConfig, BertConfigOptions, Check } from '../config.ts';
 
 /**
@@ -14,23 +14,37 @@ export interface Family {
   /** How config.json differs. */
   readonly config?: ConfigDifferences;
   /** How names in the checkpoint differ from BERT's: modules are built under BERT's names, and have these. */
-  readonly names?: Renames;
+  readonly names?: Renames | ((config: BertConfig, has: (key: string) => boolean) => Renames);
   /** Which row of the position table a token takes. Default: that of its column. null: there is no table. */
-  readonly positions?: PositionScheme | null;
+  readonly positions?: PositionScheme | null | ((config: BertConfig) => PositionScheme | null);
   /** Whether a linear layer leads from the embeddings to the encoder (`embeddings_project`). Default: no. */
   readonly projects?: (config: BertConfig) => boolean;
   /** Paths of the layers below the encoder, in the order of computation; a path that comes again is the same layer. */
   readonly layerPaths?: (config: BertConfig) => string[];
   /** Makes the attention of each layer. Called once per encoder, whose weights hold what layers share. */
-  readonly attention?: (config: BertConfig, encoder: Weights) => AttentionMaker;
+  readonly attention?: (config: BertConfig, encoder: Weights) => AttentionScheme;
+  /** Makes the feed-forward network of each layer. Default: two linear layers. */
+  readonly feedForward?: (config: BertConfig, layer: Weights) => Module & { forward(x: Tensor): Tensor };
+  /** Norms before attention and feed-forward, and after the last layer, in place of those after each. Default: no. */
+  readonly preNorm?: boolean;
+  /** Which linear layers and norms of the encoder have no bias. Default: all have one. */
+  readonly biases?: (config: BertConfig) => { attentionOutput?: boolean; norm?: boolean };
+  /** What else is made of the first layer's input and output. */
+  readonly afterFirstLayer?: (config: BertConfig, encoder: Weights) => AfterLayer | null;
   /** Whether the encoder has a pooler. Default: yes. */
   readonly pooler?: boolean;
   /** How heads differ. */
   readonly heads?: HeadDifferences;
 }
 
-/** Makes the attention of layer `index`, whose weights are `layer`. */
-export type AttentionMaker = (layer: Weights, index: number) => MultiHeadSelfAttention;
+export interface AttentionScheme {
+  /** What layers are told of each batch; holds the parameters that they share. */
+  readonly relations: Module & { forward(batch: PackedBatch, engine: Engine): Relations };
+  /** Makes the attention of layer `index`, whose weights are `layer`. Default: as BERT's. */
+  readonly layer?: (layer: Weights, index: number) => SelfAttention;
+}
+
+export type AfterLayer = Module & { forward(input: Tensor, output: Tensor, batch: PackedBatch): Tensor };
 
 export interface ConfigDifferences {
   /** Keys of config.json that have other names; null for an option that the family does not have: its default holds. */
@@ -38,6 +52,8 @@ export interface ConfigDifferences {
   readonly defaults?: Partial<BertConfigOptions>;
   /** Options of the family's own, or checked in its own way: the key in config.json, what the value must be, the default. */
   readonly extra?: Readonly<Record<string, readonly [jsonKey: string, check: Check, defaultValue: unknown]>>;
+  /** Other keys under which config.json may have an option. */
+  readonly aliases?: Readonly<Record<string, readonly string[]>>;
   /** Keys of config.json that may only have the value given here. */
   readonly only?: readonly (readonly [jsonKey: string, supported: unknown])[];
 }
@@ -51,7 +67,13 @@ export interface PositionScheme {
 
 export interface HeadDifferences {
   /** Between the dense layer of a masked-language-model head and its norm. Default: `hiddenAct`. */
-  readonly maskedLanguageModelActivation?: ActivationName;
+  readonly maskedLanguageModelActivation?: ActivationName | ((config: BertConfig) => ActivationName);
+  /** Which layers of that head have no bias. Default: all have one. */
+  readonly maskedLanguageModelBiases?: (config: BertConfig) => { dense?: boolean; norm?: boolean; decoder?: boolean };
+  /** A layer of the head's own before that which classifies tokens, or finds answers. */
+  readonly tokens?: (config: BertConfig) => HeadLayer;
+  /** Path of the layer that finds answers. Default: `qa_outputs`. */
+  readonly answers?: string;
   /** How sequences are classified, where it is not by a linear layer on the encoder's pooler. */
   readonly sequenceClassification?: (config: BertConfig) => FirstTokenHead;
   readonly multipleChoice?: (config: BertConfig) => FirstTokenHead;
@@ -63,13 +85,28 @@ export interface HeadDifferences {
   };
 }
 
-/** A classifier of its own on the first token: dense, activation, linear. Paths are the checkpoint's. */
-export interface FirstTokenHead {
+/** A layer of a head's own: dense, activation, and a norm if it has one. Paths are the checkpoint's. */
+export interface HeadLayer {
   readonly dense: string;
   readonly activation: ActivationName;
+  /** Default: true. */
+  readonly bias?: boolean;
+  readonly norm?: { readonly path: string; readonly bias: boolean };
+}
+
+/** A classifier of its own on the first token, or on the mean of all: such a layer, and a linear one. */
+export interface FirstTokenHead extends HeadLayer {
   readonly classifier: string;
+  /** Default: 'first'. */
+  readonly pooling?: 'first' | 'mean';
   /** Dropout before the dense layer; before the linear one there always is. */
   readonly dropoutFirst: number;
+}
+
+/** How a model counts positions; null if it has no table of them. */
+export function positionsOf(config: BertConfig): PositionScheme | null {
+  const { positions = columns } = config.family;
+  return typeof positions === 'function' ? positions(config) : positions;
 }
 
 /** Positions by column, as in BERT. */

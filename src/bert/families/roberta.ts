@@ -7,23 +7,24 @@ import type { Family, PositionScheme } from './family.ts';
  * Positions count the tokens that are not padding, in the row as it was given, masked tokens too; they start behind the
  * padding's own position, which is its id. A padding token that is not masked has that one.
  */
-export const positionsAfterPadding: PositionScheme = {
-  first: ({ padTokenId }) => padTokenId! + 1,
-  ids({ columns, offsets, originalIds, originalOffsets }, { padTokenId }) {
+export const positionsAfter = (paddingOf: (config: BertConfig) => number): PositionScheme => ({
+  first: (config) => paddingOf(config) + 1,
+  ids({ columns, offsets, originalIds, originalOffsets }, config) {
+    const padding = paddingOf(config);
     const positions = new Int32Array(columns.length);
     for (let sequence = 0; sequence + 1 < offsets.length; sequence++) {
       let [column, count] = [0, 0];
       for (let token = offsets[sequence]; token < offsets[sequence + 1]; token++) {
         for (; column <= columns[token]; column++) {
-          if (originalIds[originalOffsets[sequence] + column] !== padTokenId) count++;
+          if (originalIds[originalOffsets[sequence] + column] !== padding) count++;
         }
-        const isPadding = originalIds[originalOffsets[sequence] + columns[token]] === padTokenId;
-        positions[token] = padTokenId! + (isPadding ? 0 : count);
+        const isPadding = originalIds[originalOffsets[sequence] + columns[token]] === padding;
+        positions[token] = padding + (isPadding ? 0 : count);
       }
     }
     return positions;
   },
-};
+});
 
 /** Liu et al. 2019, arXiv:1907.11692: BERT with other positions, and heads that need no pooler. */
 export const roberta: Family = {
@@ -38,7 +39,7 @@ export const roberta: Family = {
     ['cls.predictions.transform.LayerNorm', 'lm_head.layer_norm'],
     ['cls.predictions', 'lm_head'],
   ],
-  positions: positionsAfterPadding,
+  positions: positionsAfter(({ padTokenId }) => padTokenId!),
   heads: {
     maskedLanguageModelActivation: 'gelu',
     sequenceClassification: ({ classifierDropout, hiddenDropoutProb }) => ({

@@ -16,12 +16,18 @@ export interface Places {
  * The row of a table for every distance that occurs: of distance d it is `buckets[reach + d]`, where d is a token's column
  * less that of the token it looks at, and reach the longest distance. [2·reach + 1]
  */
-export function relativeBuckets({ offsets, columns }: Places, bucketOf: (distance: number) => number): Int32Array {
-  let reach = 0;
-  for (let s = 0; s + 1 < offsets.length; s++) {
-    if (offsets[s] < offsets[s + 1]) reach = Math.max(reach, columns[offsets[s + 1] - 1] - columns[offsets[s]]);
-  }
+export function relativeBuckets(places: Places, bucketOf: (distance: number) => number): Int32Array {
+  const reach = longestDistance(places);
   return Int32Array.from({ length: 2 * reach + 1 }, (_, i) => bucketOf(i - reach));
+}
+
+/** Between two tokens of a sequence; columns rise within each. */
+function longestDistance({ offsets, columns }: Places): number {
+  let longest = 0;
+  for (let s = 0; s + 1 < offsets.length; s++) {
+    if (offsets[s] < offsets[s + 1]) longest = Math.max(longest, columns[offsets[s + 1] - 1] - columns[offsets[s]]);
+  }
+  return longest;
 }
 
 /**
@@ -37,7 +43,7 @@ export function relativeBias(table: Tensor, buckets: Int32Array, { offsets, colu
   expectRank('relativeBias: table', table.shape, 2);
   const heads = table.shape[1];
   expectOffsets('relativeBias', offsets, columns.length);
-  expectBuckets('relativeBias', buckets, table.shape[0]);
+  expectBuckets('relativeBias', buckets, table.shape[0], { offsets, columns });
   const y = engine.empty([heads, squaresOf(offsets)]);
   engine.kernels.relativeBias(y.data, table.data, buckets, columns, offsets, heads);
   return y;
@@ -76,7 +82,7 @@ export function disentangledBias(
   for (const table of [positionKeys, positionQueries]) {
     if (table === null) continue;
     expectShape('disentangledBias: table', table.shape, [table.shape[0], width]);
-    expectBuckets('disentangledBias', buckets, table.shape[0]);
+    expectBuckets('disentangledBias', buckets, table.shape[0], { offsets, columns });
   }
   const y = engine.empty([heads, squaresOf(offsets)]);
   engine.kernels.disentangledBias(
@@ -155,12 +161,14 @@ export function rotary(x: Tensor, { cosines, sines }: Rotation, options: RotaryO
   return y;
 }
 
-function expectBuckets(op: string, buckets: Int32Array, rows: number): void {
+function expectBuckets(op: string, buckets: Int32Array, rows: number, places: Places): void {
   const bad = buckets.find((bucket) => bucket < 0 || bucket >= rows);
-  if (bad === undefined && buckets.length % 2 === 1) return;
+  const least = 2 * longestDistance(places) + 1;
+  if (bad === undefined && buckets.length % 2 === 1 && buckets.length >= least) return;
   throw new ShapeError({
     what: `${op}: buckets`,
-    expected: `an odd number of them, 0 to ${rows - 1}`,
+    expected: `an odd number of them, ${least} or more, 0 to ${rows - 1}`,
     got: `${buckets.length} of them${bad === undefined ? '' : `, ${bad} among them`}`,
+    fix: 'make them with relativeBuckets',
   });
 }
