@@ -1,7 +1,7 @@
 /** From tokenized texts to encodings: cuts them to length, puts special tokens around them, pads. */
 import { ConfigError } from '../errors.ts';
 import type { EncodePlan } from './encodeOptions.ts';
-import { Encoding, type FixedPiece, type Piece } from './encoding.ts';
+import { Encoding, type FixedPiece, type OffsetTrim, type Piece } from './encoding.ts';
 import { countSpecialTokens, type TemplatePiece } from './postProcessor.ts';
 import type { TokenizedText } from './tokenizedText.ts';
 import { checkStride, keptLengths, type Window, windowsOf } from './truncation.ts';
@@ -16,15 +16,16 @@ export function assemble(
   texts: readonly TokenizedText[],
   template: readonly TemplatePiece[],
   truncation: EncodePlan['truncation'],
+  trims?: readonly OffsetTrim[],
 ): Encoding {
   const specialCount = countSpecialTokens(template);
   const lengths = texts.map(({ length }) => length);
   const windows = windowsOfTexts(lengths, specialCount, truncation);
-  const first = template.map((place) => choices(place, texts, windows)[0]);
+  const first = template.map((place) => choices(place, texts, windows, trims)[0]);
   if (windows.every(({ length }) => length === 1)) return new Encoding(first);
   const facts = { tokenCount: lengths.reduce((sum, length) => sum + length, specialCount), truncated: true };
   const overflow = () =>
-    combinations(template.map((place) => choices(place, texts, windows)))
+    combinations(template.map((place) => choices(place, texts, windows, trims)))
       .slice(1)
       .map((pieces) => new Encoding(pieces, { ...facts, overflow: () => [] }));
   return new Encoding(first, { ...facts, overflow });
@@ -47,10 +48,19 @@ function windowsOfTexts(lengths: number[], specialCount: number, truncation: Enc
 }
 
 /** What can stand at a place of the template: any window of its text, or its special tokens. */
-function choices(place: TemplatePiece, texts: readonly TokenizedText[], windows: readonly Window[][]): Piece[] {
+function choices(
+  place: TemplatePiece,
+  texts: readonly TokenizedText[],
+  windows: readonly Window[][],
+  trims: readonly OffsetTrim[] | undefined,
+): Piece[] {
   if (!('sequence' in place)) return [place];
-  const { sequence, typeId } = place;
-  return windows[sequence].map(([start, end]) => ({ source: texts[sequence], sequence, start, end, typeId }));
+  const { sequence, typeId: firstTypeId, overflowTypeId = firstTypeId } = place;
+  const source = texts[sequence];
+  return windows[sequence].map(([start, end], window) => {
+    const typeId = window === 0 ? firstTypeId : overflowTypeId;
+    return { source, sequence, start, end, typeId, trims };
+  });
 }
 
 /** All ways to choose one of each, the first of each first, in the order in which Rust's `Encoding::merge` meets them. */

@@ -8,7 +8,20 @@ export interface TextPiece {
   readonly start: number;
   readonly end: number;
   readonly typeId: number;
+  readonly trims?: readonly OffsetTrim[] | undefined;
 }
+
+/**
+ * Makes the offsets of a token (an index of `source`) narrower, to leave out spaces.
+ *
+ * @param isFirst whether the token is the first of its run
+ */
+export type OffsetTrim = (
+  source: TokenizedText,
+  token: number,
+  isFirst: boolean,
+  offsets: [number, number],
+) => [number, number];
 
 /** Tokens that stand for no text: special tokens, or padding, which is not attended to. */
 export interface FixedPiece {
@@ -63,7 +76,7 @@ export class Encoding {
     this.truncated = facts?.truncated ?? false;
     this.#makeOverflow = facts?.overflow;
     this.inputIds = this.#numbers(
-      (source, token) => source.idAt(token),
+      ({ source }, token) => source.idAt(token),
       (piece, index) => piece.ids[index],
     );
   }
@@ -95,32 +108,32 @@ export class Encoding {
 
   /** Where each token begins in its text, in UTF-16 units: the first numbers of `offsets`, in less memory. */
   get starts(): Int32Array {
-    this.#starts ??= this.#numbers((source, token) => source.startAt(token));
+    this.#starts ??= this.#numbers((piece, token) => boundOf(piece, token, 0));
     return this.#starts;
   }
 
   /** Where each token ends: the second numbers of `offsets`. */
   get ends(): Int32Array {
-    this.#ends ??= this.#numbers((source, token) => source.endAt(token));
+    this.#ends ??= this.#numbers((piece, token) => boundOf(piece, token, 1));
     return this.#ends;
   }
 
   /**
-   * Where each token stands in its text, in UTF-16 units, so that `text.slice(start, end)` is what it was read from;
-   * [0, 0] for special tokens and padding.
+   * Where each token stands in its text, in UTF-16 units, so that `text.slice(start, end)` is what it was read from (without
+   * the space before it, for tokenizers that trim offsets); [0, 0] for special tokens and padding.
    */
   get offsets(): [number, number][] {
-    this.#offsets ??= this.#column(
-      ({ source }, token) => [source.startAt(token), source.endAt(token)],
-      () => [0, 0],
-    );
+    this.#offsets ??= this.#column(offsetsOf, () => [0, 0]);
     return this.#offsets;
   }
 
   /** As `offsets`, counted in code points, as Python counts them. */
   get codePointOffsets(): [number, number][] {
     this.#codePointOffsets ??= this.#column(
-      ({ source }, token) => [source.codePoints(source.startAt(token)), source.codePoints(source.endAt(token))],
+      (piece, token) => {
+        const [start, end] = offsetsOf(piece, token);
+        return [piece.source.codePoints(start), piece.source.codePoints(end)];
+      },
       () => [0, 0],
     );
     return this.#codePointOffsets;
@@ -164,13 +177,13 @@ export class Encoding {
 
   /** A number a token, 0 for those that stand for no text unless `ofFixed` says otherwise. */
   #numbers(
-    ofText: (source: TokenizedText, token: number) => number,
+    ofText: (piece: TextPiece, token: number) => number,
     ofFixed?: (piece: FixedPiece, index: number) => number,
   ): Int32Array {
     const numbers = new Int32Array(this.length);
     let at = 0;
     for (const piece of this.#pieces) {
-      if ('source' in piece) for (let i = piece.start; i < piece.end; i++) numbers[at++] = ofText(piece.source, i);
+      if ('source' in piece) for (let i = piece.start; i < piece.end; i++) numbers[at++] = ofText(piece, i);
       else if (ofFixed) for (let i = 0; i < piece.ids.length; i++) numbers[at++] = ofFixed(piece, i);
       else at += piece.ids.length;
     }
@@ -197,4 +210,15 @@ export class Encoding {
 
 function lengthOf(piece: Piece): number {
   return 'source' in piece ? piece.end - piece.start : piece.ids.length;
+}
+
+function offsetsOf(piece: TextPiece, token: number): [number, number] {
+  const { source, start, trims = [] } = piece;
+  const offsets: [number, number] = [source.startAt(token), source.endAt(token)];
+  return trims.reduce((trimmed, trim) => trim(source, token, token === start, trimmed), offsets);
+}
+
+function boundOf(piece: TextPiece, token: number, which: 0 | 1): number {
+  if (piece.trims?.length) return offsetsOf(piece, token)[which];
+  return which === 0 ? piece.source.startAt(token) : piece.source.endAt(token);
 }

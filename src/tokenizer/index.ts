@@ -2,6 +2,7 @@ export type { AddedToken } from './addedTokens.ts';
 export { BertTokenizer } from './bertTokenizer.ts';
 export type { EncodeOptions, PaddingStrategy } from './encodeOptions.ts';
 export { Encoding } from './encoding.ts';
+export { RobertaTokenizer } from './robertaTokenizer.ts';
 export type { BatchEncoding, SpecialTokenNames, TextInput } from './tokenizer.ts';
 export { Tokenizer } from './tokenizer.ts';
 export type { Side, TruncationStrategy } from './truncation.ts';

@@ -1,3 +1,4 @@
+import type { OffsetTrim } from './encoding.ts';
 import type { JsonField, Readers } from './jsonField.ts';
 
 /** A place in a template: the tokens of the first (0) or second (1) text, or special tokens. */
@@ -6,6 +7,8 @@ export type TemplatePiece = SequencePlace | SpecialTokens;
 export interface SequencePlace {
   readonly sequence: 0 | 1;
   readonly typeId: number;
+  /** Of windows other than the first; `typeId` when missing. */
+  readonly overflowTypeId?: number;
 }
 
 export interface SpecialTokens {
@@ -18,6 +21,10 @@ export interface SpecialTokens {
 export interface PostProcessor {
   readonly single: readonly TemplatePiece[];
   readonly pair: readonly TemplatePiece[];
+  /** Both without special tokens, where they are not just what is left when those are taken out. */
+  readonly bare?: Pick<PostProcessor, 'single' | 'pair'>;
+  /** Done to the offsets of all texts. */
+  readonly trims?: readonly OffsetTrim[];
 }
 
 const A: SequencePlace = { sequence: 0, typeId: 0 };
@@ -35,7 +42,8 @@ export function bertProcessing(cls: readonly [string, number], sep: readonly [st
 
 /** The template without its special tokens, unless they are wanted. */
 export function templateOf(processor: PostProcessor, isPair: boolean, addSpecialTokens: boolean) {
-  const template = isPair ? processor.pair : processor.single;
+  const { single, pair } = addSpecialTokens ? processor : (processor.bare ?? processor);
+  const template = isPair ? pair : single;
   return addSpecialTokens ? template : template.filter((piece) => 'sequence' in piece);
 }
 
@@ -50,7 +58,7 @@ export const bertPostProcessors: Readers<PostProcessor> = {
   TemplateProcessing: readTemplateProcessing,
 };
 
-function readTokenAndId(json: JsonField): [string, number] {
+export function readTokenAndId(json: JsonField): [string, number] {
   const [token, id] = json.array((item) => item);
   if (token === undefined || id === undefined) json.fail('a token and its id');
   return [token.string(), id.count()];

@@ -184,7 +184,7 @@ export class Tokenizer {
     const room = new TokenRoom(Math.min(units + 64, LARGEST_ROOM));
     const encodings = inputs.map((texts) => {
       const tokenized = texts.map((text) => this.#tokenizeText(text, room));
-      return assemble(tokenized, texts.length === 2 ? pair : single, plan.truncation);
+      return assemble(tokenized, texts.length === 2 ? pair : single, plan.truncation, postProcessor.trims);
     });
     if (plan.padding === undefined) return encodings;
     const id = this.padTokenId;

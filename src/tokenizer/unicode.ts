@@ -84,7 +84,7 @@ function* numbersIn(text: string): Generator<number, undefined> {
 }
 
 /** [first, end) of each run, from its distance to the run before it and its length. */
-function decodeRuns(table: string): [number, number][] {
+export function decodeRuns(table: string): [number, number][] {
   const runs: [number, number][] = [];
   const numbers = [...numbersIn(table)];
   let end = 0;

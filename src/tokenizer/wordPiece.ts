@@ -4,6 +4,7 @@ import type { Model } from './model.ts';
 import type { NormalizedString } from './normalizedString.ts';
 import type { TokenizedText } from './tokenizedText.ts';
 import { EMPTY_HASH, extendHash, TokenTable } from './tokenTable.ts';
+import { readVocab } from './vocabulary.ts';
 import { type Pieces, WordMemo } from './wordMemo.ts';
 
 export interface WordPieceOptions {
@@ -130,20 +131,11 @@ export class WordPiece implements Model {
 
 /** The WordPiece model of a tokenizer.json. */
 export function readWordPiece(json: JsonField): WordPiece {
-  const vocab = new Map<string, number>();
-  const field = json.get('vocab');
-  for (const [token, id] of Object.entries(field.members())) {
-    vocab.set(token, isId(id) ? id : field.get(token).fail('a token id'));
-  }
   return new WordPiece({
     name: `${json.file}: model.vocab`,
-    vocab,
+    vocab: readVocab(json.get('vocab')),
     unkToken: json.get('unk_token').string(),
     continuingSubwordPrefix: json.get('continuing_subword_prefix').string(),
     maxInputCharsPerWord: json.get('max_input_chars_per_word').count(),
   });
-}
-
-function isId(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0x7fffffff;
 }

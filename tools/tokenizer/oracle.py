@@ -76,10 +76,11 @@ def set_options(tokenizer, options, is_pair):
             direction=options.get("truncationSide", "right"),
         )
     if options.get("padding"):
+        pad = next(token for token in ("[PAD]", "<pad>") if tokenizer.token_to_id(token) is not None)
         tokenizer.enable_padding(
             direction=options.get("paddingSide", "right"),
-            pad_id=tokenizer.token_to_id("[PAD]"),
-            pad_token="[PAD]",
+            pad_id=tokenizer.token_to_id(pad),
+            pad_token=pad,
             length=options["maxLength"] if options["padding"] == "max_length" else None,
             pad_to_multiple_of=options.get("padToMultipleOf"),
         )

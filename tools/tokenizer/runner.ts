@@ -1,28 +1,40 @@
 /**
  * The other side of differential.py: reads JSON lines on stdin, answers a line each.
  *
- * `{"tokenizerJson", "tokenizerConfig"?}`, `{"vocab", "tokenizerConfig"}` or `{"folder"}` loads a tokenizer;
+ * `{"tokenizerJson", "tokenizerConfig"?}`, `{"vocab", "tokenizerConfig"}` or `{"folder"}` loads a tokenizer, of RoBERTa
+ * if its model is BPE (`{"vocab", "merges"}` too);
  * `{"inputs", "options"}` encodes a batch with it.
  */
 import { createInterface } from 'node:readline';
-import { BertTokenizer, type Encoding, type EncodeOptions, type TextInput } from '../../src/tokenizer/index.ts';
+import {
+  BertTokenizer,
+  type Encoding,
+  type EncodeOptions,
+  RobertaTokenizer,
+  type TextInput,
+  type Tokenizer,
+} from '../../src/tokenizer/index.ts';
 
 interface Message {
   tokenizerJson?: unknown;
   tokenizerConfig?: unknown;
-  vocab?: string[];
+  vocab?: string[] | Record<string, number>;
+  merges?: string[];
   folder?: string;
   inputs?: TextInput[];
   options?: EncodeOptions;
 }
 
-let tokenizer: BertTokenizer | undefined;
+let tokenizer: Tokenizer | undefined;
 
 async function answer(message: Message): Promise<unknown> {
   if (message.inputs === undefined) {
-    if (message.folder !== undefined) tokenizer = await BertTokenizer.fromPretrained(message.folder);
-    else if (message.vocab !== undefined) tokenizer = BertTokenizer.fromVocab(message.vocab, message.tokenizerConfig);
-    else tokenizer = BertTokenizer.fromJSON(message.tokenizerJson, message.tokenizerConfig);
+    const { folder, vocab, merges, tokenizerJson, tokenizerConfig } = message;
+    const isBpe = (tokenizerJson as { model?: { type?: string } } | undefined)?.model?.type === 'BPE';
+    if (folder !== undefined) tokenizer = await BertTokenizer.fromPretrained(folder);
+    else if (merges !== undefined) tokenizer = RobertaTokenizer.fromVocab(vocab, merges, tokenizerConfig);
+    else if (vocab !== undefined) tokenizer = BertTokenizer.fromVocab(vocab as string[], tokenizerConfig);
+    else tokenizer = (isBpe ? RobertaTokenizer : BertTokenizer).fromJSON(tokenizerJson, tokenizerConfig);
     return { vocabSize: tokenizer.vocabSize };
   }
   const loaded = tokenizer!;

@@ -1,0 +1,159 @@
+import { FileError, TokenizerError } from '../errors.ts';
+import { type ModelLocation, nameOf, openFiles, readJson, readText } from '../hub/index.ts';
+import { type AddedToken, AddedTokens, readAddedToken } from './addedTokens.ts';
+import { Bpe, parseMerges } from './bpe.ts';
+import { bpeReaders } from './bpeReaders.ts';
+import { ByteLevel, byteLevelDecoder } from './byteLevel.ts';
+import { JsonField } from './jsonField.ts';
+import { robertaProcessing } from './robertaProcessing.ts';
+import { Tokenizer } from './tokenizer.ts';
+import { readTokenizerConfig } from './tokenizerConfig.ts';
+import { readTokenizerJson } from './tokenizerJson.ts';
+import { readVocab } from './vocabulary.ts';
+
+const ROBERTA_SPECIAL_TOKENS = {
+  bos: '<s>',
+  eos: '</s>',
+  cls: '<s>',
+  sep: '</s>',
+  pad: '<pad>',
+  unk: '<unk>',
+  mask: '<mask>',
+};
+
+/** The tokenizer of RoBERTa: words with the space before them, as UTF-8 bytes, cut by byte pair encoding. */
+export class RobertaTokenizer extends Tokenizer {
+  /**
+   * Loads the tokenizer of a model: its `tokenizer.json` or, without one, `vocab.json` and `merges.txt`; and
+   * `tokenizer_config.json` if there is one.
+   *
+   * @param location a folder, an address, or files already opened
+   * @throws FileError when there is no tokenizer, or a file cannot be read
+   * @throws ConfigError when a file is not JSON
+   * @throws TokenizerError as `fromJSON` and `fromVocab` do
+   */
+  static async fromPretrained(location: ModelLocation): Promise<RobertaTokenizer> {
+    const files = openFiles(location);
+    const field = (name: string, value: unknown) => new JsonField(nameOf(files, name), value);
+    const config = field('tokenizer_config.json', (await readJson(files, 'tokenizer_config.json')) ?? {});
+    const json = await readJson(files, 'tokenizer.json');
+    if (json !== undefined) return fromJsonFields(field('tokenizer.json', json), config);
+    const vocab = await readJson(files, 'vocab.json');
+    const merges = await readText(files, 'merges.txt');
+    if (vocab !== undefined && merges !== undefined) {
+      return fromVocabFields(field('vocab.json', vocab), linesOf(merges), nameOf(files, 'merges.txt'), config);
+    }
+    throw new FileError({
+      what: files.location,
+      expected: 'a tokenizer.json, or a vocab.json and a merges.txt',
+      got: 'neither',
+      fix: 'give the folder that holds the tokenizer of the model',
+    });
+  }
+
+  /**
+   * From the parsed content of a `tokenizer.json` and a `tokenizer_config.json`.
+   *
+   * @throws TokenizerError for a malformed field, an unsupported stage or an inconsistent vocabulary
+   */
+  static fromJSON(tokenizerJson: unknown, tokenizerConfig: unknown = {}): RobertaTokenizer {
+    const config = new JsonField('tokenizer_config.json', tokenizerConfig);
+    return fromJsonFields(new JsonField('tokenizer.json', tokenizerJson), config);
+  }
+
+  /**
+   * From the parsed content of a `vocab.json`, the content of a `merges.txt` or its lines, and a
+   * `tokenizer_config.json`, which may set `add_prefix_space`, `trim_offsets`, the special tokens and `model_max_length`.
+   *
+   * @throws TokenizerError for a malformed field, a vocabulary without the special tokens, or merges of another one
+   */
+  static fromVocab(
+    vocab: unknown,
+    merges: string | readonly string[],
+    tokenizerConfig: unknown = {},
+  ): RobertaTokenizer {
+    const lines = typeof merges === 'string' ? linesOf(merges) : merges;
+    const config = new JsonField('tokenizer_config.json', tokenizerConfig);
+    return fromVocabFields(new JsonField('vocab.json', vocab), lines, 'merges.txt', config);
+  }
+}
+
+function fromJsonFields(json: JsonField, config: JsonField): RobertaTokenizer {
+  return new RobertaTokenizer(
+    readTokenizerJson(json, readTokenizerConfig(config, ROBERTA_SPECIAL_TOKENS), bpeReaders()),
+  );
+}
+
+/** The stages that transformers' `RobertaTokenizer` puts together around a vocabulary. */
+function fromVocabFields(
+  json: JsonField,
+  merges: readonly string[],
+  name: string,
+  config: JsonField,
+): RobertaTokenizer {
+  const flag = (key: string) => config.get(key).optional((field) => field.boolean());
+  const defaults = readTokenizerConfig(config, ROBERTA_SPECIAL_TOKENS);
+  const special = { ...ROBERTA_SPECIAL_TOKENS, ...defaults.specialTokens };
+  const vocab = readVocab(json);
+  const model = new Bpe({
+    name: json.file,
+    mergesName: name,
+    vocab,
+    merges: parseMerges(merges, (index) => {
+      const expected = 'two tokens with a space between';
+      throw new TokenizerError({ what: `${name}: line ${index + 1}`, expected, got: JSON.stringify(merges[index]) });
+    }),
+  });
+  const idOf = (token: string): readonly [string, number] => {
+    const id = vocab.get(token);
+    if (id === undefined) {
+      json.fail(
+        `the special token ${JSON.stringify(token)} among its tokens`,
+        'check that it is the vocabulary of a RoBERTa',
+      );
+    }
+    return [token, id];
+  };
+  const addPrefixSpace = flag('add_prefix_space') ?? false;
+  return new RobertaTokenizer({
+    ...defaults,
+    normalizer: undefined,
+    preTokenizer: new ByteLevel({ addPrefixSpace, useRegex: true }),
+    model,
+    postProcessor: robertaProcessing({
+      cls: idOf(special.cls),
+      sep: idOf(special.sep),
+      trimOffsets: flag('trim_offsets') ?? true,
+      addPrefixSpace,
+    }),
+    decoder: byteLevelDecoder,
+    addedTokens: new AddedTokens(addedTokensOf(special, config), model, undefined),
+  });
+}
+
+/** Special tokens as the config has them. One that it does not describe is plain, but for the mask, which takes a space along. */
+function addedTokensOf(special: typeof ROBERTA_SPECIAL_TOKENS, config: JsonField): AddedToken[] {
+  const described = config.get('added_tokens_decoder').optional((field) => field.entries()) ?? [];
+  const extra = described.map(([, entry]) => readAddedToken(entry));
+  const tokens = Object.entries(special).map(([role, content]): AddedToken => {
+    const entry = config.get(`${role}_token`);
+    const plain = { singleWord: false, lstrip: role === 'mask', rstrip: false, normalized: false };
+    if (typeof entry.value !== 'object' || entry.isMissing) return { content, ...plain, special: true };
+    const flag = (key: string, otherwise: boolean) => entry.get(key).optional((field) => field.boolean()) ?? otherwise;
+    return {
+      content,
+      singleWord: flag('single_word', false),
+      lstrip: flag('lstrip', false),
+      rstrip: flag('rstrip', false),
+      normalized: flag('normalized', false),
+      special: true,
+    };
+  });
+  return [...extra, ...tokens.filter(({ content }) => extra.every((token) => token.content !== content))];
+}
+
+function linesOf(text: string): string[] {
+  const lines = text.split(/\r?\n/);
+  if (lines.at(-1) === '') lines.pop();
+  return lines;
+}
