@@ -46,10 +46,16 @@ export function defineActivate(module: ModuleBuilder, arithmetic: Arithmetic): F
         const at = fn.local('i32');
         fn.repeat(rows, () => {
           fn.set(at, address);
-          fn.repeatAtLeastOnce(vectors, () => {
-            fn.store(f32x4.store(at, compute(fn, arithmetic, fn.let(f32x4.load(at)))));
-            fn.advance(at, 16);
+          // Two at a time: there is waiting in the formulas, and revectorization pairs them.
+          fn.repeat(i32.shr_u(vectors, i32.const(1)), () => {
+            const x = [0, 16].map((offset) => fn.let(f32x4.load(at, offset)));
+            const y = x.map((v) => fn.let(compute(fn, arithmetic, v)));
+            y.forEach((v, i) => fn.store(f32x4.store(at, v, 16 * i)));
+            fn.advance(at, 32);
           });
+          fn.if(i32.and(vectors, i32.const(1)), () =>
+            fn.store(f32x4.store(at, compute(fn, arithmetic, fn.let(f32x4.load(at))))),
+          );
           fn.advance(address, stride);
         });
       },

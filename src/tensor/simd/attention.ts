@@ -93,12 +93,12 @@ export function defineAttention(
     const inverses = fn.let(i32.add(context, i32.mul(contextStride, i32.const(tile.rows))));
     const lengthBytes = fn.let(i32.shl(length, i32.const(2)));
     // The keys that a block of queries sees, all of them where there are no spans.
-    const [first, count, panels, vectors, firstBytes] = Array.from({ length: 5 }, () => fn.local('i32'));
+    const [first, count, panels, eights, firstBytes] = Array.from({ length: 5 }, () => fn.local('i32'));
     const setKeys = (firstKey: Value<'i32'>, keyCount: Value<'i32'>) => {
       fn.set(first, firstKey);
       fn.set(count, keyCount);
       fn.set(panels, panelsOf(count));
-      fn.set(vectors, i32.shr_u(i32.add(count, i32.const(3)), i32.const(2)));
+      fn.set(eights, i32.shr_u(i32.add(count, i32.const(7)), i32.const(3)));
       fn.set(firstBytes, i32.shl(first, i32.const(2)));
     };
     const fill = (address: Local<'i32'>, numbers: Value<'i32'>, value: number) =>
@@ -117,7 +117,7 @@ export function defineAttention(
       fn.set(from, row);
       fill(from, i32.sub(i32.load(span), first), value);
       fn.set(from, i32.add(row, i32.shl(i32.sub(i32.load(span, 4), first), i32.const(2))));
-      fill(from, i32.sub(i32.add(first, i32.shl(vectors, i32.const(2))), i32.load(span, 4)), value);
+      fill(from, i32.sub(i32.add(first, i32.shl(eights, i32.const(3))), i32.load(span, 4)), value);
     };
     fn.repeat(heads, () => {
       fn.call(packKeys, keys, k, length, headSize, stride);
@@ -163,10 +163,10 @@ export function defineAttention(
             () => fillOutside(-Infinity),
             () => {
               fn.set(from, i32.add(row, lengthBytes));
-              fill(from, i32.sub(i32.shl(vectors, i32.const(2)), length), -Infinity); // after the last token
+              fill(from, i32.sub(i32.shl(eights, i32.const(3)), length), -Infinity); // after the last token
             },
           );
-          const inverse = fn.let(call(softmaxRow, [row, row, vectors, softmaxScale]));
+          const inverse = fn.let(call(softmaxRow, [row, row, eights, softmaxScale]));
           fn.store(f32.store(at, inverse));
           fn.if(spans, () => {
             fillOutside(0);

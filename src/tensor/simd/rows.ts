@@ -9,7 +9,7 @@ import {
   type Local,
   type ModuleBuilder,
 } from './assembler.ts';
-import { exp } from './math.ts';
+import { powerOfTwo } from './math.ts';
 
 type Address = Local<'i32'>;
 
@@ -112,29 +112,34 @@ export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmet
 }
 
 /**
- * `softmaxRow`: y = exp((x - max(x)) · scale) over one row of `vectors` · 4 numbers; returns 1 / Σ y, by which the caller
- * multiplies, here or later. Numbers that are not to count must be -∞ in x.
+ * `softmaxRow`: y = exp((x - max(x)) · scale) over one row of `pairs` · 8 numbers; returns 1 / Σ y, by which the caller
+ * multiplies, here or later. Numbers that are not to count must be -∞ in x. Two vectors at a time, loads before stores, so
+ * that revectorization can pair them.
  */
 export function defineSoftmaxRow(module: ModuleBuilder, arithmetic: Arithmetic): FunctionReference<'f32'> {
-  const parameters = { y: 'i32', x: 'i32', vectors: 'i32', scale: 'f32' } as const;
-  return module.define<typeof parameters, 'f32'>('softmaxRow', parameters, (fn, { y, x, vectors, scale }) => {
+  const parameters = { y: 'i32', x: 'i32', pairs: 'i32', scale: 'f32' } as const;
+  return module.define<typeof parameters, 'f32'>('softmaxRow', parameters, (fn, { y, x, pairs, scale }) => {
     const at = fn.let(x);
-    const largest = fn.let(f32x4.const(-Infinity));
-    fn.repeatAtLeastOnce(vectors, () => {
-      fn.set(largest, f32x4.pmax(largest, f32x4.load(at)));
-      fn.advance(at, 16);
+    const largests = [0, 1].map(() => fn.let(f32x4.const(-Infinity)));
+    fn.repeatAtLeastOnce(pairs, () => {
+      const [low, high] = [0, 16].map((offset) => fn.let(f32x4.load(at, offset)));
+      fn.set(largests[0], f32x4.pmax(largests[0], low));
+      fn.set(largests[1], f32x4.pmax(largests[1], high));
+      fn.advance(at, 32);
     });
+    const largest = fn.let(f32x4.pmax(largests[0], largests[1]));
     const lane = (i: number) => f32x4.extract_lane(largest, i);
     const max = fn.let(f32x4.splat(f32.max(f32.max(lane(0), lane(2)), f32.max(lane(1), lane(3)))));
-    const scales = fn.let(f32x4.splat(scale));
-    const sums = fn.let(f32x4.const(0));
-    fn.repeatAtLeastOnce(vectors, () => {
-      const e = exp(fn, arithmetic, f32x4.mul(f32x4.sub(f32x4.load(x), max), scales));
-      fn.set(sums, f32x4.add(sums, e));
-      fn.store(f32x4.store(y, e));
-      fn.advance(x, 16);
-      fn.advance(y, 16);
+    const scales = fn.let(f32x4.splat(f32.mul(scale, f32.const(Math.LOG2E))));
+    const sums = [0, 1].map(() => fn.let(f32x4.const(0)));
+    fn.repeatAtLeastOnce(pairs, () => {
+      const loaded = [0, 16].map((offset) => fn.let(f32x4.load(x, offset)));
+      const e = loaded.map((v) => powerOfTwo(fn, arithmetic, f32x4.mul(f32x4.sub(v, max), scales)));
+      e.forEach((v, i) => fn.set(sums[i], f32x4.add(sums[i], v)));
+      e.forEach((v, i) => fn.store(f32x4.store(y, v, 16 * i)));
+      fn.advance(x, 32);
+      fn.advance(y, 32);
     });
-    return f32.div(f32.const(1), sumLanes(sums));
+    return f32.div(f32.const(1), sumLanes(fn.let(f32x4.add(sums[0], sums[1]))));
   });
 }
