@@ -44,20 +44,21 @@ export function defineActivate(module: ModuleBuilder, arithmetic: Arithmetic): F
       { rows: 'i32', vectors: 'i32', stride: 'i32', address: 'i32' },
       (fn, { rows, vectors, stride, address }) => {
         const at = fn.local('i32');
-        fn.repeat(rows, () => {
+        const column = (vectors: number) => {
           fn.set(at, address);
-          // Two at a time: there is waiting in the formulas, and revectorization pairs them.
-          fn.repeat(i32.shr_u(vectors, i32.const(1)), () => {
-            const x = [0, 16].map((offset) => fn.let(f32x4.load(at, offset)));
+          fn.repeat(rows, () => {
+            const x = Array.from({ length: vectors }, (_, v) => fn.let(f32x4.load(at, 16 * v)));
             const y = x.map((v) => fn.let(compute(fn, arithmetic, v)));
             y.forEach((v, i) => fn.store(f32x4.store(at, v, 16 * i)));
-            fn.advance(at, 32);
+            fn.advance(at, stride);
           });
-          fn.if(i32.and(vectors, i32.const(1)), () =>
-            fn.store(f32x4.store(at, compute(fn, arithmetic, fn.let(f32x4.load(at))))),
-          );
-          fn.advance(address, stride);
+        };
+        // Two vectors at a time: there is waiting in the formulas, and revectorization pairs them.
+        fn.repeat(i32.shr_u(vectors, i32.const(1)), () => {
+          column(2);
+          fn.advance(address, 32);
         });
+        fn.if(i32.and(vectors, i32.const(1)), () => column(1));
       },
     ),
   );

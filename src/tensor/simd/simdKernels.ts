@@ -360,19 +360,19 @@ export class SimdKernels implements Kernels {
   activation(y: FloatArray, x: FloatArray, name: ActivationName): void {
     const number = activationNumber(name);
     const { length } = x; // of a view that may be emptied below
-    const vectors = length >> 2;
     if (number === undefined) return referenceKernels.activation(y, x, name);
     y.set(x);
     if (number === 0) return;
     this.#with([y], [], ([address]) => {
-      if (vectors > 0) this.#exports.activate(number, address, 1, vectors, 0);
-      const rest = length - 4 * vectors;
+      const pairs = length >> 3;
+      this.#exports.activate(number, address, pairs, 2, 32);
+      const rest = length - 8 * pairs;
       if (rest === 0) return;
-      const aside = this.#memory.take(16);
+      const aside = this.#memory.take(32);
       const floats = new Float32Array(this.#memory.memory.buffer);
-      floats.copyWithin(aside / 4, address / 4 + 4 * vectors, address / 4 + length);
-      this.#exports.activate(number, aside, 1, 1, 0);
-      floats.copyWithin(address / 4 + 4 * vectors, aside / 4, aside / 4 + rest);
+      floats.copyWithin(aside / 4, address / 4 + 8 * pairs, address / 4 + length);
+      this.#exports.activate(number, aside, 1, 2, 0);
+      floats.copyWithin(address / 4 + 8 * pairs, aside / 4, aside / 4 + rest);
     });
   }
 
