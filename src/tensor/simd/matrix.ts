@@ -1,20 +1,13 @@
-import { f32, i32, type ModuleBuilder } from './assembler.ts';
+import { f32, f32x4, i32, type FunctionBuilder, type Local, type ModuleBuilder, type Value } from './assembler.ts';
 
 /**
- * Rows of a weight into and out of its panels. `packed` is the address of the row's first number; in a panel of float32,
+ * Rows of a weight into its panels. `packed` is the address of the row's first number; in a panel of float32,
  * [inFeatures][columns], the next one lies a panel's width further, and in int8, [inFeatures / 2][columns][2], pairs do.
  */
 export function defineMatrixRows(module: ModuleBuilder, columns: number): void {
   module.define('packRow', { packed: 'i32', row: 'i32', size: 'i32' }, (fn, { packed, row, size }) => {
     fn.repeat(size, () => {
       fn.store(i32.store(packed, i32.load(row)));
-      fn.advance(row, 4);
-      fn.advance(packed, 4 * columns);
-    });
-  });
-  module.define('unpackRow', { row: 'i32', packed: 'i32', size: 'i32' }, (fn, { row, packed, size }) => {
-    fn.repeat(size, () => {
-      fn.store(i32.store(row, i32.load(packed)));
       fn.advance(row, 4);
       fn.advance(packed, 4 * columns);
     });
@@ -26,14 +19,79 @@ export function defineMatrixRows(module: ModuleBuilder, columns: number): void {
       fn.advance(packed, 2 * columns);
     });
   });
-  const parameters = { row: 'i32', packed: 'i32', pairs: 'i32', scale: 'f32' } as const;
-  module.define('unpackRowQ8', parameters, (fn, { row, packed, pairs, scale }) => {
-    fn.repeat(pairs, () => {
-      for (const k of [0, 1]) {
-        fn.store(f32.store(row, f32.mul(f32.convert_i32_s(i32.load8_s(packed, k)), scale), 4 * k));
-      }
-      fn.advance(row, 8);
-      fn.advance(packed, 2 * columns);
+}
+
+const gatherParameters = {
+  y: 'i32',
+  data: 'i32',
+  ids: 'i32',
+  scales: 'i32',
+  rows: 'i32',
+  size: 'i32',
+} as const;
+
+/**
+ * `gather`, `gatherPacked`, `gatherPackedQ8`: rows of a row-major table, of panels of float32 and of int8, by int32 ids, one
+ * after the other in y; with `Add` at the end of the name they are added to what is there.
+ */
+export function defineGather(module: ModuleBuilder, columns: number): void {
+  const mask = i32.const(columns - 1);
+  const shift = i32.const(Math.log2(columns));
+  for (const adds of [false, true]) {
+    const put = (y: Local<'i32'>, value: Value<'f32'>, offset = 0) =>
+      f32.store(y, adds ? f32.add(f32.load(y, offset), value) : value, offset);
+    /** For each row, with its id and a pointer for the body to move. */
+    const define = (
+      name: string,
+      body: (fn: FunctionBuilder, args: Record<keyof typeof gatherParameters, Local<'i32'>>, id: Local<'i32'>) => void,
+    ) =>
+      module.define(adds ? `${name}Add` : name, gatherParameters, (fn, args) => {
+        const id = fn.local('i32');
+        fn.repeat(args.rows, () => {
+          fn.set(id, i32.load(args.ids));
+          body(fn, args, id);
+          fn.advance(args.ids, 4);
+        });
+      });
+
+    define('gather', (fn, { y, data, size }, id) => {
+      const from = fn.let(i32.add(data, i32.shl(i32.mul(id, size), i32.const(2))));
+      fn.repeat(i32.shr_u(size, i32.const(2)), () => {
+        const row = f32x4.load(from);
+        fn.store(f32x4.store(y, adds ? f32x4.add(f32x4.load(y), row) : row));
+        for (const address of [from, y]) fn.advance(address, 16);
+      });
+      fn.repeat(i32.and(size, i32.const(3)), () => {
+        fn.store(put(y, f32.load(from)));
+        for (const address of [from, y]) fn.advance(address, 4);
+      });
     });
-  });
+
+    define('gatherPacked', (fn, { y, data, size }, id) => {
+      const panel = i32.mul(i32.shr_u(id, shift), i32.mul(size, i32.const(4 * columns)));
+      const from = fn.let(i32.add(data, i32.add(panel, i32.shl(i32.and(id, mask), i32.const(2)))));
+      fn.repeat(size, () => {
+        fn.store(put(y, f32.load(from)));
+        fn.advance(from, 4 * columns);
+        fn.advance(y, 4);
+      });
+    });
+
+    define('gatherPackedQ8', (fn, { y, data, scales, size }, id) => {
+      const pairs = i32.shr_u(i32.add(size, i32.const(1)), i32.const(1));
+      const panel = i32.mul(i32.shr_u(id, shift), i32.mul(pairs, i32.const(2 * columns)));
+      const from = fn.let(i32.add(data, i32.add(panel, i32.shl(i32.and(id, mask), i32.const(1)))));
+      const scale = fn.let(f32.load(i32.add(scales, i32.shl(id, i32.const(2)))));
+      const number = (k: number) => f32.mul(f32.convert_i32_s(i32.load8_s(from, k)), scale);
+      fn.repeat(i32.shr_u(size, i32.const(1)), () => {
+        for (const k of [0, 1]) fn.store(put(y, number(k), 4 * k));
+        fn.advance(from, 2 * columns);
+        fn.advance(y, 8);
+      });
+      fn.if(i32.and(size, i32.const(1)), () => {
+        fn.store(put(y, number(0)));
+        fn.advance(y, 4);
+      });
+    });
+  }
 }

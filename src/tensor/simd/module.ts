@@ -4,7 +4,7 @@ import { ModuleBuilder } from './assembler.ts';
 import { defineAttention, definePackKeys } from './attention.ts';
 import { defineBinary, defineGate } from './elementwise.ts';
 import { defineLinearQ8, defineRoundRows } from './int8.ts';
-import { defineMatrixRows } from './matrix.ts';
+import { defineGather, defineMatrixRows } from './matrix.ts';
 import { defineLinear, defineTileRows, type Tile } from './linear.ts';
 import { defineRotary, defineTerms } from './positions.ts';
 import { defineLayerNorm, defineSoftmaxRow } from './rows.ts';
@@ -32,6 +32,7 @@ export function assembleKernels(
   defineGate(module, activate);
   defineLayerNorm(module, arithmetic);
   defineMatrixRows(module, 4 * tile.vectors);
+  defineGather(module, 4 * tile.vectors);
   defineRoundRows(module);
   defineLinearQ8(module, tile, activate);
   return module.assemble(pages, tag);

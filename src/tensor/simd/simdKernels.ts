@@ -101,7 +101,7 @@ export class SimdKernels implements Kernels {
   }
 
   unpackRows(y: FloatArray, matrix: PackedMatrix, ids: Int32Array): void {
-    this.#gather(y, matrix, ids);
+    this.embeddingSum(y, [matrix], [ids], matrix.inFeatures);
   }
 
   linear(
@@ -382,15 +382,31 @@ export class SimdKernels implements Kernels {
     ids: readonly Int32Array[],
     size: number,
   ): void {
-    const sum = this.#lasting(y);
-    const sources = tables.map((table) => ('dtype' in table ? table : this.#lasting(table)));
-    const addend = new Float32Array(tables.length > 1 ? y.length : 0);
-    sources.forEach((source, t) => {
-      const target = t === 0 ? sum.data : addend;
-      if ('dtype' in source) this.#gather(target, source, ids[t]);
-      else ids[t].forEach((id, r) => target.set(source.data.subarray(id * size, (id + 1) * size), r * size));
-      const { data } = sum;
-      if (t > 0) for (let i = 0; i < addend.length; i++) data[i] += addend[i];
+    const rows = size === 0 ? 0 : y.length / size;
+    if (rows === 0) return;
+    const sources = tables.map((table, t) => {
+      if ('dtype' in table) return { ...lookUp(table), ids: ids[t] };
+      if (this.#memory.holds(table)) return { name: 'gather', data: table, scale: null, ids: ids[t] };
+      // Of a table that lies elsewhere only the rows that are asked for are copied.
+      const chosen = new Float32Array(y.length);
+      ids[t].forEach((id, r) => chosen.set(table.subarray(id * size, (id + 1) * size), r * size));
+      return { name: 'gather', data: chosen, scale: null, ids: Int32Array.from({ length: rows }, (_, r) => r) };
+    });
+    const inputs = sources.flatMap(({ data, scale, ids }) => [data, scale, ids]);
+    this.#with([y], inputs, ([to, ...addresses]) => {
+      sources.forEach(({ name }, t) => {
+        const [data, scales, from] = addresses.slice(3 * t, 3 * t + 3);
+        const calls = this.#divide(rows, 3 * rows * size).map(([first, last]): KernelCall => [
+          t === 0 ? name : `${name}Add`,
+          to + 4 * first * size,
+          data,
+          from + 4 * first,
+          scales,
+          last - first,
+          size,
+        ]);
+        this.#runner.run(calls);
+      });
     });
   }
 
@@ -402,34 +418,6 @@ export class SimdKernels implements Kernels {
   readonly softmax = referenceKernels.softmax;
   readonly sumRows = referenceKernels.sumRows;
   readonly normalizeRows = referenceKernels.normalizeRows;
-
-  #gather(y: FloatArray, matrix: PackedMatrix, ids: Int32Array): void {
-    const { data, inFeatures, dtype } = matrix;
-    this.#with([y], [data], ([to, packed]) => {
-      const odd = dtype === 'q8' && inFeatures % 2 === 1; // pairs would write one number too many
-      const aside = odd ? this.#memory.take(4 * (inFeatures + 1)) : 0;
-      const { scale } = matrix; // after taking memory, which may empty views
-      ids.forEach((id, r) => {
-        const row = to + 4 * r * inFeatures;
-        const from = packed + this.#rowAddress(matrix, id);
-        if (dtype === 'f32') this.#exports.unpackRow(row, from, inFeatures);
-        else this.#exports.unpackRowQ8(odd ? aside : row, from, pairsOf(inFeatures), scale![id]);
-        if (odd) new Uint8Array(this.#memory.memory.buffer).copyWithin(row, aside, aside + 4 * inFeatures);
-      });
-    });
-  }
-
-  /** An array whose `data` stays good when the memory grows, as it may whenever scratch memory is taken. */
-  #lasting(array: FloatArray): { readonly data: FloatArray } {
-    const { memory } = this.#memory;
-    const { byteOffset, length } = array;
-    if (array.buffer !== memory.buffer) return { data: array };
-    return {
-      get data() {
-        return new Float32Array(memory.buffer, byteOffset, length);
-      },
-    };
-  }
 
   #panels(outFeatures: number): number {
     return Math.ceil(outFeatures / this.#columns);
@@ -507,6 +495,12 @@ export class SimdKernels implements Kernels {
 type NumberArray = FloatArray | Int8Array | Int32Array;
 
 const bytesOf = (array: NumberArray) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+
+const lookUp = ({ dtype, data, scale }: PackedMatrix) => ({
+  name: dtype === 'q8' ? 'gatherPackedQ8' : 'gatherPacked',
+  data,
+  scale,
+});
 
 const pairsOf = (inFeatures: number) => (inFeatures + 1) >> 1;
 
