@@ -8,32 +8,40 @@ import {
   type FunctionReference,
   type Local,
   type ModuleBuilder,
+  type Value,
 } from './assembler.ts';
 import { powerOfTwo } from './math.ts';
 
 type Address = Local<'i32'>;
 
-/** Runs `vector` for every four numbers of a row and `single` for the up to three that are left; both advance the addresses. */
+/** Vectors of a row that are worked on at a time, with a sum for each: short chains of additions lose less to rounding. */
+const AT_A_TIME = [0, 1, 2, 3];
+
+/**
+ * Runs `vectors` for every sixteen numbers of a row, with the numbers of four vectors, then with that of one for every four
+ * that are left, and `single` for the up to three after them. The addresses are moved on.
+ */
 function forRow(
   fn: FunctionBuilder,
   size: Local<'i32'>,
   addresses: Address[],
-  vector: () => void,
+  vectors: (numbers: readonly number[]) => void,
   single: () => void,
 ): void {
-  fn.repeat(i32.shr_u(size, i32.const(2)), () => {
-    vector();
-    for (const address of addresses) fn.advance(address, 16);
-  });
-  fn.repeat(i32.and(size, i32.const(3)), () => {
-    single();
-    for (const address of addresses) fn.advance(address, 4);
-  });
+  const run = (times: Value<'i32'>, bytes: number, body: () => void) =>
+    fn.repeat(times, () => {
+      body();
+      for (const address of addresses) fn.advance(address, bytes);
+    });
+  run(i32.shr_u(size, i32.const(4)), 64, () => vectors(AT_A_TIME));
+  run(i32.and(i32.shr_u(size, i32.const(2)), i32.const(3)), 16, () => vectors([0]));
+  run(i32.and(size, i32.const(3)), 4, single);
 }
 
 /**
  * `layerNorm`, and `layerNormResidual` with z = x + residual: y = (z - mean(z)) / √(variance(z) + eps) · weight + bias of
- * each row, in three passes over a row that stays in the nearest cache; z waits in y.
+ * each row, in three passes over a row that stays in the nearest cache; z waits in y. Loads come before stores, so that
+ * revectorization can pair them.
  */
 export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmetic): void {
   for (const hasResidual of [false, true]) {
@@ -50,24 +58,32 @@ export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmet
     } as const;
     module.define(name, parameters, (fn, { y, x, residual, weight, bias, rows, size, eps }) => {
       const [to, w, b] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
-      const sums = fn.local('v128');
-      const sum = fn.local('f32');
+      const sums = AT_A_TIME.map(() => fn.local('v128'));
+      const sum = fn.local('f32'); // of what fills no vector
       const count = fn.let(f32.convert_i32_s(size));
-      const meanOfSums = () => f32.div(f32.add(sumLanes(sums), sum), count);
-      const pass = (addresses: Address[], vector: () => void, single: () => void) => {
-        fn.set(sums, f32x4.const(0));
+      const meanOfSums = () => {
+        const [low, high] = [0, 2].map((v) => fn.let(f32x4.add(sums[v], sums[v + 1])));
+        return f32.div(f32.add(sumLanes(fn.let(f32x4.add(low, high))), sum), count);
+      };
+      const pass = (addresses: Address[], vectors: (numbers: readonly number[]) => void, single: () => void) => {
+        for (const v of sums) fn.set(v, f32x4.const(0));
         fn.set(sum, f32.const(0));
         fn.set(to, y);
-        forRow(fn, size, [to, ...addresses], vector, single);
+        forRow(fn, size, [to, ...addresses], vectors, single);
       };
+      const storeAll = (values: readonly Local<'v128'>[]) =>
+        values.forEach((value, v) => fn.store(f32x4.store(to, value, 16 * v)));
 
       fn.repeat(rows, () => {
         pass(
           hasResidual ? [x, residual] : [x],
-          () => {
-            const z = fn.let(hasResidual ? f32x4.add(f32x4.load(x), f32x4.load(residual)) : f32x4.load(x));
-            fn.set(sums, f32x4.add(sums, z));
-            fn.store(f32x4.store(to, z));
+          (numbers) => {
+            const z = numbers.map((v) => {
+              const loaded = f32x4.load(x, 16 * v);
+              return fn.let(hasResidual ? f32x4.add(loaded, f32x4.load(residual, 16 * v)) : loaded);
+            });
+            z.forEach((value, v) => fn.set(sums[v], f32x4.add(sums[v], value)));
+            storeAll(z);
           },
           () => {
             const z = fn.let(hasResidual ? f32.add(f32.load(x), f32.load(residual)) : f32.load(x));
@@ -80,9 +96,9 @@ export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmet
 
         pass(
           [],
-          () => {
-            const d = fn.let(f32x4.sub(f32x4.load(to), means));
-            fn.set(sums, multiplyAdd(d, d, sums));
+          (numbers) => {
+            const d = numbers.map((v) => fn.let(f32x4.sub(f32x4.load(to, 16 * v), means)));
+            d.forEach((value, v) => fn.set(sums[v], multiplyAdd(value, value, sums[v])));
           },
           () => {
             const d = fn.let(f32.sub(f32.load(to), mean));
@@ -96,9 +112,9 @@ export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmet
         fn.set(b, bias);
         pass(
           [w, b],
-          () => {
-            const normed = f32x4.mul(f32x4.sub(f32x4.load(to), means), inverses);
-            fn.store(f32x4.store(to, multiplyAdd(normed, f32x4.load(w), f32x4.load(b))));
+          (numbers) => {
+            const normed = numbers.map((v) => fn.let(f32x4.mul(f32x4.sub(f32x4.load(to, 16 * v), means), inverses)));
+            storeAll(normed.map((n, v) => fn.let(multiplyAdd(n, f32x4.load(w, 16 * v), f32x4.load(b, 16 * v)))));
           },
           () => {
             const normed = f32.mul(f32.sub(f32.load(to), mean), inverse);
