@@ -14,7 +14,7 @@ import { powerOfTwo } from './math.ts';
 type Address = Local<'i32'>;
 
 /** Runs `vector` for every four numbers of a row and `single` for the up to three that are left; both advance the addresses. */
-function forRow(
+export function forRow(
   fn: FunctionBuilder,
   size: Local<'i32'>,
   addresses: Address[],
