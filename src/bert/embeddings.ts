@@ -51,8 +51,9 @@ export class BertEmbeddings extends Module {
       lookups.map(([, { weight }]) => weight),
       lookups.map(([, , ids]) => ids),
       lookups.map(([name]) => name),
+      lookups.map(([, { paddingId }]) => paddingId),
     );
-    return this.dropout.forward(this.norm.forward(summed));
+    return this.dropout.forward(this.norm.forward(summed), batch.tokenKeys);
   }
 
   /** Those given, or as the family counts. */

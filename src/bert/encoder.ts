@@ -11,7 +11,7 @@ import {
   type Trace,
   type Weights,
 } from '../layers/index.ts';
-import { add, type Tensor } from '../tensor/index.ts';
+import { add, checkpoint, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import type { AfterLayer, AttentionScheme } from './families/family.ts';
 
@@ -35,6 +35,7 @@ export class BertLayer extends Module {
     const { attentionOutput: bias = true, norm = true } = family.biases?.(config) ?? {};
     const normAt = (path: string) => new LayerNorm(weights.scope(path), hiddenSize, layerNormEps, { bias: norm });
     this.attention = attention;
+    this.attention.dropout = config.attentionProbsDropoutProb;
     this.attentionOutput = new Linear(weights.scope('attention.output.dense'), hiddenSize, hiddenSize, { bias });
     this.attentionNorm = hasAttentionNorm ? normAt('attention.output.LayerNorm') : null;
     this.feedForward = (family.feedForward ?? plainFeedForward)(config, weights);
@@ -45,8 +46,9 @@ export class BertLayer extends Module {
   /** x: [totalTokens, hiddenSize] → same */
   forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, relations: Relations = {}): Tensor {
     const attended = this.attentionOutput.forward(this.attention.forward(x, batch, trace, relations));
-    const normed = this.attentionNorm!.forward(this.dropout.forward(attended), x); // residual, then norm
-    return this.outputNorm.forward(this.dropout.forward(this.feedForward.forward(normed)), normed);
+    const normed = this.attentionNorm!.forward(this.dropout.forward(attended, batch.tokenKeys), x); // residual, then norm
+    const transformed = this.feedForward.forward(normed);
+    return this.outputNorm.forward(this.dropout.forward(transformed, batch.tokenKeys), normed);
   }
 }
 
@@ -55,8 +57,9 @@ export class PreNormLayer extends BertLayer {
   override forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, relations: Relations = {}): Tensor {
     const normed = this.attentionNorm ? this.attentionNorm.forward(x) : x;
     const attended = this.attentionOutput.forward(this.attention.forward(normed, batch, trace, relations));
-    const sum = add(x, this.dropout.forward(attended));
-    return add(sum, this.dropout.forward(this.feedForward.forward(this.outputNorm.forward(sum))));
+    const sum = add(x, this.dropout.forward(attended, batch.tokenKeys));
+    const transformed = this.feedForward.forward(this.outputNorm.forward(sum));
+    return add(sum, this.dropout.forward(transformed, batch.tokenKeys));
   }
 }
 
@@ -70,6 +73,12 @@ const plainFeedForward = ({ hiddenSize, intermediateSize, hiddenAct }: BertConfi
     hiddenAct,
   );
 
+/** The layer, of which backward computes the inside again. */
+function recomputed(layer: BertLayer, x: Tensor, batch: PackedBatch, relations: Relations = {}): Tensor {
+  const given = [relations.bias, relations.distances?.vectors].filter((tensor) => tensor !== undefined);
+  return checkpoint((input) => layer.forward(input, batch, {}, relations), x, ...given);
+}
+
 const everyLayer = ({ numHiddenLayers }: BertConfig) => Array.from({ length: numHiddenLayers }, (_, i) => `layer.${i}`);
 
 /** The stack of layers. A layer may stand in it more than once. */
@@ -80,6 +89,8 @@ export class BertEncoder extends Module {
   readonly afterFirstLayer: AfterLayer | null;
   /** After the last of pre-norm layers. */
   readonly finalNorm: LayerNorm | null;
+  /** In training, keep only what enters each layer and compute the rest a second time for its gradients: less memory, a third more time. */
+  gradientCheckpointing = false;
 
   constructor(config: BertConfig, weights: Weights) {
     super(weights.path);
@@ -107,7 +118,8 @@ export class BertEncoder extends Module {
     const relations = this.relations?.forward(batch, x.engine);
     trace.hiddenStates?.push(x);
     this.layers.forEach((layer, i) => {
-      const output = layer.forward(x, batch, trace, relations);
+      const isKept = !this.gradientCheckpointing || trace.attentions !== undefined;
+      const output = isKept ? layer.forward(x, batch, trace, relations) : recomputed(layer, x, batch, relations);
       x = i === 0 && this.afterFirstLayer ? this.afterFirstLayer.forward(x, output, batch) : output;
       trace.hiddenStates?.push(x);
     });

@@ -32,7 +32,7 @@ export abstract class BertWithHead extends BertPreTrainedModel {
     return this.engine.scope(() => {
       const { lastHiddenState, poolerOutput: _, ...rest } = this.bert.forward(inputs, options);
       const x = layer ? layer.forward(lastHiddenState) : lastHiddenState;
-      return { ...rest, logits: head(this.dropout.forward(x)), logitsPer: 'token' };
+      return { ...rest, logits: head(this.dropout.forward(x, rest.batch.tokenKeys)), logitsPer: 'token' };
     });
   }
 }
@@ -60,7 +60,8 @@ export abstract class BertWithSequenceHead extends BertWithHead {
     return this.engine.scope(() => {
       const { lastHiddenState, poolerOutput, ...rest } = this.bert.forward(inputs, options);
       const pooled = this.firstToken ? this.firstToken.forward(lastHiddenState, rest.batch) : poolerOutput!;
-      return { ...rest, logits: this.classifier.forward(this.dropout.forward(pooled)), logitsPer: 'sequence' };
+      const dropped = this.dropout.forward(pooled, rest.batch.sequenceKeys);
+      return { ...rest, logits: this.classifier.forward(dropped), logitsPer: 'sequence' };
     });
   }
 }
@@ -101,7 +102,8 @@ class FirstToken extends Module {
 
   /** x: [totalTokens, hiddenSize] → [sequences, hiddenSize] */
   forward(x: Tensor, batch: PackedBatch): Tensor {
-    return this.layer.forward(this.dropout.forward(poolSequences(x, batch.offsets, this.pooling)));
+    const pooled = poolSequences(x, batch.offsets, this.pooling);
+    return this.layer.forward(this.dropout.forward(pooled, batch.sequenceKeys));
   }
 }
 

@@ -1,6 +1,6 @@
 import { InputError } from '../errors.ts';
 import { Linear, PackedBatch, type Weights } from '../layers/index.ts';
-import type { Tensor } from '../tensor/index.ts';
+import { gather, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import { BertWithHead, BertWithSequenceHead, DenseHead, MaskedLanguageModelHead, type Inputs } from './headModules.ts';
 import type { ForwardOptions, LogitsOutput, PreTrainingOutput, QuestionAnsweringOutput } from './outputs.ts';
@@ -120,9 +120,13 @@ export class BertForQuestionAnswering extends BertWithHead {
 }
 
 /** x: [rows, columns] → its column, [rows] */
-function column({ engine, data, shape: [rows, columns] }: Tensor, index: number): Tensor {
-  const values = Array.from({ length: rows }, (_, row) => data[row * columns + index]);
-  return engine.tensor(values, [rows]);
+function column(x: Tensor, index: number): Tensor {
+  const [rows, columns] = x.shape;
+  return gather(
+    x,
+    Int32Array.from({ length: rows }, (_, row) => row * columns + index),
+    [rows],
+  );
 }
 
 /** Which of several continuations fits: `logits` [questions, choices]. The sequences of a question follow each other. */

@@ -18,6 +18,7 @@ export { BertEncoder, BertLayer } from './encoder.ts';
 export type { Family } from './families/family.ts';
 export * from './families/index.ts';
 export * from './heads.ts';
+export type { Labels } from './losses.ts';
 export { BertModel, BertPooler } from './model.ts';
 export * from './outputs.ts';
 export { BertPreTrainedModel, randomWeights, type LoadOptions, type ModelClass } from './preTrainedModel.ts';

@@ -8,9 +8,10 @@ import {
   type PackedBatch,
   type ParameterStore,
 } from '../layers/index.ts';
-import { Engine, type WeightType } from '../tensor/index.ts';
+import { Engine, type Tensor, type WeightType } from '../tensor/index.ts';
 import { openCheckpoint, type LoadReport } from './checkpoint.ts';
 import { BertConfig, readConfig, type ConfigClass } from './config.ts';
+import { lossOf, type Labels } from './losses.ts';
 import type { ForwardOptions, ModelOutput } from './outputs.ts';
 
 export interface LoadOptions {
@@ -54,6 +55,23 @@ export abstract class BertPreTrainedModel extends Module {
   tieWeights(): void {}
 
   abstract override forward(inputs: ModelInputs | PackedBatch, options?: ForwardOptions): ModelOutput;
+
+  /**
+   * The loss that transformers computes for the class, of an output of `forward`: a single number, whose gradients
+   * `withGradients` gives.
+   *
+   * @throws InputError if labels are missing or malformed; ConfigError if the class has no loss
+   */
+  loss(output: ModelOutput, labels: Labels): Tensor {
+    return lossOf(output, labels, this.config.problemType);
+  }
+
+  /** Trades time for memory in training; see `BertEncoder.gradientCheckpointing`. */
+  gradientCheckpointingEnable(enabled = true): void {
+    for (const module of this.modules()) {
+      if ('gradientCheckpointing' in module) module.gradientCheckpointing = enabled;
+    }
+  }
 
   /**
    * Loads `config.json` and the weights (one safetensors file, or shards with their index).

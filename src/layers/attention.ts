@@ -25,6 +25,8 @@ export interface Relations {
 /** Self-attention of any kind, up to the concatenated heads. */
 export abstract class SelfAttention extends Module {
   readonly heads: number;
+  /** Of dropout on the probabilities, in training. */
+  dropout = 0;
 
   constructor(name: string, heads: number) {
     super(name);
@@ -36,15 +38,18 @@ export abstract class SelfAttention extends Module {
 
   protected attend(
     [q, k, v]: readonly Tensor[],
-    { offsets }: PackedBatch,
+    batch: PackedBatch,
     trace: Trace,
     options: Pick<AttentionOptions, 'scale' | 'bias' | 'window'> = {},
   ): Tensor {
     const { context, probabilities } = attention(q, k, v, {
       ...options,
-      offsets,
+      offsets: batch.offsets,
       heads: this.heads,
       wantProbabilities: trace.attentions !== undefined,
+      dropout: this.training
+        ? { probability: this.dropout, tokens: { keys: batch.tokenKeys, columns: batch.columns } }
+        : null,
     });
     if (probabilities) trace.attentions?.push(probabilities);
     return context;

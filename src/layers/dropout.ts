@@ -1,8 +1,7 @@
-import { ConfigError } from '../errors.ts';
-import type { Tensor } from '../tensor/index.ts';
+import { dropout, type Tensor } from '../tensor/index.ts';
 import { Module } from './module.ts';
 
-/** Dropout (Srivastava et al. 2014). The identity in evaluation, which is the only mode so far. */
+/** Dropout (Srivastava et al. 2014). The identity in evaluation. In training it draws by the seed of `withGradients`. */
 export class Dropout extends Module {
   readonly probability: number;
 
@@ -11,13 +10,12 @@ export class Dropout extends Module {
     this.probability = probability;
   }
 
-  forward(x: Tensor): Tensor {
+  /**
+   * @param x    [rows, …]
+   * @param keys what names each row, `PackedBatch.tokenKeys` or `sequenceKeys`; by default its number
+   */
+  forward(x: Tensor, keys?: Int32Array): Tensor {
     if (!this.training || this.probability === 0) return x;
-    throw new ConfigError({
-      what: 'Dropout',
-      expected: 'evaluation mode',
-      got: 'training mode',
-      fix: 'call model.eval()',
-    });
+    return dropout(x, this.probability, keys ?? Int32Array.from({ length: x.shape[0] }, (_, row) => row));
   }
 }

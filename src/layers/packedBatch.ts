@@ -32,6 +32,12 @@ export class PackedBatch {
   readonly originalIds: Int32Array;
   /** Sequence s is originalIds[originalOffsets[s]] to originalIds[originalOffsets[s+1]]. [size + 1] */
   readonly originalOffsets: Int32Array;
+  /**
+   * Number of each sequence, which with a token's column says what dropout takes out. By default they count from 0; the parts
+   * of a larger batch may be given their numbers there. [size]
+   */
+  readonly ordinals: Int32Array;
+  #tokenKeys: Int32Array | null = null;
 
   /** @throws InputError naming the sequence and the token that is malformed */
   constructor(inputs: ModelInputs) {
@@ -79,6 +85,7 @@ export class PackedBatch {
     this.tokenTypeIds = tokenTypeIds ? gather('tokenTypeIds', tokenTypeIds) : new Int32Array(total);
     this.positionIds = positionIds ? gather('positionIds', positionIds) : null;
     this.paddedLength = paddedLength;
+    this.ordinals = Int32Array.from({ length: size }, (_, sequence) => sequence);
     this.originalIds = this.inputIds;
     if (this.originalOffsets[size] === total) return; // nothing was masked
     this.originalIds = new Int32Array(this.originalOffsets[size]);
@@ -100,6 +107,23 @@ export class PackedBatch {
     return this.inputIds.length;
   }
 
+  /** What names each token for dropout. [totalTokens] */
+  get tokenKeys(): Int32Array {
+    if (this.#tokenKeys) return this.#tokenKeys;
+    this.#tokenKeys = new Int32Array(this.totalTokens);
+    for (let sequence = 0, token = 0; sequence < this.size; sequence++) {
+      for (; token < this.offsets[sequence + 1]; token++) {
+        this.#tokenKeys[token] = dropoutKey(this.ordinals[sequence], this.columns[token]);
+      }
+    }
+    return this.#tokenKeys;
+  }
+
+  /** What names each sequence for dropout, its first column. [size] */
+  get sequenceKeys(): Int32Array {
+    return this.ordinals.map((ordinal) => dropoutKey(ordinal, 0));
+  }
+
   /** How messages name a token: its sequence, and its column there. */
   nameOf(token: number): string {
     return `sequence ${this.offsets.findIndex((end) => end > token) - 1}, token ${this.columns[token]}`;
@@ -109,6 +133,9 @@ export class PackedBatch {
     return this.offsets[sequence + 1] - this.offsets[sequence];
   }
 }
+
+/** Different for all sequences and columns that a batch can have: multiples of 2³² / the golden ratio lie far apart. */
+const dropoutKey = (ordinal: number, column: number): number => (Math.imul(ordinal, 0x9e3779b1) + column) | 0;
 
 /** Callers in JavaScript may pass `input_ids`, or a flat array, without a word from a compiler. */
 function expectArray<T extends ArrayLike<unknown>>(what: string, value: T): T {

@@ -6,6 +6,8 @@ export type Initializer = 'normal' | 'zeros' | 'ones' | { normalExceptRow: numbe
 /** A tensor that training changes. `name` is its key in the checkpoint, verbatim. */
 export class Parameter extends Tensor {
   readonly name: string;
+  /** False freezes it: `withGradients` leaves it alone. */
+  requiresGrad = true;
 
   constructor(name: string, { engine, block, shape }: Tensor) {
     super(engine, block, shape, null); // parameters outlive every scope
@@ -16,10 +18,13 @@ export class Parameter extends Tensor {
 /** A parameter that linear layers multiply by, or that embeddings look up: a matrix in the order its engine likes. */
 export class MatrixParameter extends Matrix {
   readonly name: string;
+  /** False freezes it. Int8 is always frozen. */
+  requiresGrad: boolean;
 
   constructor(name: string, { engine, packed }: Matrix) {
     super(engine, packed);
     this.name = name;
+    this.requiresGrad = packed.dtype === 'f32';
   }
 }
 

@@ -1,6 +1,7 @@
 import { InputError } from '../errors.ts';
+import type { Labels } from '../bert/index.ts';
 import type { ModelInputs } from '../layers/index.ts';
-import { parseSafetensors, toInt32, type TensorView } from '../safetensors/index.ts';
+import { parseSafetensors, toFloat64, toInt32, type TensorView } from '../safetensors/index.ts';
 
 /** A file of inputs, and of the outputs that some implementation gave for them. */
 export interface Reference {
@@ -11,6 +12,8 @@ export interface Reference {
   /** Rows (B, or B·C) and columns (S) of the inputs. */
   sequences: number;
   columns: number;
+  /** What the loss is computed from; null when the file has no labels. */
+  labels: Labels | null;
   /** attention_mask, [sequences · columns]; all 1 when the file has none. */
   mask: Int32Array;
   /** Every tensor of the file, inputs too. */
@@ -85,6 +88,7 @@ export function parseReference(bytes: Uint8Array, file = 'reference'): Reference
       tokenTypeIds: rows(read('token_type_ids')),
       positionIds: rows(read('position_ids')),
     },
+    labels: readLabels(tensors, ids.shape),
     choices,
     sequences,
     columns,
@@ -92,4 +96,26 @@ export function parseReference(bytes: Uint8Array, file = 'reference'): Reference
     tensors,
     metadata,
   };
+}
+
+/** Labels under their names in camelCase, those per token in a row for each sequence. */
+function readLabels(tensors: ReadonlyMap<string, TensorView>, [rows]: readonly number[]): Labels | null {
+  const read = (name: string) => {
+    const view = tensors.get(name);
+    if (view === undefined) return undefined;
+    const values = /^(F|BF)/.test(view.dtype) ? toFloat64(view) : toInt32(view);
+    if (view.shape.length < 2) return values;
+    const width = values.length / rows;
+    return Array.from({ length: rows }, (_, row) => values.subarray(row * width, (row + 1) * width));
+  };
+  const flat = (name: string) => read(name) as Int32Array | undefined;
+  const given = {
+    labels: read('labels'),
+    nextSentenceLabel: flat('next_sentence_label'),
+    sentenceOrderLabel: flat('sentence_order_label'),
+    startPositions: flat('start_positions'),
+    endPositions: flat('end_positions'),
+  };
+  const labels = Object.fromEntries(Object.entries(given).filter(([, values]) => values !== undefined)) as Labels;
+  return Object.keys(labels).length > 0 ? labels : null;
 }

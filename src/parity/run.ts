@@ -1,6 +1,6 @@
 import { BertLayer, padded, padTokens, type AnyOutput, type BertPreTrainedModel } from '../bert/index.ts';
-import { Linear, SelfAttention, PackedBatch, type Module } from '../layers/index.ts';
-import { Tensor, type FloatArray } from '../tensor/index.ts';
+import { Linear, MatrixParameter, PackedBatch, SelfAttention, type Module } from '../layers/index.ts';
+import { Tensor, withGradients, zeroGradients, type FloatArray, type RunBackward } from '../tensor/index.ts';
 import type { Reference } from './reference.ts';
 
 /** Numbers under the name that a reference file gives them. */
@@ -18,6 +18,8 @@ export interface RunOptions {
   attentions?: boolean;
   /** The output of every module, as `activations.<module name>`; of a module that runs again, `…@1` and so on. */
   activations?: boolean;
+  /** The gradient of the loss by every parameter, as `grad.<parameter name>`; the file must have labels. */
+  gradients?: boolean;
 }
 
 const outputNames = [
@@ -43,7 +45,7 @@ const perSequence = /(^|\.)(pooler\w*|seq_relationship|sop_classifier|pre_classi
 export function runReference(
   model: BertPreTrainedModel,
   reference: Reference,
-  { hiddenStates = false, attentions = false, activations = false }: RunOptions = {},
+  { hiddenStates = false, attentions = false, activations = false, gradients = false }: RunOptions = {},
 ): Map<string, NamedTensor> {
   const batch = new PackedBatch(reference.inputs);
   const results: { name: string; at: number; tensor: NamedTensor }[] = [];
@@ -67,24 +69,40 @@ export function runReference(
   });
   try {
     const options = { outputHiddenStates: hiddenStates, outputAttentions: attentions, choices: reference.choices };
-    const output: AnyOutput = model.forward(batch, options);
-    const shaped = padded(output);
-    const returning = (x: unknown) => executed.findLastIndex(({ output }) => output === x);
-    const runsOf = (kind: abstract new (...args: never[]) => Module) =>
-      executed.flatMap(({ module }, at) => (module instanceof kind ? [at] : []));
-    const states = [returning(output.hiddenStates?.[0]), ...runsOf(BertLayer)];
-    const attending = runsOf(SelfAttention);
-    const nameAt = (at: number) => executed[at]?.name ?? '';
-    shaped.hiddenStates?.forEach((x, i) => put(`hidden_states.${i}`, x, true, states[i], nameAt(states[i])));
-    shaped.attentions?.forEach((x, i) => put(`attentions.${i}`, x, true, attending[i], nameAt(attending[i])));
-    for (const [name, key] of outputNames) {
-      const x = shaped[key];
-      if (!x) continue;
-      const state = key === 'lastHiddenState' || key === 'poolerOutput';
-      const at = state ? returning(output[key]) : executed.length; // what a head returns comes last
-      const perToken = key !== 'poolerOutput' && (key !== 'logits' || output.logitsPer === 'token');
-      put(name, x, perToken && x.shape[1] === batch.paddedLength, at, state ? nameAt(at) : name);
-    }
+    const run = (backward?: RunBackward) => {
+      const output: AnyOutput = model.forward(batch, options);
+      const shaped = padded(output);
+      const returning = (x: unknown) => executed.findLastIndex(({ output }) => output === x);
+      const runsOf = (kind: abstract new (...args: never[]) => Module) =>
+        executed.flatMap(({ module }, at) => (module instanceof kind ? [at] : []));
+      const states = [returning(output.hiddenStates?.[0]), ...runsOf(BertLayer)];
+      const attending = runsOf(SelfAttention);
+      const nameAt = (at: number) => executed[at]?.name ?? '';
+      shaped.hiddenStates?.forEach((x, i) => put(`hidden_states.${i}`, x, true, states[i], nameAt(states[i])));
+      shaped.attentions?.forEach((x, i) => put(`attentions.${i}`, x, true, attending[i], nameAt(attending[i])));
+      for (const [name, key] of outputNames) {
+        const x = shaped[key];
+        if (!x) continue;
+        const state = key === 'lastHiddenState' || key === 'poolerOutput';
+        const at = state ? returning(output[key]) : executed.length; // what a head returns comes last
+        const perToken = key !== 'poolerOutput' && (key !== 'logits' || output.logitsPer === 'token');
+        put(name, x, perToken && x.shape[1] === batch.paddedLength, at, state ? nameAt(at) : name);
+      }
+      const hasHead = Object.keys(output).some((name) => /logits$/i.test(name));
+      if (!reference.labels || !hasHead) return;
+      const loss = model.loss(output, reference.labels);
+      put('loss', loss, false, executed.length, 'loss');
+      backward?.(loss);
+    };
+    if (gradients) {
+      const parameters = model.parameters().filter(({ requiresGrad }) => requiresGrad);
+      zeroGradients(parameters);
+      withGradients(parameters, run);
+      for (const parameter of parameters) {
+        const gradient = parameter instanceof MatrixParameter ? parameter.gradToTensor()! : parameter.grad!;
+        put(`grad.${parameter.name}`, gradient.reshape(parameter.shape), false, executed.length, parameter.name);
+      }
+    } else run();
   } finally {
     stop();
   }

@@ -1,4 +1,5 @@
 import { ConfigError, ScopeError, ShapeError, show } from '../errors.ts';
+import type { Tape } from './autograd.ts';
 import type { FloatArray, Kernels, WeightType } from './kernels/kernels.ts';
 import { referenceKernels } from './kernels/reference.ts';
 import { Matrix } from './matrix.ts';
@@ -55,6 +56,8 @@ export class Engine {
   readonly #simd: Simd | null;
   readonly #notes: string[];
   #scope: Scope | null = null;
+  /** Where ops are recorded for their gradients; null, as in inference, when none are wanted. See `withGradients`. */
+  tape: Tape | null = null;
 
   /** @throws ConfigError if 'simd' is asked for and cannot be had */
   constructor({ dtype = 'float32', kernels = 'auto', threads = 'auto', turbo = false, workerUrl }: EngineOptions = {}) {
@@ -142,8 +145,10 @@ export class Engine {
    * Runs `body` with its own memory. The tensors in what it returns (itself, or inside arrays and plain objects) move to
    * the enclosing scope; every other tensor made inside is given back, and throws a ScopeError when used again.
    * `body` must not be asynchronous: another scope could open and close in the middle of it.
+   * While a tape records there are no inner scopes: what backward needs stays until the scope of the tape ends.
    */
   scope<T>(body: () => T): T {
+    if (this.tape?.recording) return body();
     const scope: Scope = { parent: this.#scope, closed: false };
     this.#scope = scope;
     this.#memory.openScope();
@@ -162,6 +167,22 @@ export class Engine {
       this.#scope = scope.parent;
       scope.closed = true;
     }
+  }
+
+  /** Runs `body` with this tape, or with none. */
+  withTape<T>(tape: Tape | null, body: () => T): T {
+    const outer = this.tape;
+    this.tape = tape;
+    try {
+      return body();
+    } finally {
+      this.tape = outer;
+    }
+  }
+
+  /** Gives the memory of a tensor of the innermost scope back before its end. The tensor must not be used again. */
+  giveBack({ block }: Tensor): void {
+    this.#memory.giveBack(block);
   }
 
   /** What stays would lie among what goes. */

@@ -1,13 +1,52 @@
+export {
+  checkpoint,
+  record,
+  withGradients,
+  withoutGradients,
+  zeroGradients,
+  type Backward,
+  type Differentiable,
+  type RunBackward,
+  type StepSeed,
+} from './autograd.ts';
 export { Engine, type EngineInfo, type EngineOptions, type FloatType } from './engine.ts';
 export { isActivationName } from './kernels/activations.ts';
+export type {
+  AdamStep,
+  AttentionDropout,
+  BackwardKernels,
+  DropoutMask,
+  FunctionName,
+} from './kernels/backwardKernels.ts';
 export { Matrix } from './matrix.ts';
 export type { ActivationName, FloatArray, Kernels, PackedMatrix, Pooling, WeightType } from './kernels/kernels.ts';
 export { referenceKernels } from './kernels/reference.ts';
 export { erf } from './kernels/special.ts';
-export { attention, type AttentionOptions, type AttentionResult, type Window } from './ops/attention.ts';
+export {
+  attention,
+  type AttentionOptions,
+  type AttentionResult,
+  type TokenKeys,
+  type Window,
+} from './ops/attention.ts';
 export { convolution, type ConvolutionOptions } from './ops/convolution.ts';
-export { activation, add, divide, gate, multiply, scale, subtract } from './ops/elementwise.ts';
-export { embedding, embeddingSum, selectColumns, selectRows } from './ops/gather.ts';
+export { crossEntropy, crossEntropyRows, type CrossEntropyOptions } from './ops/crossEntropy.ts';
+export { dropout } from './ops/dropout.ts';
+export {
+  abs,
+  activation,
+  add,
+  divide,
+  exp,
+  gate,
+  log,
+  multiply,
+  scale,
+  softplus,
+  sqrt,
+  subtract,
+} from './ops/elementwise.ts';
+export { concatRows, embedding, embeddingSum, gather, selectColumns, selectRows } from './ops/gather.ts';
 export { layerNorm } from './ops/layerNorm.ts';
 export { linear, matmul } from './ops/linear.ts';
 export {
@@ -21,7 +60,7 @@ export {
   type RotaryOptions,
   type Rotation,
 } from './ops/positions.ts';
-export { mean, normalizeRows, poolSequences, softmax, sum } from './ops/reduce.ts';
+export { logSoftmax, mean, normalizeRows, poolSequences, softmax, sum } from './ops/reduce.ts';
 export { fillNormal, randomStream, randomUniform } from './random.ts';
 export type { Shape } from './shape.ts';
 export { Tensor, type NestedNumbers } from './tensor.ts';

@@ -15,6 +15,8 @@ export interface Memory {
   openScope(): void;
   /** Takes back what was made since the last `openScope`, but for `leaving`: that now belongs to the scope around it. */
   closeScope(leaving: readonly Block[]): void;
+  /** Takes back one block of the innermost open scope, for the next of the same length there. */
+  giveBack(block: Block): void;
   /** Whether an array is a view of this memory, which scopes take back and growth moves. */
   holds(array: FloatArray): boolean;
   /** What it occupies now. */
@@ -45,6 +47,8 @@ export class HeapMemory implements Memory {
   openScope(): void {}
 
   closeScope(): void {}
+
+  giveBack(): void {}
 
   holds(): boolean {
     return false;

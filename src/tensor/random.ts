@@ -1,3 +1,5 @@
+import { mix } from './kernels/mix.ts';
+
 /**
  * Counter-based random numbers: draw n of a stream is a function of the stream and n alone, so weights and masks do not
  * depend on the order, the thread or the kernel set in which they are drawn. Not for secrets.
@@ -21,11 +23,4 @@ export function fillNormal(out: Float32Array | Float64Array, std: number, stream
     out[i] = radius * Math.cos(angle);
     if (i + 1 < out.length) out[i + 1] = radius * Math.sin(angle);
   }
-}
-
-/** A bijection of 32-bit integers in which every input bit moves every output bit: multiply and xor-shift, twice. */
-function mix(x: number): number {
-  x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
-  x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
-  return (x ^ (x >>> 16)) >>> 0;
 }

@@ -16,6 +16,8 @@ export class Tensor {
   scope: Scope | null;
   /** Where the numbers are; shared by reshaped tensors. */
   readonly block: Block;
+  /** The gradient that `withGradients` adds to, of the same layout; null until it is wanted. */
+  grad: Tensor | null = null;
 
   constructor(engine: Engine, block: Block, shape: Shape, scope: Scope | null) {
     if (block.data.length !== sizeOf(shape)) {

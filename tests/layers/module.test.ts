@@ -75,10 +75,10 @@ describe('Module', () => {
     expect(modes()).toEqual(new Set([true]));
     expect(() => model.forward(Int32Array.of(1))).toThrow(
       new ConfigError({
-        what: 'Dropout',
-        expected: 'evaluation mode',
-        got: 'training mode',
-        fix: 'call model.eval()',
+        what: 'dropout',
+        expected: 'an open tape, whose seed it draws by',
+        got: 'none',
+        fix: 'call model.eval() for inference, or train inside withGradients',
       }),
     );
     expect(model.eval()).toBe(model);
@@ -142,7 +142,7 @@ describe('Dropout', () => {
 
 describe('layers', () => {
   const set = (parameter: Parameter | MatrixParameter, values: number[]) =>
-    'data' in parameter ? parameter.data.set(values) : parameter.set(values);
+    'packed' in parameter ? parameter.set(values) : parameter.data.set(values);
 
   it('Linear: with and without a bias', () => {
     const layer = new Linear(weights(), 2, 1);

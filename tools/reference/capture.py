@@ -158,6 +158,8 @@ def run(model, inputs, activations=False, grad=False, sentence_folder=None):
             elif isinstance(value, tuple) and name in ("hidden_states", "attentions"):
                 tensors.update({f"{name}.{i}": tensor for i, tensor in enumerate(value)})
         tensors.update(captured)
+        if tensors.get("start_logits") is not None and "start_positions" in inputs:
+            tensors["loss"] = question_answering_loss(output, inputs)
         if grad:
             if tensors.get("loss") is None:
                 sys.exit("--grad needs labels")
@@ -187,6 +189,13 @@ def widen_rotations(model):
             for name, buffer in module.named_buffers():
                 kind = name.removesuffix("inv_freq").removesuffix("original_").strip("_")
                 buffer.copy_(module.compute_default_rope_parameters(module.config, **({"layer_type": kind} if kind else {}))[0])
+
+
+def question_answering_loss(output, inputs):
+    """transformers lets padding compete with the answer, so that a row's loss depends on the batch around it; here it does not."""
+    masked = lambda logits: logits.masked_fill(inputs["attention_mask"] == 0, -torch.inf)
+    loss = lambda end: torch.nn.functional.cross_entropy(masked(output[f"{end}_logits"]), inputs[f"{end}_positions"])
+    return (loss("start") + loss("end")) / 2
 
 
 def drop_pooled_at_masked_column(tensors, inputs):

@@ -100,7 +100,7 @@ def reference(folder, shape=(3, 11), seed=SEED, variant="", label="", class_name
             inputs["position_ids"] = capture.random_positions(model.config, inputs, seed)
         if labels:
             inputs.update(capture.random_labels(model, inputs, seed))
-        tensors = capture.run(model, inputs, activations)
+        tensors = capture.run(model, inputs, activations, grad=labels)
         capture.save(folder / f"reference{suffix}{end}.safetensors", tensors, model, seed)
 
 
@@ -169,7 +169,7 @@ def make_pretraining():
 def make_heads():
     options = dict(shape=(3, 9), num_hidden_layers=1, labels=True)
     make("sequenceClassification", class_name="BertForSequenceClassification", num_labels=3, **options)
-    make("tokenClassification", class_name="BertForTokenClassification", num_labels=5, **options)
+    make("tokenClassification", class_name="BertForTokenClassification", num_labels=5, variants=("", "holes"), **options)
     make("questionAnswering", class_name="BertForQuestionAnswering", **options)
     make("nextSentencePrediction", class_name="BertForNextSentencePrediction", **options)
     make("multipleChoice", class_name="BertForMultipleChoice", **{**options, "shape": (2, 4, 9)})

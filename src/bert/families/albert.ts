@@ -99,7 +99,8 @@ export class AlbertForPreTraining extends BertWithHead {
     return this.engine.scope(() => {
       const { lastHiddenState, poolerOutput, ...rest } = this.bert.forward(inputs, options);
       const predictionLogits = this.predictions.forward(lastHiddenState);
-      return { ...rest, predictionLogits, sopLogits: this.sopClassifier.forward(this.dropout.forward(poolerOutput!)) };
+      const dropped = this.dropout.forward(poolerOutput!, rest.batch.sequenceKeys);
+      return { ...rest, predictionLogits, sopLogits: this.sopClassifier.forward(dropped) };
     });
   }
 }

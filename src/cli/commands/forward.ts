@@ -23,14 +23,16 @@ export function forward(io: Io): Command {
     .option('--attentions', "write every layer's attention probabilities too")
     .action(async ({ input, output, json, hiddenStates = false, attentions = false, ...flags }: ForwardFlags) => {
       const reference = parseReference(await io.readFile(input), input);
-      const labels = [...reference.tensors.keys()].filter(isLabelName);
-      if (labels.length > 0) await note(io, `${listed(labels)}: copied; this version computes no loss`);
       const unknown = [...reference.tensors.keys()].filter((name) => !isInputName(name) && !isOutputName(name));
       if (unknown.length > 0) await note(io, `${input}: neither inputs nor outputs, so left out: ${listed(unknown)}`);
       const location = modelLocation(flags, io);
       const model = await loadAnyModel(location, await loadOptions(flags, io));
       await noteUnused(model, location, io);
       const outputs = runReference(model, reference, { hiddenStates, attentions });
+      const labels = [...reference.tensors.keys()].filter(isLabelName);
+      if (labels.length > 0 && !outputs.has('loss')) {
+        await note(io, `${listed(labels)}: copied; this model has no loss that they serve`);
+      }
       const tensors = new Map<string, TensorInput>([...reference.tensors].filter(([name]) => isInputName(name)));
       for (const [name, { data, shape }] of outputs) tensors.set(name, { data, shape });
       const metadata = { format: 'pt', producer: `bertscript ${io.versions.bertscript}` };

@@ -1,3 +1,5 @@
+import type { AttentionDropout, BackwardKernels, FunctionName } from './backwardKernels.ts';
+
 /** Float storage. float32 is the working type; float64 exists to prove the arithmetic. */
 export type FloatArray = Float32Array | Float64Array;
 
@@ -65,13 +67,13 @@ export interface RotaryShape {
 }
 
 /**
- * The arithmetic that a forward pass needs, over flat row-major arrays. A kernel knows typed arrays and sizes, never tensors;
+ * The arithmetic that a forward pass needs (and, in `BackwardKernels`, training), over flat row-major arrays. A kernel knows typed arrays and sizes, never tensors;
  * it trusts its arguments (ops check them), writes its first argument, allocates nothing that leaves it, and computes each
  * row from that row alone, so that results do not depend on what else is in the batch.
  *
  * The reference kernels are the specification. Every other set must pass the same suite.
  */
-export interface Kernels {
+export interface Kernels extends BackwardKernels {
   readonly name: string;
 
   /** How many numbers of a packed matrix stand for a weight of this size. */
@@ -106,7 +108,8 @@ export interface Kernels {
   /**
    * Scaled dot-product attention, softmax(q·kᵀ·scale + bias)·v, for every head of every sequence; scale is above 0.
    * y, q, k and v are [totalTokens, heads·headSize]; sequence s is rows offsets[s] to offsets[s+1].
-   * probabilities, when not null, is [heads, Σ length²]: for each head, the [length, length] of each sequence in turn.
+   * probabilities, when not null, is [heads, Σ length²]: for each head, the [length, length] of each sequence in turn; they
+   * are those before dropout, which acts on what v is weighted by.
    * bias, when there is one, has the same layout. spans, when given, is [totalTokens, 2]: a token sees only the tokens
    * spans[t,0] to spans[t,1] of its sequence, itself among them; neither falls from one token to the next.
    */
@@ -122,6 +125,7 @@ export interface Kernels {
     scale: number,
     bias?: FloatArray | null,
     spans?: Int32Array | null,
+    dropout?: AttentionDropout | null,
   ): void;
 
   /**
@@ -178,7 +182,7 @@ export interface Kernels {
     size: number,
   ): void;
 
-  activation(y: FloatArray, x: FloatArray, name: ActivationName): void;
+  activation(y: FloatArray, x: FloatArray, name: FunctionName): void;
 
   /** Element by element; b repeats when it is shorter than a (a bias over rows, or one number). */
   binary(y: FloatArray, a: FloatArray, b: FloatArray, operation: BinaryOperation): void;

@@ -1,12 +1,15 @@
-import { activations } from './activations.ts';
+import { activations, functions } from './activations.ts';
 import type { ActivationName, BinaryOperation, FloatArray, Kernels, PackedMatrix } from './kernels.ts';
 import { positionKernels } from './positions.ts';
+import { dropAttention, referenceBackward } from './referenceBackward.ts';
+import { softmaxRow } from './special.ts';
 
 /**
  * The specification: plain loops in the order of the formulas. Sums and functions are computed in float64 and rounded
  * once, when stored, so that on float32 arrays the error is that rounding and little else.
  */
 export const referenceKernels: Kernels = {
+  ...referenceBackward,
   name: 'reference',
 
   packedLength: (outFeatures, inFeatures) => outFeatures * inFeatures,
@@ -68,7 +71,7 @@ export const referenceKernels: Kernels = {
     }
   },
 
-  attention(y, probabilities, q, k, v, offsets, heads, headSize, scale, bias = null, spans = null) {
+  attention(y, probabilities, q, k, v, offsets, heads, headSize, scale, bias = null, spans = null, dropout = null) {
     const width = heads * headSize;
     const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
     let square = 0; // where this sequence's probabilities begin, within a head's
@@ -92,6 +95,9 @@ export const referenceKernels: Kernels = {
             weights[j] = score * scale + (bias ? bias[pairs + j] : 0);
           }
           softmaxRow(weights, weights, first, last - first);
+          if (probabilities)
+            probabilities.fill(0, pairs, pairs + length).set(weights.subarray(first, last), pairs + first);
+          if (dropout) dropAttention(weights, dropout, begin, head, i);
 
           context.fill(0);
           for (let j = first; j < last; j++) {
@@ -99,9 +105,6 @@ export const referenceKernels: Kernels = {
             for (let d = 0; d < headSize; d++) context[d] += weights[j] * v[value + d];
           }
           y.set(context, query);
-
-          if (probabilities)
-            probabilities.fill(0, pairs, pairs + length).set(weights.subarray(first, last), pairs + first);
         }
       }
       square += length * length;
@@ -127,7 +130,7 @@ export const referenceKernels: Kernels = {
   },
 
   activation(y, x, name) {
-    const f = activations[name];
+    const f = functions[name];
     for (let i = 0; i < x.length; i++) y[i] = f(x[i]);
   },
 
@@ -239,15 +242,6 @@ function roundHalfEven(x: number): number {
   const below = Math.floor(x);
   if (x - below !== 0.5) return Math.round(x);
   return below % 2 === 0 ? below : below + 1;
-}
-
-/** Softmax of x[begin .. begin+size]; the maximum is taken off first so that exp never overflows. */
-function softmaxRow(y: FloatArray, x: FloatArray, begin: number, size: number): void {
-  let max = -Infinity;
-  for (let i = 0; i < size; i++) max = Math.max(max, x[begin + i]);
-  let sum = 0;
-  for (let i = 0; i < size; i++) sum += Math.exp(x[begin + i] - max);
-  for (let i = 0; i < size; i++) y[begin + i] = Math.exp(x[begin + i] - max) / sum;
 }
 
 const binaryOperations: Record<BinaryOperation, (a: number, b: number) => number> = {

@@ -1,3 +1,5 @@
+import type { FloatArray } from './kernels.ts';
+
 /**
  * The error function, 2/√π · ∫₀ˣ exp(-t²) dt, to within a few units in the last place of a float64.
  * Near zero it is the power series whose terms are all positive, further out the continued fraction of erfc.
@@ -35,4 +37,13 @@ export function softplus(x: number): number {
 
 export function sigmoid(x: number): number {
   return x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
+}
+
+/** Softmax of x[begin .. begin+size]; the maximum is taken off first so that exp never overflows. */
+export function softmaxRow(y: FloatArray, x: FloatArray, begin: number, size: number): void {
+  let max = -Infinity;
+  for (let i = 0; i < size; i++) max = Math.max(max, x[begin + i]);
+  let sum = 0;
+  for (let i = 0; i < size; i++) sum += Math.exp(x[begin + i] - max);
+  for (let i = 0; i < size; i++) y[begin + i] = Math.exp(x[begin + i] - max) / sum;
 }

@@ -1,7 +1,9 @@
 import { ShapeError } from '../../errors.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import { expectRank, expectShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { dropoutMask } from './dropout.ts';
 
 export interface AttentionOptions {
   /** Sequence s is rows offsets[s] to offsets[s+1]; [sequences + 1], from 0 to the number of rows. */
@@ -15,6 +17,16 @@ export interface AttentionOptions {
   window?: Window | null;
   /** Keep the attention probabilities, which costs memory in the square of each length. */
   wantProbabilities?: boolean;
+  /** What dropout takes out of the probabilities that weigh v; needs an open tape, from which it draws. */
+  dropout?: { probability: number; tokens: TokenKeys } | null;
+}
+
+/** What names the rows of a packed batch for dropout, however it is packed. */
+export interface TokenKeys {
+  /** One number for each token, of its sequence and column. [totalTokens] */
+  keys: Int32Array;
+  /** Column of each token in its sequence. [totalTokens] */
+  columns: Int32Array;
 }
 
 /** Part of a sequence around each token. */
@@ -41,7 +53,7 @@ export interface AttentionResult {
  * @throws ShapeError if the shapes differ, the width is not a multiple of heads, or the offsets do not span the rows
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): AttentionResult {
-  const { offsets, heads, bias = null, window = null, wantProbabilities = false } = options;
+  const { offsets, heads, bias = null, window = null, wantProbabilities = false, dropout = null } = options;
   const engine = sharedEngine('attention', q, k, v, bias);
   expectRank('attention: q', q.shape, 2);
   expectShape('attention: k', k.shape, q.shape);
@@ -57,6 +69,15 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
 
   const context = engine.empty(q.shape);
   const probabilities = wantProbabilities ? engine.empty([heads, squaresOf(offsets)]) : null;
+  const scale = options.scale ?? 1 / Math.sqrt(headSize);
+  const spans = window && spansOf(window, offsets);
+  const mask =
+    dropout && dropout.probability > 0
+      ? {
+          ...dropoutMask(engine, dropout.probability, dropout.tokens.keys, totalTokens),
+          columns: dropout.tokens.columns,
+        }
+      : null;
   engine.kernels.attention(
     context.data,
     probabilities && probabilities.data,
@@ -66,10 +87,17 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     offsets,
     heads,
     headSize,
-    options.scale ?? 1 / Math.sqrt(headSize),
+    scale,
     bias && bias.data,
-    window && spansOf(window, offsets),
+    spans,
+    mask,
   );
+  record(context, [q, k, v, bias], (dy, [dq, dk, dv, dBias]) => {
+    const gradients = [dq && dq.data, dk && dk.data, dv && dv.data, dBias && dBias.data] as const;
+    const inputs = [dy.data, q.data, k.data, v.data] as const;
+    const added = bias && bias.data;
+    engine.kernels.attentionBackward(...gradients, ...inputs, offsets, heads, headSize, scale, added, spans, mask);
+  });
   return { context, probabilities };
 }
 

@@ -1,4 +1,5 @@
 import { ShapeError } from '../../errors.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import { expectRank, expectShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -39,23 +40,52 @@ export function convolution(x: Tensor, weight: Tensor, bias: Tensor | null, opti
 
   const y = engine.empty([rows, outChannels]);
   const [width, outputs] = [channels * size, outChannels / groups];
-  const unfolded = engine.empty([rows, width]); // of a token: each of its channels around it
-  const product = engine.empty([rows, outputs]);
-  for (let group = 0; group < groups; group++) {
-    const [neighbours, own] = [unfolded.data.fill(0), x.data];
+  const sizes = [rows, width, outputs] as const;
+  const part = (numbers: Tensor, group: number, length: number) =>
+    numbers.data.slice(group * length, (group + 1) * length);
+  const floats = (length: number) => (engine.dtype === 'float64' ? new Float64Array(length) : new Float32Array(length));
+  /** Where a number of x stands among the neighbours of a token in one group, [rows, channels·size]. */
+  const forUnfolded = (group: number, visit: (unfolded: number, x: number) => void) =>
     forNeighbours(offsets, columns, size, (row, k, other) => {
       const from = other * inChannels + group * channels;
-      for (let i = 0; i < channels; i++) neighbours[row * width + i * size + k] = own[from + i];
+      for (let i = 0; i < channels; i++) visit(row * width + i * size + k, from + i);
     });
-    const part = (numbers: Tensor, length: number) => numbers.data.slice(group * length, (group + 1) * length);
-    const [weights, biases] = [part(weight, outputs * width), bias && part(bias, outputs)];
-    engine.kernels.linear(product.data, neighbours, weights, biases, 'linear', rows, width, outputs);
+  const unfold = (group: number) => {
+    const neighbours = floats(rows * width);
+    const { data } = x;
+    forUnfolded(group, (to, from) => (neighbours[to] = data[from]));
+    return neighbours;
+  };
+  /** Where the outputs of a group stand in y, row by row. */
+  const forOutputs = (group: number, visit: (y: number, product: number) => void) => {
+    for (let row = 0; row < rows; row++) visit(row * outChannels + group * outputs, row * outputs);
+  };
+  for (let group = 0; group < groups; group++) {
+    const product = engine.empty([rows, outputs]);
+    const [weights, biases] = [part(weight, group, outputs * width), bias && part(bias, group, outputs)];
+    engine.kernels.linear(product.data, unfold(group), weights, biases, 'linear', ...sizes);
     const [to, sums] = [y.data, product.data]; // after the product, whose memory may have moved them
-    for (let row = 0; row < rows; row++) {
-      to.set(sums.subarray(row * outputs, (row + 1) * outputs), row * outChannels + group * outputs);
-    }
+    forOutputs(group, (at, from) => to.set(sums.subarray(from, from + outputs), at));
   }
-  return y;
+  return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias]) => {
+    for (let group = 0; group < groups; group++) {
+      const neighbours = unfold(group);
+      const given = floats(rows * outputs);
+      forOutputs(group, (at, to) => given.set(dy.data.subarray(at, at + outputs), to));
+      const dNeighbours = dx && neighbours.slice().fill(0);
+      const [dWeights, dBiases] = [
+        dWeight && part(dWeight, group, outputs * width),
+        dBias && part(dBias, group, outputs),
+      ];
+      const weights = part(weight, group, outputs * width);
+      engine.kernels.linearBackward(dNeighbours, dWeights, dBiases, given, neighbours, weights, ...sizes);
+      if (dWeight && dWeights) dWeight.data.set(dWeights, group * outputs * width);
+      if (dBias && dBiases) dBias.data.set(dBiases, group * outputs);
+      if (!dx || !dNeighbours) continue;
+      const { data } = dx;
+      forUnfolded(group, (from, to) => (data[to] += dNeighbours[from]));
+    }
+  });
 }
 
 /** Calls `visit` for each token and each k whose column, k - (size - 1) / 2 from its own, has a token. */

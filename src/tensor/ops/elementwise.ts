@@ -1,5 +1,7 @@
 import { ShapeError } from '../../errors.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
+import type { FunctionName } from '../kernels/backwardKernels.ts';
 import type { ActivationName, BinaryOperation } from '../kernels/kernels.ts';
 import { sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -20,10 +22,24 @@ export const scale = (x: Tensor, factor: number): Tensor => multiply(x, x.engine
  * One of transformers' activations, element by element.
  * 'gelu' is the exact erf form; the tanh form is 'gelu_new' or 'gelu_pytorch_tanh'.
  */
-export function activation(x: Tensor, name: ActivationName): Tensor {
+export const activation = (x: Tensor, name: ActivationName): Tensor => apply(x, name);
+
+/** |x|; its slope at 0 is 0. */
+export const abs = (x: Tensor): Tensor => apply(x, 'abs');
+/** eˣ */
+export const exp = (x: Tensor): Tensor => apply(x, 'exp');
+/** Natural logarithm. */
+export const log = (x: Tensor): Tensor => apply(x, 'log');
+/** ln(1 + eˣ) without overflow; -ln σ(x) is softplus(-x). */
+export const softplus = (x: Tensor): Tensor => apply(x, 'softplus');
+/** Square root. */
+export const sqrt = (x: Tensor): Tensor => apply(x, 'sqrt');
+
+function apply(x: Tensor, name: FunctionName): Tensor {
+  const { kernels } = x.engine;
   const y = x.engine.empty(x.shape);
-  x.engine.kernels.activation(y.data, x.data, name);
-  return y;
+  kernels.activation(y.data, x.data, name);
+  return record(y, [x], (dy, [dx]) => kernels.activationBackward(dx!.data, dy.data, x.data, name));
 }
 
 /**
@@ -39,8 +55,9 @@ export function gate(x: Tensor, name: ActivationName): Tensor {
     throw new ShapeError({ what: 'gate: x', expected: '[rows, an even number]', got: showShape(x.shape) });
   }
   const y = x.engine.empty([rows, width / 2]);
-  x.engine.kernels.gate(y.data, x.data, name, rows, width / 2);
-  return y;
+  const { kernels } = x.engine;
+  kernels.gate(y.data, x.data, name, rows, width / 2);
+  return record(y, [x], (dy, [dx]) => kernels.gateBackward(dx!.data, dy.data, x.data, name, rows, width / 2));
 }
 
 function binary(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
@@ -55,5 +72,7 @@ function binary(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
   }
   const y = engine.empty(a.shape);
   engine.kernels.binary(y.data, a.data, b.data, operation);
-  return y;
+  return record(y, [a, b], (dy, [da, db]) =>
+    engine.kernels.binaryBackward(da && da.data, db && db.data, dy.data, a.data, b.data, operation),
+  );
 }

@@ -1,4 +1,5 @@
 import { ConfigError } from '../../errors.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import { expectRank, expectShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -35,5 +36,19 @@ export function layerNorm(
   }
   const y = engine.empty(x.shape);
   engine.kernels.layerNorm(y.data, x.data, residual && residual.data, weight.data, bias && bias.data, eps, rows, size);
-  return y;
+  return record(y, [x, residual, weight, bias], (dy, [dx, dResidual, dWeight, dBias]) =>
+    engine.kernels.layerNormBackward(
+      dx && dx.data,
+      dResidual && dResidual.data,
+      dWeight && dWeight.data,
+      dBias && dBias.data,
+      dy.data,
+      x.data,
+      residual && residual.data,
+      weight.data,
+      eps,
+      rows,
+      size,
+    ),
+  );
 }

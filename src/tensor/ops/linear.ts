@@ -1,9 +1,11 @@
-import { ShapeError } from '../../errors.ts';
+import { ConfigError, ShapeError } from '../../errors.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import type { ActivationName } from '../kernels/kernels.ts';
 import { expectRank, expectShape, showShape } from '../shape.ts';
 import { Matrix } from '../matrix.ts';
 import type { Tensor } from '../tensor.ts';
+import { activation as activate } from './elementwise.ts';
 
 /**
  * A fully connected layer with its activation: y = activation(x · weightᵀ + bias).
@@ -13,7 +15,7 @@ import type { Tensor } from '../tensor.ts';
  * @param bias       [outFeatures], or null
  * @param activation fused into the product; the default, 'linear', leaves the sum as it is
  * @returns          [rows, outFeatures]
- * @throws ShapeError if the inner sizes or the bias do not fit
+ * @throws ShapeError if the inner sizes or the bias do not fit; ConfigError if a gradient is wanted through an int8 weight
  */
 export function linear(
   x: Tensor,
@@ -28,11 +30,25 @@ export function linear(
   const outFeatures = weight.shape[0];
   expectShape('linear: weight', weight.shape, [outFeatures, inFeatures]);
   if (bias) expectShape('linear: bias', bias.shape, [outFeatures]);
+  const isRecorded = engine.tape?.wants(x, weight, bias) ?? false;
+  if (isRecorded && weight instanceof Matrix && weight.dtype === 'q8') {
+    throw new ConfigError({
+      what: 'linear: gradient through a weight',
+      expected: 'float weights',
+      got: 'int8',
+      fix: 'load with dtype "f32", which expands them',
+    });
+  }
+  // The slope of an activation is taken at the sum, so that is kept.
+  if (isRecorded && activation !== 'linear') return activate(linear(x, weight, bias), activation);
   const y = engine.empty([rows, outFeatures]);
-  const biasData = bias ? bias.data : null;
-  const weights = weight instanceof Matrix ? weight.packed : weight.data;
-  engine.kernels.linear(y.data, x.data, weights, biasData, activation, rows, inFeatures, outFeatures);
-  return y;
+  const weights = () => (weight instanceof Matrix ? weight.packed : weight.data);
+  const sizes = [rows, inFeatures, outFeatures] as const;
+  engine.kernels.linear(y.data, x.data, weights(), bias && bias.data, activation, ...sizes);
+  return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias]) => {
+    const gradients = [dx && dx.data, dWeight && dWeight.data, dBias && dBias.data] as const;
+    engine.kernels.linearBackward(...gradients, dy.data, x.data, weights(), ...sizes);
+  });
 }
 
 /**
@@ -54,5 +70,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   }
   const y = engine.empty([m, n]);
   engine.kernels.matmul(y.data, a.data, b.data, m, k, n);
-  return y;
+  return record(y, [a, b], (dy, [da, db]) =>
+    engine.kernels.matmulBackward(da && da.data, db && db.data, dy.data, a.data, b.data, m, k, n),
+  );
 }

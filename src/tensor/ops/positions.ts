@@ -1,4 +1,5 @@
 import { ShapeError } from '../../errors.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine, type Engine } from '../engine.ts';
 import { expectRank, expectShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -46,7 +47,9 @@ export function relativeBias(table: Tensor, buckets: Int32Array, { offsets, colu
   expectBuckets('relativeBias', buckets, table.shape[0], { offsets, columns });
   const y = engine.empty([heads, squaresOf(offsets)]);
   engine.kernels.relativeBias(y.data, table.data, buckets, columns, offsets, heads);
-  return y;
+  return record(y, [table], (dy, [dTable]) =>
+    engine.kernels.relativeBiasBackward(dTable!.data, dy.data, buckets, columns, offsets, heads),
+  );
 }
 
 export interface DisentangledOptions extends Places {
@@ -85,20 +88,16 @@ export function disentangledBias(
     expectBuckets('disentangledBias', buckets, table.shape[0], { offsets, columns });
   }
   const y = engine.empty([heads, squaresOf(offsets)]);
-  engine.kernels.disentangledBias(
-    y.data,
-    q.data,
-    k.data,
-    positionKeys && positionKeys.data,
-    positionQueries && positionQueries.data,
-    buckets,
-    columns,
-    offsets,
-    heads,
-    width / heads,
-    scale,
-  );
-  return y;
+  const numbers = (tensors: readonly (Tensor | null)[]) => tensors.map((x) => x && x.data);
+  const sizes = [buckets, columns, offsets, heads, width / heads, scale] as const;
+  const [keys, queries] = numbers([positionKeys, positionQueries]);
+  engine.kernels.disentangledBias(y.data, q.data, k.data, keys, queries, ...sizes);
+  return record(y, [q, k, positionKeys, positionQueries], (dy, gradients) => {
+    const [dq, dk, dKeys, dQueries] = numbers(gradients);
+    const [keys, queries] = numbers([positionKeys, positionQueries]);
+    const given = [dy.data, q.data, k.data, keys, queries] as const;
+    engine.kernels.disentangledBiasBackward(dq, dk, dKeys, dQueries, ...given, ...sizes);
+  });
 }
 
 /** Cosines and sines by which `rotary` turns each token's pairs. */
@@ -158,7 +157,9 @@ export function rotary(x: Tensor, { cosines, sines }: Rotation, options: RotaryO
   const y = engine.empty([rows, heads * headSize]);
   const shape = { rows, heads, headSize, pairs, interleaved, stride, begin };
   engine.kernels.rotary(y.data, x.data, cosines.data, sines.data, shape);
-  return y;
+  return record(y, [x], (dy, [dx]) =>
+    engine.kernels.rotaryBackward(dx!.data, dy.data, cosines.data, sines.data, shape),
+  );
 }
 
 function expectBuckets(op: string, buckets: Int32Array, rows: number, places: Places): void {

@@ -1,3 +1,4 @@
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import { expectRank } from '../shape.ts';
 import type { Pooling } from '../kernels/kernels.ts';
@@ -7,16 +8,26 @@ import { divide } from './elementwise.ts';
 
 /** Softmax over the last axis. x: [..., size] → same. */
 export function softmax(x: Tensor): Tensor {
+  const { kernels } = x.engine;
   const y = x.engine.empty(x.shape);
-  x.engine.kernels.softmax(y.data, x.data, ...rowsAndSize(x));
-  return y;
+  kernels.softmax(y.data, x.data, ...rowsAndSize(x));
+  return record(y, [x], (dy, [dx]) => kernels.softmaxBackward(dx!.data, dy.data, y.data, ...rowsAndSize(x)));
+}
+
+/** Logarithm of the softmax over the last axis, without its rounding. x: [..., size] → same. */
+export function logSoftmax(x: Tensor): Tensor {
+  const { kernels } = x.engine;
+  const y = x.engine.empty(x.shape);
+  kernels.logSoftmax(y.data, x.data, ...rowsAndSize(x));
+  return record(y, [x], (dy, [dx]) => kernels.logSoftmaxBackward(dx!.data, dy.data, y.data, ...rowsAndSize(x)));
 }
 
 /** Sum over the last axis. x: [..., size] → [...]. */
 export function sum(x: Tensor): Tensor {
+  const { kernels } = x.engine;
   const y = x.engine.empty(x.shape.slice(0, -1));
-  x.engine.kernels.sumRows(y.data, x.data, ...rowsAndSize(x));
-  return y;
+  kernels.sumRows(y.data, x.data, ...rowsAndSize(x));
+  return record(y, [x], (dy, [dx]) => kernels.sumRowsBackward(dx!.data, dy.data, ...rowsAndSize(x)));
 }
 
 /** Mean over the last axis. x: [..., size] → [...]. */
@@ -27,9 +38,10 @@ export function mean(x: Tensor): Tensor {
 
 /** Each row divided by its Euclidean length (at least 1e-12, as torch.nn.functional.normalize). x: [..., size] → same. */
 export function normalizeRows(x: Tensor): Tensor {
+  const { kernels } = x.engine;
   const y = x.engine.empty(x.shape);
-  x.engine.kernels.normalizeRows(y.data, x.data, ...rowsAndSize(x));
-  return y;
+  kernels.normalizeRows(y.data, x.data, ...rowsAndSize(x));
+  return record(y, [x], (dy, [dx]) => kernels.normalizeRowsBackward(dx!.data, dy.data, x.data, ...rowsAndSize(x)));
 }
 
 /**
@@ -46,7 +58,9 @@ export function poolSequences(x: Tensor, offsets: Int32Array, how: Pooling): Ten
   expectOffsets('poolSequences', offsets, totalTokens);
   const y = engine.empty([offsets.length - 1, size]);
   engine.kernels.poolSequences(y.data, x.data, offsets, size, how);
-  return y;
+  return record(y, [x], (dy, [dx]) =>
+    engine.kernels.poolSequencesBackward(dx!.data, dy.data, x.data, offsets, size, how),
+  );
 }
 
 function rowsAndSize(x: Tensor): [rows: number, size: number] {

@@ -240,6 +240,7 @@ export const i32 = {
   eq: binary<'i32', 'i32'>('i32', 0x46),
   ne: binary<'i32', 'i32'>('i32', 0x47),
   lt_s: binary<'i32', 'i32'>('i32', 0x48),
+  ge_u: binary<'i32', 'i32'>('i32', 0x4f),
   gt_s: binary<'i32', 'i32'>('i32', 0x4a),
   ge_s: binary<'i32', 'i32'>('i32', 0x4e),
   add: binary<'i32', 'i32'>('i32', 0x6a),
@@ -247,6 +248,7 @@ export const i32 = {
   mul: binary<'i32', 'i32'>('i32', 0x6c),
   div_u: binary<'i32', 'i32'>('i32', 0x6e),
   and: binary<'i32', 'i32'>('i32', 0x71),
+  xor: binary<'i32', 'i32'>('i32', 0x73),
   shl: binary<'i32', 'i32'>('i32', 0x74),
   shr_u: binary<'i32', 'i32'>('i32', 0x76),
   /** The smaller of two; each is computed twice. */
@@ -286,6 +288,12 @@ export const v128 = {
   bitselect: ternary(...simd(82)),
   and: vectorBinary(78),
   or: vectorBinary(80),
+  xor: vectorBinary(81),
+  /** Four lanes of the eight of a and b, by number. */
+  shuffle: (a: Value<'v128'>, b: Value<'v128'>, ...lanes: [number, number, number, number]): Value<'v128'> => ({
+    type: 'v128',
+    code: [...a.code, ...b.code, ...simd(13), ...lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte))],
+  }),
 };
 
 export const f32x4 = {
@@ -307,6 +315,7 @@ export const f32x4 = {
   pmax: vectorBinary(235),
   abs: vectorUnary(224),
   neg: vectorUnary(225),
+  sqrt: vectorUnary(227),
   lt: vectorBinary(67),
   convert_i32x4_s: vectorUnary(250),
   /** a · b + c, rounded once or twice as the machine likes. */
@@ -314,13 +323,21 @@ export const f32x4 = {
 };
 
 export const i32x4 = {
+  load: v128.load,
   loadSplat: load('v128', 2, ...simd(9)),
+  splat: unary<'i32', 'v128'>('v128', ...simd(17)),
   add: vectorBinary(174),
   sub: vectorBinary(177),
+  mul: vectorBinary(181),
+  ge_u: vectorBinary(64),
   max_s: vectorBinary(184),
   shl: (a: Value<'v128'>, bits: number): Value<'v128'> => ({
     type: 'v128',
     code: [...a.code, ...i32.const(bits).code, ...simd(171)],
+  }),
+  shr_u: (a: Value<'v128'>, bits: number): Value<'v128'> => ({
+    type: 'v128',
+    code: [...a.code, ...i32.const(bits).code, ...simd(173)],
   }),
   /** Pairs of 16-bit products, added: the integer product's inner step. */
   dot_i16x8_s: vectorBinary(186),

@@ -32,14 +32,13 @@ const KEY_STEP = 16;
  * `probabilities`, unless 0, receives [heads][length][length], `headStride` bytes from one head to the next; `bias`, unless 0,
  * is read in the same layout. `spans`, unless 0, is the first key that each query sees and the one after the last, int32
  * [length][2]; keys that no query of a block sees are left out of every loop.
+ * `bases`, unless 0, are those of dropout's mask (see `defineMaskRow`), one per query, `baseStride` bytes from head to head.
  */
 export function defineAttention(
   module: ModuleBuilder,
   tile: Tile,
-  arithmetic: Arithmetic,
   tileRows: TileRows,
-  softmaxRow: FunctionReference<'f32'>,
-  packKeys: FunctionReference<null>,
+  functions: AttentionFunctions,
 ): void {
   const columns = 4 * tile.vectors;
   const panelBytes = 4 * columns; // of one k
@@ -58,29 +57,18 @@ export function defineAttention(
     zeros: 'i32',
     bias: 'i32',
     spans: 'i32',
+    bases: 'i32',
+    baseStride: 'i32',
+    counters: 'i32',
+    threshold: 'i32',
+    factor: 'f32',
     scratch: 'i32',
   } as const;
-  const packValues = definePackValues(module, columns);
-  const addScaled = defineAddScaled(module, arithmetic);
+  const { softmaxRow, maskRow, addScaled, packKeys, packValues } = functions;
 
   module.define('attention', parameters, (fn, args) => {
-    const {
-      y,
-      q,
-      k,
-      v,
-      length,
-      headSize,
-      stride,
-      heads,
-      scale,
-      probabilities,
-      headStride,
-      zeros,
-      bias,
-      spans,
-      scratch,
-    } = args;
+    const { y, q, k, v, length, headSize, stride, heads, scale, probabilities, headStride, zeros, scratch } = args;
+    const { bias, spans, bases, baseStride, counters, threshold, factor } = args;
     const panelsOf = (n: typeof length) => i32.div_u(i32.add(n, i32.const(columns - 1)), i32.const(columns));
     const keyPanels = fn.let(panelsOf(length));
     const valuePanels = fn.let(panelsOf(headSize));
@@ -111,7 +99,7 @@ export function defineAttention(
     fn.if(bias, () => fn.set(softmaxScale, f32.const(1))); // it is applied before the bias is added
 
     const [query, to, left, rows, panel, at, row, from, head] = Array.from({ length: 9 }, () => fn.local('i32'));
-    const [pairs, span, block] = Array.from({ length: 3 }, () => fn.local('i32'));
+    const [pairs, span, block, base] = Array.from({ length: 4 }, () => fn.local('i32'));
     /** Writes `value` to the keys of the row that its own span leaves out. */
     const fillOutside = (value: number) => {
       fn.set(from, row);
@@ -127,6 +115,7 @@ export function defineAttention(
       fn.set(head, probabilities);
       fn.set(pairs, bias);
       fn.set(span, spans);
+      fn.set(base, bases);
       fn.set(left, length);
       fn.while(i32.gt_s(left, i32.const(0)), () => {
         fn.set(rows, i32.min(left, i32.const(tile.rows)));
@@ -145,7 +134,7 @@ export function defineAttention(
         fn.set(panel, i32.add(keys, i32.mul(firstBytes, headSize)));
         fn.set(at, scores);
         fn.repeatAtLeastOnce(panels, () => {
-          fn.call(tileRows, rows, at, query, panel, zeros, headSize, stride, scoreStride);
+          fn.call(tileRows, rows, at, query, panel, zeros, headSize, stride, scoreStride, i32.const(0));
           fn.advance(panel, i32.mul(headSize, i32.const(panelBytes)));
           fn.advance(at, panelBytes);
         });
@@ -182,6 +171,19 @@ export function defineAttention(
             });
             fill(head, i32.sub(i32.sub(length, first), count), 0);
           });
+          fn.if(base, () => {
+            fn.call(
+              maskRow,
+              row,
+              row,
+              i32.load(base),
+              i32.add(counters, firstBytes),
+              i32.shl(eights, i32.const(1)),
+              threshold,
+              factor,
+            );
+            fn.advance(base, 4);
+          });
           fn.advance(row, scoreStride);
           fn.advance(at, 4);
         });
@@ -189,7 +191,7 @@ export function defineAttention(
         fn.set(panel, i32.add(values, i32.mul(first, i32.const(panelBytes))));
         fn.set(at, context);
         fn.repeatAtLeastOnce(valuePanels, () => {
-          fn.call(tileRows, rows, at, scores, panel, zeros, count, scoreStride, contextStride);
+          fn.call(tileRows, rows, at, scores, panel, zeros, count, scoreStride, contextStride, i32.const(0));
           fn.advance(panel, i32.mul(length, i32.const(panelBytes)));
           fn.advance(at, panelBytes);
         });
@@ -223,13 +225,14 @@ export function defineAttention(
       const headBytes = i32.shl(headSize, i32.const(2));
       for (const pointer of [y, q, k, v]) fn.advance(pointer, headBytes);
       fn.if(probabilities, () => fn.advance(probabilities, headStride));
+      fn.advance(bases, baseStride);
       fn.if(bias, () => fn.advance(bias, headStride));
     });
   });
 }
 
-/** x = x · scale + addend, `count` numbers. */
-function defineAddScaled(module: ModuleBuilder, { multiplyAdd }: Arithmetic): FunctionReference<null> {
+/** `addScaled`: x = x · scale + addend, `count` numbers. */
+export function defineAddScaled(module: ModuleBuilder, { multiplyAdd }: Arithmetic): FunctionReference<null> {
   const parameters = { x: 'i32', addend: 'i32', count: 'i32', scale: 'f32' } as const;
   return module.define('addScaled', parameters, (fn, { x, addend, count, scale }) => {
     const scales = fn.let(f32x4.splat(scale));
@@ -245,6 +248,24 @@ function defineAddScaled(module: ModuleBuilder, { multiplyAdd }: Arithmetic): Fu
       step(4);
     });
   });
+}
+
+/** What the kernels of attention are made of. */
+export interface AttentionFunctions extends Packers {
+  softmaxRow: FunctionReference<'f32'>;
+  maskRow: FunctionReference<null>;
+  addScaled: FunctionReference<null>;
+}
+
+/** Functions that bring a head's rows into panels. */
+export interface Packers {
+  packKeys: FunctionReference<null>;
+  packValues: FunctionReference<null>;
+}
+
+export function definePackers(module: ModuleBuilder, tile: Tile): Packers {
+  const columns = 4 * tile.vectors;
+  return { packKeys: definePackKeys(module, columns), packValues: definePackValues(module, columns) };
 }
 
 /** [length, headSize] by tokens → panels of keys, [panel][headSize][columns]; zeros after the last key. */

@@ -48,7 +48,7 @@ export function defineLinear(
         fn.set(left, rows);
         fn.while(i32.gt_s(left, i32.const(0)), () => {
           fn.set(count, i32.min(left, i32.const(tile.rows)));
-          fn.call(tileRows, count, yRow, xRow, weight, bias, depth, xStride, yStride);
+          fn.call(tileRows, count, yRow, xRow, weight, bias, depth, xStride, yStride, i32.const(0));
           fn.if(activation, () => fn.call(activate, activation, yRow, count, i32.const(tile.vectors), yStride));
           fn.advance(xRow, i32.mul(xStride, count));
           fn.advance(yRow, i32.mul(yStride, count));
@@ -62,9 +62,67 @@ export function defineLinear(
   );
 }
 
+/** Terms of a product by which panels are cut, so that one piece stays in the nearest cache; whole chunks of a sum. */
+const DEPTH_BLOCK = 256;
+
+/**
+ * `product`: y += x · panels for `count` panels, or, with a panel of `zeros`, y = x · panels. `yStep` are the bytes from one
+ * panel's columns of y to the next one's.
+ */
+export function defineProduct(module: ModuleBuilder, tile: Tile, tileRows: TileRows): FunctionReference<null> {
+  const panelBytes = 16 * tile.vectors;
+  const parameters = {
+    y: 'i32',
+    x: 'i32',
+    panels: 'i32',
+    rows: 'i32',
+    depth: 'i32',
+    count: 'i32',
+    xStride: 'i32',
+    yStride: 'i32',
+    yStep: 'i32',
+    zeros: 'i32',
+  } as const;
+  return module.define('product', parameters, (fn, args) => {
+    const { y, x, panels, rows, depth, count, xStride, yStride, yStep, zeros } = args;
+    const locals = Array.from({ length: 8 }, () => fn.local('i32'));
+    const [xBlock, xRow, yRow, left, some, depthLeft, block, addend] = locals;
+    fn.repeat(count, () => {
+      fn.set(xBlock, x);
+      fn.set(depthLeft, depth);
+      fn.set(addend, zeros);
+      fn.while(depthLeft, () => {
+        fn.set(block, i32.min(depthLeft, i32.const(DEPTH_BLOCK)));
+        fn.set(xRow, xBlock);
+        fn.set(yRow, y);
+        fn.set(left, rows);
+        fn.while(i32.gt_s(left, i32.const(0)), () => {
+          fn.set(some, i32.min(left, i32.const(tile.rows)));
+          fn.if(
+            addend,
+            () => fn.call(tileRows, some, yRow, xRow, panels, addend, block, xStride, yStride, i32.const(0)),
+            () => fn.call(tileRows, some, yRow, xRow, panels, yRow, block, xStride, yStride, yStride),
+          );
+          fn.advance(xRow, i32.mul(xStride, some));
+          fn.advance(yRow, i32.mul(yStride, some));
+          fn.set(left, i32.sub(left, some));
+        });
+        fn.set(addend, i32.const(0));
+        fn.advance(xBlock, i32.shl(block, i32.const(2)));
+        fn.advance(panels, i32.mul(block, i32.const(panelBytes)));
+        fn.set(depthLeft, i32.sub(depthLeft, block));
+      });
+      fn.advance(y, yStep);
+    });
+  });
+}
+
 export type TileRows = FunctionReference<null>;
 
-/** `tileRows`: y = x · panel + bias for 1 to `tile.rows` rows of x and one panel, with a function for each number of rows. */
+/**
+ * `tileRows`: y = x · panel + addend for 1 to `tile.rows` rows of x and one panel, with a function for each number of rows.
+ * The addend is a bias when `addendStride` is 0, or y itself, to which the product is then added.
+ */
 export function defineTileRows(module: ModuleBuilder, tile: Tile, arithmetic: Arithmetic): TileRows {
   const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors, arithmetic));
   return module.define('tileRows', { rows: 'i32', ...tileParameters }, (fn, { rows, ...rest }) => {
@@ -83,10 +141,11 @@ const tileParameters = {
   y: 'i32',
   x: 'i32',
   panel: 'i32',
-  bias: 'i32',
+  addend: 'i32',
   depth: 'i32',
   xStride: 'i32',
   yStride: 'i32',
+  addendStride: 'i32',
 } as const;
 
 /** Terms summed in registers before they are added to y: shorter chains of additions lose less to rounding. */
@@ -100,40 +159,42 @@ function defineTile(
   { multiplyAdd }: Arithmetic,
 ): FunctionReference<null> {
   const columns = Array.from({ length: vectors }, (_, v) => v);
-  const parameters = tileParameters;
-  return module.define(`tile${rows}`, parameters, (fn, { y, x, panel, bias, depth, xStride, yStride }) => {
-    const xRows: Local<'i32'>[] = [x];
-    for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
-    const sums = xRows.map(() => columns.map(() => fn.local('v128')));
-    // What a chunk's sums are added to: the bias at first, y itself from then on.
-    const addendStride = fn.let(i32.const(0));
-    const [yRow, addend, count] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
+  return module.define(
+    `tile${rows}`,
+    tileParameters,
+    (fn, { y, x, panel, addend, depth, xStride, yStride, addendStride }) => {
+      const xRows: Local<'i32'>[] = [x];
+      for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
+      const sums = xRows.map(() => columns.map(() => fn.local('v128')));
+      const [yRow, addendRow, count] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
 
-    fn.while(depth, () => {
-      fn.set(count, i32.min(depth, i32.const(CHUNK)));
-      fn.set(depth, i32.sub(depth, count));
-      for (const row of sums) for (const sum of row) fn.set(sum, f32x4.const(0));
-      fn.repeatAtLeastOnce(count, () => {
-        const b = columns.map((v) => fn.let(f32x4.load(panel, 16 * v)));
+      fn.while(depth, () => {
+        fn.set(count, i32.min(depth, i32.const(CHUNK)));
+        fn.set(depth, i32.sub(depth, count));
+        for (const row of sums) for (const sum of row) fn.set(sum, f32x4.const(0));
+        fn.repeatAtLeastOnce(count, () => {
+          const b = columns.map((v) => fn.let(f32x4.load(panel, 16 * v)));
+          for (let r = 0; r < rows; r++) {
+            const a = fn.let(f32x4.loadSplat(xRows[r]));
+            for (const v of columns) fn.set(sums[r][v], multiplyAdd(a, b[v], sums[r][v]));
+          }
+          for (const row of xRows) fn.advance(row, 4);
+          fn.advance(panel, 16 * vectors);
+        });
+
+        fn.set(yRow, y);
+        fn.set(addendRow, addend);
         for (let r = 0; r < rows; r++) {
-          const a = fn.let(f32x4.loadSplat(xRows[r]));
-          for (const v of columns) fn.set(sums[r][v], multiplyAdd(a, b[v], sums[r][v]));
+          // All loads of a row before its stores: revectorization pairs loads only when no store stands between them.
+          const addends = columns.map((v) => fn.let(f32x4.load(addendRow, 16 * v)));
+          for (const v of columns) fn.store(f32x4.store(yRow, f32x4.add(sums[r][v], addends[v]), 16 * v));
+          fn.advance(yRow, yStride);
+          fn.advance(addendRow, addendStride);
         }
-        for (const row of xRows) fn.advance(row, 4);
-        fn.advance(panel, 16 * vectors);
+        // The next chunk's sums are added to what is there by now.
+        fn.set(addend, y);
+        fn.set(addendStride, yStride);
       });
-
-      fn.set(yRow, y);
-      fn.set(addend, bias);
-      for (let r = 0; r < rows; r++) {
-        // All loads of a row before its stores: revectorization pairs loads only when no store stands between them.
-        const addends = columns.map((v) => fn.let(f32x4.load(addend, 16 * v)));
-        for (const v of columns) fn.store(f32x4.store(yRow, f32x4.add(sums[r][v], addends[v]), 16 * v));
-        fn.advance(yRow, yStride);
-        fn.advance(addend, addendStride);
-      }
-      fn.set(bias, y);
-      fn.set(addendStride, yStride);
-    });
-  });
+    },
+  );
 }

@@ -1,6 +1,6 @@
 import { f32, f32x4, i32, type FunctionReference, type ModuleBuilder } from './assembler.ts';
 import type { Tile, TileRows } from './linear.ts';
-import type { KernelCall } from './simdKernels.ts';
+import type { KernelCall } from './simdBase.ts';
 
 /** Bytes of scratch memory that `queryTerm` and `keyTerm` need for a table of `count` positions. */
 export function termScratchBytes(count: number, headSize: number, tile: Tile): number {
@@ -62,7 +62,7 @@ export function defineTerms(
           fn.set(panel, scratch);
           fn.set(at, terms);
           fn.repeatAtLeastOnce(panels, () => {
-            fn.call(tileRows, rows, at, row, panel, zeros, headSize, stride, termStride);
+            fn.call(tileRows, rows, at, row, panel, zeros, headSize, stride, termStride, i32.const(0));
             fn.advance(panel, i32.mul(headSize, i32.const(panelBytes)));
             fn.advance(at, panelBytes);
           });

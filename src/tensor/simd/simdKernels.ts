@@ -1,3 +1,4 @@
+import type { AttentionDropout, FunctionName } from '../kernels/backwardKernels.ts';
 import type {
   ActivationName,
   BinaryOperation,
@@ -6,84 +7,20 @@ import type {
   PackedMatrix,
   Pooling,
   RotaryShape,
-  WeightType,
 } from '../kernels/kernels.ts';
 import { referenceKernels } from '../kernels/reference.ts';
 import { activationNumber } from './activation.ts';
 import { attentionScratchBytes } from './attention.ts';
-import type { Tile } from './linear.ts';
 import { termCalls, termScratchBytes } from './positions.ts';
-import type { WasmMemory } from './wasmMemory.ts';
-
-/** The functions of the module, by name; arguments are addresses and sizes. */
-export type KernelExports = Record<string, (...args: number[]) => number | void>;
-
-/** One call of a kernel. */
-export type KernelCall = [name: string, ...args: number[]];
-
-/** Working memory for each thread. */
-export interface Scratch {
-  address: number;
-  bytes: number;
-}
-
-/** Something that runs kernels: this thread, or several. */
-export interface Runner {
-  readonly threads: number;
-  /**
-   * Runs calls that do not depend on each other, in any order; returns when all are done. With `scratch`, each call is given
-   * one more argument: the address of bytes that its thread has for itself, `bytes` for each from `address` on.
-   */
-  run(calls: KernelCall[], scratch?: Scratch): void;
-}
-
-/** Runs everything on this thread. */
-export class OneThread implements Runner {
-  readonly threads = 1;
-  readonly #exports: KernelExports;
-
-  constructor(exports: KernelExports) {
-    this.#exports = exports;
-  }
-
-  run(calls: KernelCall[], scratch?: Scratch): void {
-    const more = scratch ? [scratch.address] : [];
-    for (const [name, ...args] of calls) this.#exports[name](...args, ...more);
-  }
-}
-
-/** Arithmetic operations that are worth a call of their own: some ten microseconds, against less than one to hand it over. */
-const WORTH_A_CALL = 500_000;
-/** Calls per thread that work is divided into, so that a thread that was held up leaves its share to the others. */
-const CALLS_PER_THREAD = 4;
+import { SimdBackward } from './simdBackward.ts';
+import { pairsOf, type KernelCall } from './simdBase.ts';
 
 /**
  * The kernels that are written in WebAssembly, behind the interface of typed arrays: finds the addresses of arrays that lie
  * in its memory, copies others in and out, and divides the work. What is rare or tiny stays with the reference kernels.
  */
-export class SimdKernels implements Kernels {
+export class SimdKernels extends SimdBackward implements Kernels {
   readonly name = 'simd';
-  readonly #memory: WasmMemory;
-  readonly #exports: KernelExports;
-  readonly #runner: Runner;
-  readonly #tile: Tile;
-  /** Columns of a panel. */
-  readonly #columns: number;
-  /** A panel's worth of zeros. */
-  readonly #zeros: number;
-
-  constructor(memory: WasmMemory, exports: KernelExports, tile: Tile, runner: Runner) {
-    this.#memory = memory;
-    this.#exports = exports;
-    this.#runner = runner;
-    this.#tile = tile;
-    this.#columns = 4 * tile.vectors;
-    this.#zeros = memory.keepFloats(this.#columns).address;
-  }
-
-  packedLength(outFeatures: number, inFeatures: number, dtype: WeightType): number {
-    return this.#panels(outFeatures) * this.#columns * (dtype === 'q8' ? 2 * pairsOf(inFeatures) : inFeatures);
-  }
 
   packRows(matrix: PackedMatrix, firstRow: number, rows: FloatArray | Int8Array): void {
     const { data, inFeatures, dtype } = matrix;
@@ -91,11 +28,11 @@ export class SimdKernels implements Kernels {
     // An odd row of pairs is filled up with a zero.
     const source = dtype === 'q8' && inFeatures % 2 === 1 ? withZeroColumn(rows as Int8Array, inFeatures) : rows;
     const rowBytes = source.BYTES_PER_ELEMENT * (source.length / count);
-    this.#with([data], [source], ([packed, from]) => {
+    this.with([data], [source], ([packed, from]) => {
       for (let r = 0; r < count; r++) {
-        const to = packed + this.#rowAddress(matrix, firstRow + r);
-        if (dtype === 'q8') this.#exports.packRowQ8(to, from + r * rowBytes, pairsOf(inFeatures));
-        else this.#exports.packRow(to, from + r * rowBytes, inFeatures);
+        const to = packed + this.rowAddress(matrix, firstRow + r);
+        if (dtype === 'q8') this.exports.packRowQ8(to, from + r * rowBytes, pairsOf(inFeatures));
+        else this.exports.packRow(to, from + r * rowBytes, inFeatures);
       }
     });
   }
@@ -117,19 +54,19 @@ export class SimdKernels implements Kernels {
     if (rows === 0 || outFeatures === 0) return;
     if (inFeatures === 0)
       return referenceKernels.linear(y, x, new Float32Array(0), bias, activation, rows, 0, outFeatures);
-    const matrix = 'dtype' in weight ? weight : this.#pack(weight, outFeatures, inFeatures);
+    const matrix = 'dtype' in weight ? weight : this.pack(weight, outFeatures, inFeatures);
     const { dtype, data, scale } = matrix;
     const number = activationNumber(activation);
-    this.#with([y], [x, data, scale, bias], ([to, from, packed, scales, biases]) => {
+    this.with([y], [x, data, scale, bias], ([to, from, packed, scales, biases]) => {
       const [source, rowScales] = dtype === 'q8' ? this.#round(from, rows, inFeatures) : [from, 0];
       const pairs = pairsOf(inFeatures);
       const panelBytes = this.packedLength(1, inFeatures, dtype) * data.BYTES_PER_ELEMENT;
       /** Panels first to last of the weight, written at `target`. */
       const call = (first: number, last: number, target: number, stride: number): KernelCall => {
         const panel = packed + first * panelBytes;
-        const offset = 4 * first * this.#columns;
-        const bias = biases === 0 ? this.#zeros : biases + offset;
-        const biasStep = biases === 0 ? 0 : 4 * this.#columns;
+        const offset = 4 * first * this.columns;
+        const bias = biases === 0 ? this.zeros : biases + offset;
+        const biasStep = biases === 0 ? 0 : 4 * this.columns;
         const count = last - first;
         return dtype === 'q8'
           ? [
@@ -149,26 +86,26 @@ export class SimdKernels implements Kernels {
             ]
           : ['linear', target, source, panel, bias, rows, inFeatures, count, stride, number ?? 0, biasStep];
       };
-      const wholePanels = Math.floor(outFeatures / this.#columns);
+      const wholePanels = Math.floor(outFeatures / this.columns);
       const stride = 4 * outFeatures;
       const work = 2 * rows * inFeatures * outFeatures;
-      const calls = this.#divide(wholePanels, work).map(([first, last]) =>
-        call(first, last, to + 4 * first * this.#columns, stride),
+      const calls = this.divide(wholePanels, work).map(([first, last]) =>
+        call(first, last, to + 4 * first * this.columns, stride),
       );
       // The last panel is wider than what is left of y: it is computed aside and the columns that count are copied.
-      const rest = outFeatures % this.#columns;
-      const aside = rest === 0 ? 0 : this.#memory.take(4 * rows * this.#columns);
-      if (rest > 0) calls.push(call(wholePanels, wholePanels + 1, aside, 4 * this.#columns));
-      this.#runner.run(calls);
+      const rest = outFeatures % this.columns;
+      const aside = rest === 0 ? 0 : this.memory.take(4 * rows * this.columns);
+      if (rest > 0) calls.push(call(wholePanels, wholePanels + 1, aside, 4 * this.columns));
+      this.runner.run(calls);
       if (rest > 0) {
-        const floats = new Float32Array(this.#memory.memory.buffer);
+        const floats = new Float32Array(this.memory.memory.buffer);
         for (let r = 0; r < rows; r++) {
-          const row = aside / 4 + r * this.#columns;
-          floats.copyWithin(to / 4 + r * outFeatures + wholePanels * this.#columns, row, row + rest);
+          const row = aside / 4 + r * this.columns;
+          floats.copyWithin(to / 4 + r * outFeatures + wholePanels * this.columns, row, row + rest);
         }
       }
       if (number === undefined) {
-        const sums = new Float32Array(this.#memory.memory.buffer, to, rows * outFeatures); // y itself may have been emptied
+        const sums = new Float32Array(this.memory.memory.buffer, to, rows * outFeatures); // y itself may have been emptied
         referenceKernels.activation(sums, sums, activation);
       }
     });
@@ -192,17 +129,19 @@ export class SimdKernels implements Kernels {
     scale: number,
     bias: FloatArray | null = null,
     spans: Int32Array | null = null,
+    dropout: AttentionDropout | null = null,
   ): void {
     const width = heads * headSize;
     const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
-    this.#with([y, probabilities], [q, k, v, bias, spans], ([to, saved, query, key, value, biases, seen]) => {
+    this.with([y, probabilities], [q, k, v, bias, spans], ([to, saved, query, key, value, biases, seen]) => {
+      const mask = this.attentionMask(dropout, heads, offsets.at(-1)!);
       const calls: KernelCall[] = [];
       let longest = 0;
       let square = 0;
       for (let s = 0; s + 1 < offsets.length; s++) {
         const length = offsets[s + 1] - offsets[s];
         if (length === 0) continue;
-        for (const [first, last] of this.#divide(heads, 4 * length * length * width)) {
+        for (const [first, last] of this.divide(heads, 4 * length * length * width)) {
           const offset = 4 * (offsets[s] * width + first * headSize);
           const pairs = (address: number) => (address === 0 ? 0 : address + 4 * (first * squares + square));
           calls.push([
@@ -218,15 +157,16 @@ export class SimdKernels implements Kernels {
             scale,
             pairs(saved),
             4 * squares,
-            this.#zeros,
+            this.zeros,
             pairs(biases),
             seen === 0 ? 0 : seen + 8 * offsets[s],
+            ...mask(first, offsets[s]),
           ]);
         }
         longest = Math.max(longest, length);
         square += length * length;
       }
-      this.#runWithScratch(calls, attentionScratchBytes(longest, headSize, this.#tile));
+      this.runWithScratch(calls, attentionScratchBytes(longest, headSize, this.tile));
     });
   }
 
@@ -246,7 +186,7 @@ export class SimdKernels implements Kernels {
     const width = heads * headSize;
     const [keyCount, queryCount] = [positionKeys, positionQueries].map((table) => (table?.length ?? 0) / width);
     y.fill(0);
-    this.#with(
+    this.with(
       [y],
       [q, k, positionKeys, positionQueries, buckets, columns],
       ([to, query, key, keyTable, queryTable, distances, places]) => {
@@ -267,10 +207,10 @@ export class SimdKernels implements Kernels {
             heads,
             headSize,
             scale,
-            zeros: this.#zeros,
-            divide: (operations) => this.#divide(heads, operations),
+            zeros: this.zeros,
+            divide: (operations) => this.divide(heads, operations),
           });
-          this.#runWithScratch(calls, termScratchBytes(count, headSize, this.#tile));
+          this.runWithScratch(calls, termScratchBytes(count, headSize, this.tile));
         }
       },
     );
@@ -281,8 +221,8 @@ export class SimdKernels implements Kernels {
     const rest = headSize - 2 * pairs;
     if (interleaved || pairs % 4 > 0 || rest % 4 > 0) return referenceKernels.rotary(y, x, cosines, sines, shape);
     const width = heads * headSize;
-    this.#with([y], [x, cosines, sines], ([to, from, cosine, sine]) => {
-      const calls = this.#divide(rows, 10 * rows * width).map(([first, last]): KernelCall => [
+    this.with([y], [x, cosines, sines], ([to, from, cosine, sine]) => {
+      const calls = this.divide(rows, 10 * rows * width).map(([first, last]): KernelCall => [
         'rotary',
         to + 4 * first * width,
         from + 4 * (first * stride + begin),
@@ -294,15 +234,15 @@ export class SimdKernels implements Kernels {
         rest,
         4 * stride,
       ]);
-      this.#runner.run(calls);
+      this.runner.run(calls);
     });
   }
 
   gate(y: FloatArray, x: FloatArray, name: ActivationName, rows: number, size: number): void {
     const number = activationNumber(name);
     if (number === undefined || size % 4 > 0) return referenceKernels.gate(y, x, name, rows, size);
-    this.#with([y], [x], ([to, from]) => {
-      const calls = this.#divide(rows, 40 * rows * size).map(([first, last]): KernelCall => [
+    this.with([y], [x], ([to, from]) => {
+      const calls = this.divide(rows, 40 * rows * size).map(([first, last]): KernelCall => [
         'gate',
         to + 4 * first * size,
         from + 8 * first * size,
@@ -310,7 +250,7 @@ export class SimdKernels implements Kernels {
         size,
         number,
       ]);
-      this.#runner.run(calls);
+      this.runner.run(calls);
     });
   }
 
@@ -319,13 +259,13 @@ export class SimdKernels implements Kernels {
     const isRow = b.length < length;
     if (b.length < 4) return referenceKernels.binary(y, a, b, operation);
     const size = isRow ? b.length : 1;
-    this.#with([y], [a, b], ([to, left, right]) => {
-      const calls = this.#divide(length / size, 4 * length).map(([first, last]): KernelCall => {
+    this.with([y], [a, b], ([to, left, right]) => {
+      const calls = this.divide(length / size, 4 * length).map(([first, last]): KernelCall => {
         const begin = 4 * first * size;
         const [rows, numbers] = isRow ? [last - first, size] : [1, last - first];
         return [operation, to + begin, left + begin, isRow ? right : right + begin, rows, numbers, 0];
       });
-      this.#runner.run(calls);
+      this.runner.run(calls);
     });
   }
 
@@ -340,9 +280,9 @@ export class SimdKernels implements Kernels {
     size: number,
   ): void {
     const name = residual ? 'layerNormResidual' : 'layerNorm';
-    this.#with([y], [x, residual, weight, bias ?? new Float32Array(size)], ([to, from, added, weights, biases]) => {
+    this.with([y], [x, residual, weight, bias ?? new Float32Array(size)], ([to, from, added, weights, biases]) => {
       const row = (address: number, first: number) => (address === 0 ? 0 : address + 4 * first * size);
-      const calls = this.#divide(rows, 20 * rows * size).map(([first, last]): KernelCall => [
+      const calls = this.divide(rows, 20 * rows * size).map(([first, last]): KernelCall => [
         name,
         row(to, first),
         row(from, first),
@@ -353,25 +293,29 @@ export class SimdKernels implements Kernels {
         size,
         eps,
       ]);
-      this.#runner.run(calls);
+      this.runner.run(calls);
     });
   }
 
-  activation(y: FloatArray, x: FloatArray, name: ActivationName): void {
+  activation(y: FloatArray, x: FloatArray, name: FunctionName): void {
     const number = activationNumber(name);
     const { length } = x; // of a view that may be emptied below
     if (number === undefined) return referenceKernels.activation(y, x, name);
     y.set(x);
     if (number === 0) return;
-    this.#with([y], [], ([address]) => {
+    this.with([y], [], ([address]) => {
       const pairs = length >> 3;
-      this.#exports.activate(number, address, pairs, 2, 32);
+      const calls = this.divide(pairs, 160 * pairs).map(([first, last]): KernelCall => [
+        'activate',
+        ...[number, address + 32 * first, last - first, 2, 32],
+      ]);
+      this.runner.run(calls, undefined, true); // in place, so not to be run twice
       const rest = length - 8 * pairs;
       if (rest === 0) return;
-      const aside = this.#memory.take(32);
-      const floats = new Float32Array(this.#memory.memory.buffer);
+      const aside = this.memory.take(32);
+      const floats = new Float32Array(this.memory.memory.buffer);
       floats.copyWithin(aside / 4, address / 4 + 8 * pairs, address / 4 + length);
-      this.#exports.activate(number, aside, 1, 2, 0);
+      this.exports.activate(number, aside, 1, 2, 0);
       floats.copyWithin(address / 4 + 8 * pairs, aside / 4, aside / 4 + rest);
     });
   }
@@ -386,17 +330,17 @@ export class SimdKernels implements Kernels {
     if (rows === 0) return;
     const sources = tables.map((table, t) => {
       if ('dtype' in table) return { ...lookUp(table), ids: ids[t] };
-      if (this.#memory.holds(table)) return { name: 'gather', data: table, scale: null, ids: ids[t] };
+      if (this.memory.holds(table)) return { name: 'gather', data: table, scale: null, ids: ids[t] };
       // Of a table that lies elsewhere only the rows that are asked for are copied.
       const chosen = new Float32Array(y.length);
       ids[t].forEach((id, r) => chosen.set(table.subarray(id * size, (id + 1) * size), r * size));
       return { name: 'gather', data: chosen, scale: null, ids: Int32Array.from({ length: rows }, (_, r) => r) };
     });
     const inputs = sources.flatMap(({ data, scale, ids }) => [data, scale, ids]);
-    this.#with([y], inputs, ([to, ...addresses]) => {
+    this.with([y], inputs, ([to, ...addresses]) => {
       sources.forEach(({ name }, t) => {
         const [data, scales, from] = addresses.slice(3 * t, 3 * t + 3);
-        const calls = this.#divide(rows, 3 * rows * size).map(([first, last]): KernelCall => [
+        const calls = this.divide(rows, 3 * rows * size).map(([first, last]): KernelCall => [
           t === 0 ? name : `${name}Add`,
           to + 4 * first * size,
           data,
@@ -405,7 +349,7 @@ export class SimdKernels implements Kernels {
           last - first,
           size,
         ]);
-        this.#runner.run(calls);
+        this.runner.run(calls);
       });
     });
   }
@@ -419,90 +363,20 @@ export class SimdKernels implements Kernels {
   readonly sumRows = referenceKernels.sumRows;
   readonly normalizeRows = referenceKernels.normalizeRows;
 
-  #panels(outFeatures: number): number {
-    return Math.ceil(outFeatures / this.#columns);
-  }
-
-  /** Bytes from the start of a packed matrix to the first number of a row. */
-  #rowAddress({ inFeatures, dtype }: PackedMatrix, row: number): number {
-    const panel = Math.floor(row / this.#columns);
-    const column = row % this.#columns;
-    if (dtype === 'q8') return 2 * (panel * pairsOf(inFeatures) * this.#columns + column);
-    return 4 * (panel * inFeatures * this.#columns + column);
-  }
-
-  /** A row-major weight, packed for this one product. */
-  #pack(rows: FloatArray, outFeatures: number, inFeatures: number): PackedMatrix {
-    const data = new Float32Array(this.packedLength(outFeatures, inFeatures, 'f32'));
-    const matrix: PackedMatrix = { outFeatures, inFeatures, dtype: 'f32', data, scale: null };
-    for (let o = 0; o < outFeatures; o++) {
-      const start = this.#rowAddress(matrix, o) / 4;
-      for (let i = 0; i < inFeatures; i++) data[start + i * this.#columns] = rows[o * inFeatures + i];
-    }
-    return matrix;
-  }
-
   /** Rows rounded to 12 bits for `linearQ8`, in scratch memory: their address, and that of their scales. */
   #round(x: number, rows: number, inFeatures: number): [rounded: number, scales: number] {
-    const rounded = this.#memory.take(4 * rows * pairsOf(inFeatures));
-    const scales = this.#memory.take(4 * (rows + this.#tile.rows));
-    this.#exports.roundRows(rounded, scales, x, rows, inFeatures);
+    const rounded = this.memory.take(4 * rows * pairsOf(inFeatures));
+    const scales = this.memory.take(4 * (rows + this.tile.rows));
+    this.exports.roundRows(rounded, scales, x, rows, inFeatures);
     return [rounded, scales];
   }
-
-  /** Runs calls that each need `bytes` of scratch memory. */
-  #runWithScratch(calls: KernelCall[], bytes: number): void {
-    const aligned = Math.ceil(bytes / 64) * 64;
-    this.#runner.run(calls, { address: this.#memory.take(aligned * this.#runner.threads), bytes: aligned });
-  }
-
-  /** `count` units of work in even parts, first and last of each; one part when a single thread works, or there is little. */
-  #divide(count: number, operations: number): [first: number, last: number][] {
-    const { threads } = this.#runner;
-    const most = threads === 1 ? 1 : Math.min(threads * CALLS_PER_THREAD, Math.ceil(operations / WORTH_A_CALL));
-    const parts = Math.min(count, most);
-    const bounds = Array.from({ length: parts + 1 }, (_, p) => Math.round((p * count) / parts));
-    return bounds.slice(0, -1).map((first, p) => [first, bounds[p + 1]]);
-  }
-
-  /**
-   * Calls `body` with the addresses of the arrays (0 for null). Those that lie elsewhere are copied into scratch memory, and
-   * the outputs among them back again. Scratch memory that the body takes is given back as well.
-   */
-  #with(outputs: (NumberArray | null)[], inputs: (NumberArray | null)[], body: (addresses: number[]) => void): void {
-    const mark = this.#memory.mark();
-    const { memory } = this.#memory;
-    const arrays = [...outputs, ...inputs];
-    // All addresses are taken before anything is copied: growing the memory empties the views of it.
-    const addresses = arrays.map((array) => (array && array.buffer === memory.buffer ? array.byteOffset : 0));
-    const outside = arrays.map((array, i) => (addresses[i] === 0 ? array : null));
-    try {
-      outside.forEach((array, i) => {
-        if (array === null) return;
-        addresses[i] = this.#memory.take(array.byteLength);
-        new Uint8Array(memory.buffer, addresses[i], array.byteLength).set(bytesOf(array));
-      });
-      body(addresses);
-      outside.slice(0, outputs.length).forEach((array, i) => {
-        if (array) bytesOf(array).set(new Uint8Array(memory.buffer, addresses[i], array.byteLength));
-      });
-    } finally {
-      this.#memory.release(mark);
-    }
-  }
 }
-
-type NumberArray = FloatArray | Int8Array | Int32Array;
-
-const bytesOf = (array: NumberArray) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
 const lookUp = ({ dtype, data, scale }: PackedMatrix) => ({
   name: dtype === 'q8' ? 'gatherPackedQ8' : 'gatherPacked',
   data,
   scale,
 });
-
-const pairsOf = (inFeatures: number) => (inFeatures + 1) >> 1;
 
 /** [rows, size] → [rows, size + 1] */
 function withZeroColumn(rows: Int8Array, size: number): Int8Array {

@@ -4,7 +4,8 @@ import { mulAdd, relaxedFma, type Arithmetic } from './arithmetic.ts';
 import { f32x4, ModuleBuilder } from './assembler.ts';
 import type { Tile } from './linear.ts';
 import { assembleKernels } from './module.ts';
-import { OneThread, SimdKernels, type KernelExports } from './simdKernels.ts';
+import { OneThread, type KernelExports } from './simdBase.ts';
+import { SimdKernels } from './simdKernels.ts';
 import { MAXIMUM_PAGES, WasmMemory } from './wasmMemory.ts';
 
 export interface SimdOptions {

@@ -13,15 +13,15 @@ const ALIGNMENT = 64;
 const align = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
 /**
- * One WebAssembly memory: what stays lies at the bottom, above it scopes stack up and fall down. Nothing is ever freed one
- * by one, so there is nothing to leak, and after the first few passes it no longer grows.
+ * One WebAssembly memory: what stays lies at the bottom, above it scopes stack up and fall down. What is given
+ * back earlier waits for a block of the same length. So there is nothing to leak, and after the first few passes it no longer grows.
  */
 export class WasmMemory implements Memory {
   readonly memory: WebAssembly.Memory;
   /** First free byte. */
   #top = ALIGNMENT; // address 0 stays free: it means "none" to kernels
-  /** Where each open scope began. */
-  readonly #scopes: number[] = [];
+  /** Where each open scope began, and the addresses that were given back to it, by length. */
+  readonly #scopes: { start: number; free: Map<number, number[]> }[] = [];
 
   constructor(memory: WebAssembly.Memory) {
     this.memory = memory;
@@ -48,15 +48,23 @@ export class WasmMemory implements Memory {
 
   floats(length: number): Block {
     if (this.#scopes.length === 0) return { data: new Float32Array(length) };
-    return this.#float(this.take(4 * length), length);
+    const address = this.#scopes.at(-1)!.free.get(length)?.pop();
+    return this.#float(address ?? this.take(4 * length), length);
+  }
+
+  giveBack(block: Block): void {
+    const scope = this.#scopes.at(-1);
+    if (!scope || !(block instanceof WasmBlock) || block.address < scope.start) return;
+    const { length } = block.data;
+    scope.free.set(length, [...(scope.free.get(length) ?? []), block.address]);
   }
 
   openScope(): void {
-    this.#scopes.push(this.#top);
+    this.#scopes.push({ start: this.#top, free: new Map() });
   }
 
   closeScope(leaving: readonly Block[]): void {
-    const start = this.#scopes.pop()!;
+    const { start } = this.#scopes.pop()!;
     // Distinct blocks of this scope; each moves down, never onto one that has yet to move.
     const blocks = [...new Set(leaving)].filter(
       (block) => block instanceof WasmBlock && block.address >= start,

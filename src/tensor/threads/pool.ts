@@ -1,13 +1,13 @@
 import type * as nodeOs from 'node:os';
 import type * as workerThreads from 'node:worker_threads';
-import type { KernelCall, KernelExports, Runner, Scratch } from '../simd/simdKernels.ts';
+import type { KernelCall, KernelExports, Runner, Scratch } from '../simd/simdBase.ts';
 import type { WasmMemory } from '../simd/wasmMemory.ts';
 import { workerSource } from './workerSource.ts';
 
 const [GIVEN, CLAIM, DONE, FAILED, READY, SCRATCH, SCRATCH_BYTES] = [0, 1, 2, 3, 4, 5, 6];
 const STATE_LENGTH = 7;
-/** Numbers of a call: its function, how many arguments, and these, 14 at most. */
-const SLOT = 16;
+/** Numbers of a call: its function, how many arguments, and these, 22 at most. */
+const SLOT = 24;
 /** Calls at a time, as many as the claim word can count. */
 const MOST_CALLS = 4095;
 const SPINS = 20_000;
@@ -59,7 +59,7 @@ export class ThreadPool implements Runner {
     return !this.#closed && Atomics.load(this.#state, READY) === this.threads - 1;
   }
 
-  run(calls: KernelCall[], scratch?: Scratch): void {
+  run(calls: KernelCall[], scratch?: Scratch, adds = false): void {
     if (calls.length < 2 || calls.length > MOST_CALLS || !this.isReady) return this.#runHere(calls, scratch);
     calls.forEach(([name, ...args], i) => this.#calls.set([this.#numbers.get(name)!, args.length, ...args], i * SLOT));
     const state = this.#state;
@@ -80,8 +80,10 @@ export class ThreadPool implements Runner {
       Atomics.add(state, DONE, 1);
     }
     this.#waitFor(calls.length); // even then: workers write to memory that is about to be given back
-    // What failed is done again here, or fails with a reason: kernels can be run twice.
-    if (failed || Atomics.load(state, FAILED) !== 0) this.#runHere(calls, scratch);
+    if (!failed && Atomics.load(state, FAILED) === 0) return;
+    if (adds) throw new Error('a worker thread failed in the middle of a sum; gradients of this step are not good');
+    // What failed is done again here, or fails with a reason: these kernels can be run twice.
+    this.#runHere(calls, scratch);
   }
 
   /** Ends the workers; what comes later runs on this thread. */

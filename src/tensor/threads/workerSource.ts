@@ -9,7 +9,7 @@
 export const workerSource = `
 'use strict';
 const [GIVEN, CLAIM, DONE, FAILED, READY, SCRATCH, SCRATCH_BYTES] = [0, 1, 2, 3, 4, 5, 6];
-const SLOT = 16;
+const SLOT = 24;
 const SPINS = 20000; // some tens of microseconds: the next kernel mostly comes sooner than a sleeper would wake
 function work({ module, memory, state: at, calls: from, length, thread }) {
   const functions = Object.values(new WebAssembly.Instance(module, { env: { memory } }).exports);

@@ -1,0 +1,248 @@
+import { InputError, ScopeError } from '../errors.ts';
+import { sharedEngine, type Engine } from './engine.ts';
+import type { Matrix } from './matrix.ts';
+import type { Block } from './memory.ts';
+import { randomStream } from './random.ts';
+import { showShape } from './shape.ts';
+import type { Tensor } from './tensor.ts';
+
+/**
+ * Automatic differentiation: while a tape is open, ops record how the gradient of their output becomes gradients of their
+ * inputs, and `backward` plays that in reverse. Nothing is recorded, and nothing costs time, without an open tape.
+ *
+ * ```ts
+ * const parameters = model.parameters();
+ * zeroGradients(parameters);
+ * const loss = withGradients(parameters, (backward) => {
+ *   const loss = crossEntropy(model.forward(batch).logits, labels);
+ *   backward(loss); // adds to each parameter's `grad`
+ *   return loss.data[0];
+ * });
+ * for (const { data, grad } of parameters) ... // an optimizer: flat loops over both, in the same order
+ * ```
+ *
+ * What an optimizer relies on: `parameter.grad` is made by the first `withGradients` that names the parameter and stays, as
+ * the parameter does; `grad.data` is laid out as `parameter.data`, element for element (of a matrix, packed as the kernels
+ * read it, with padding that is zero in both). A step writes to `data` in place, so that the weights can be used at once.
+ *
+ * The tape owns an engine scope: what is computed inside lives until its end, inner scopes included, since backward needs it.
+ */
+export type Backward = (dy: Tensor, gradients: readonly (Tensor | null)[]) => void;
+
+/** A tensor or a matrix that gradients can be asked for. */
+export type Differentiable = Tensor | Matrix;
+
+/** Gradients of `loss`, a single number, are added to those of the parameters; `factor` scales them, as accumulation asks for. */
+export type RunBackward = (loss: Tensor, factor?: number) => void;
+
+/** What the random numbers of a step are drawn by; see `Tape.nextStream`. */
+export interface StepSeed {
+  /** Default 0. */
+  seed?: number;
+  /** Number of the step (of the part of a step, where gradients are accumulated). Default 0. */
+  step?: number;
+}
+
+interface Node {
+  output: Block;
+  inputs: readonly (Differentiable | null)[];
+  backward: Backward;
+}
+
+/** Gradients belong to numbers, so a tensor and its reshaped views share one. */
+const keyOf = (x: Differentiable): object => ('block' in x ? x.block : x.packed);
+
+export class Tape {
+  readonly engine: Engine;
+  /** False while ops compute without being recorded. */
+  recording = true;
+  /** Calls of random ops so far. */
+  draws: number;
+  readonly #seed: Required<StepSeed>;
+  readonly #nodes: Node[] = [];
+  /** Gradients that are wanted at the end. */
+  readonly #leaves: ReadonlyMap<object, Tensor>;
+  /** What was computed from those. */
+  readonly #results = new Set<object>();
+  /** Gradients of results, while backward has not come to them yet. */
+  readonly #flowing = new Map<object, Tensor>();
+  /** Of a tape within a checkpoint. */
+  readonly #parent: Tape | null;
+
+  constructor(
+    engine: Engine,
+    leaves: ReadonlyMap<object, Tensor>,
+    seed: Required<StepSeed>,
+    draws = 0,
+    parent: Tape | null = null,
+  ) {
+    this.engine = engine;
+    this.#leaves = leaves;
+    this.#seed = seed;
+    this.draws = draws;
+    this.#parent = parent;
+  }
+
+  /** Whether an op on these is recorded: the gradient of one is wanted. */
+  wants(...inputs: (Differentiable | null)[]): boolean {
+    return this.recording && inputs.some((x) => x !== null && this.#knows(x));
+  }
+
+  #knows(x: Differentiable): boolean {
+    const key = keyOf(x);
+    if (this.#leaves.has(key) || this.#results.has(key)) return true;
+    if (this.#parent === null || !this.#parent.#knows(x)) return false;
+    throw new ScopeError({
+      what: `checkpoint: a tensor ${showShape(x.shape)} computed outside`,
+      expected: 'to be among its inputs, or its gradient would be lost',
+      got: 'use inside without that',
+    });
+  }
+
+  /** Adds an op; `always` when it also uses parameters that are not among the inputs. */
+  record(output: Tensor, inputs: readonly (Differentiable | null)[], backward: Backward, always = false): void {
+    if (!this.recording || !(always || this.wants(...inputs))) return;
+    this.#results.add(output.block);
+    this.#nodes.push({ output: output.block, inputs, backward });
+  }
+
+  /** A stream of random numbers for one call of a random op: by seed, step, and how many such calls came before. */
+  nextStream(): number {
+    const { seed, step } = this.#seed;
+    return randomStream(seed, `step ${step}, draw ${this.draws++}`);
+  }
+
+  readonly backward: RunBackward = (loss, factor = 1) => {
+    if (loss.size !== 1) {
+      throw new InputError({
+        what: 'backward: loss',
+        expected: 'a single number',
+        got: showShape(loss.shape),
+        fix: 'take the mean or the sum',
+      });
+    }
+    if (!this.#knows(loss)) {
+      throw new InputError({
+        what: 'backward: loss',
+        expected: 'a number that depends on a parameter whose gradient is wanted',
+        got: 'one that does not',
+        fix: 'compute it inside withGradients, from parameters that were given to it and are not frozen',
+      });
+    }
+    this.#gradientOf(loss).data[0] += factor;
+    this.#play();
+  };
+
+  /** The same from the gradient of any result on. */
+  propagate(output: Tensor, gradient: Tensor): void {
+    const sum = this.#gradientOf(output);
+    this.engine.kernels.binary(sum.data, sum.data, gradient.data, 'add');
+    this.#play();
+  }
+
+  #play(): void {
+    this.engine.withTape(null, () => {
+      for (let n = this.#nodes.length - 1; n >= 0; n--) {
+        const { output, inputs, backward } = this.#nodes[n];
+        const dy = this.#flowing.get(output);
+        if (dy === undefined) continue; // the loss does not depend on it
+        backward(
+          dy,
+          inputs.map((x) => (x !== null && this.#knows(x) ? this.#gradientOf(x) : null)),
+        );
+        this.#flowing.delete(output);
+        this.engine.giveBack(dy); // its memory serves the next gradient of that size
+      }
+    });
+  }
+
+  #gradientOf(x: Differentiable): Tensor {
+    const key = keyOf(x);
+    const known = this.#leaves.get(key) ?? this.#flowing.get(key);
+    if (known !== undefined) return known;
+    const zeros = this.engine.zeros(x.shape);
+    this.#flowing.set(key, zeros);
+    return zeros;
+  }
+
+  /** A tape for a part that is computed a second time: `gradients` receive those of `inputs`. */
+  branch(inputs: readonly Tensor[], gradients: readonly (Tensor | null)[], draws: number): Tape {
+    const leaves = new Map(this.#leaves);
+    inputs.forEach((x, i) => gradients[i] && leaves.set(x.block, gradients[i]));
+    return new Tape(this.engine, leaves, this.#seed, draws, this);
+  }
+}
+
+/** Puts an op on the open tape, if there is one and it wants the gradient of an input. @returns the output */
+export function record(output: Tensor, inputs: readonly (Differentiable | null)[], backward: Backward): Tensor {
+  output.engine.tape?.record(output, inputs, backward);
+  return output;
+}
+
+/**
+ * Runs `body` with a tape for the gradients of `parameters` (those that are not frozen), in a scope of its own: tensors
+ * live until its end, and those in what it returns move out, as from `Engine.scope`. `backward(loss)` may be called several
+ * times. It adds to `parameter.grad`, which is made here when missing; `zeroGradients` clears it.
+ *
+ * Not inside a scope the first time, since gradients outlive every scope.
+ */
+export function withGradients<T>(
+  parameters: readonly Differentiable[],
+  body: (backward: RunBackward) => T,
+  { seed = 0, step = 0 }: StepSeed = {},
+): T {
+  if (parameters.length === 0) {
+    throw new InputError({ what: 'withGradients: parameters', expected: 'at least one', got: 'none' });
+  }
+  const engine = sharedEngine('withGradients', parameters[0], ...parameters);
+  if (engine.tape) {
+    throw new ScopeError({ what: 'withGradients', expected: 'no open tape', got: 'a call inside another' });
+  }
+  const leaves = new Map<object, Tensor>();
+  for (const p of parameters) {
+    if ('requiresGrad' in p && p.requiresGrad === false) continue; // frozen
+    p.grad ??= engine.keep([p.data.length]);
+    leaves.set(keyOf(p), p.grad);
+  }
+  const tape = new Tape(engine, leaves, { seed, step });
+  return engine.scope(() => engine.withTape(tape, () => body(tape.backward)));
+}
+
+/** Runs `body` in a scope without recording, as for a teacher's outputs inside `withGradients`. Dropout stays as it is. */
+export function withoutGradients<T>(engine: Engine, body: () => T): T {
+  const { tape } = engine;
+  if (!tape?.recording) return engine.scope(body);
+  tape.recording = false;
+  try {
+    return engine.scope(body);
+  } finally {
+    tape.recording = true;
+  }
+}
+
+/** Sets the gradients of parameters to zero; those that were never made are none. */
+export function zeroGradients(parameters: readonly Differentiable[]): void {
+  for (const { grad } of parameters) grad?.data.fill(0);
+}
+
+/**
+ * Activation checkpointing (Chen et al. 2016, arXiv:1604.06174): y = f(...inputs), of which only inputs and output are kept;
+ * backward computes the rest a second time. Random draws repeat. Besides parameters, f may use no tensor whose gradient is
+ * wanted but its inputs. Without an open tape it is f alone.
+ */
+export function checkpoint(f: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
+  const { engine } = inputs[0];
+  const { tape } = engine;
+  if (!tape?.recording) return f(...inputs);
+  const { draws } = tape;
+  const y = withoutGradients(engine, () => f(...inputs));
+  const again: Backward = (dy, gradients) => {
+    engine.scope(() => {
+      const branch = tape.branch(inputs, gradients, draws);
+      const result = engine.withTape(branch, () => f(...inputs));
+      branch.propagate(result, dy);
+    });
+  };
+  tape.record(y, inputs, again, true);
+  return y;
+}

@@ -1,0 +1,75 @@
+import {
+  f32x4,
+  i32,
+  i32x4,
+  v128,
+  type FunctionReference,
+  type Local,
+  type ModuleBuilder,
+  type Value,
+} from './assembler.ts';
+
+/** `mix` of kernels/mix.ts on four lanes. */
+function mix(x: Value<'v128'>, keep: (value: Value<'v128'>) => Local<'v128'>): Value<'v128'> {
+  const step = (value: Value<'v128'>, shift: number) => {
+    const v = keep(value);
+    return v128.xor(v, i32x4.shr_u(v, shift));
+  };
+  const once = i32x4.mul(step(x, 16), v128.const(0x7feb352d));
+  const twice = i32x4.mul(step(once, 15), v128.const(0x846ca68b | 0));
+  return step(twice, 16);
+}
+
+/**
+ * `maskRow`: y = x by one row of a dropout mask, `vectors` · 4 numbers. The draw of each is mix(base + its counter), which is
+ * its column times GOLDEN; the number is kept, times `factor`, when that is not below `threshold`. `maskRowAdd` adds to y.
+ */
+export function defineMaskRow(module: ModuleBuilder): FunctionReference<null> {
+  const parameters = {
+    y: 'i32',
+    x: 'i32',
+    base: 'i32',
+    counters: 'i32',
+    vectors: 'i32',
+    threshold: 'i32',
+    factor: 'f32',
+  } as const;
+  const define = (name: string, add: boolean) =>
+    module.define(name, parameters, (fn, { y, x, base, counters, vectors, threshold, factor }) => {
+      const [bases, thresholds] = [fn.let(i32x4.splat(base)), fn.let(i32x4.splat(threshold))];
+      const factors = fn.let(f32x4.splat(factor));
+      fn.repeat(vectors, () => {
+        const draws = mix(i32x4.add(bases, i32x4.load(counters)), (value) => fn.let(value));
+        const kept = v128.and(i32x4.ge_u(draws, thresholds), f32x4.mul(f32x4.load(x), factors));
+        fn.store(f32x4.store(y, add ? f32x4.add(f32x4.load(y), kept) : kept));
+        for (const address of [y, x, counters]) fn.advance(address, 16);
+      });
+    });
+  const maskRow = define('maskRow', false);
+  const maskRowAdd = define('maskRowAdd', true);
+
+  // Whole rows: their bases lie at `bases`, one after the other.
+  const rowsParameters = {
+    y: 'i32',
+    x: 'i32',
+    bases: 'i32',
+    counters: 'i32',
+    rows: 'i32',
+    vectors: 'i32',
+    threshold: 'i32',
+    factor: 'f32',
+  } as const;
+  for (const [name, row] of [
+    ['dropout', maskRow],
+    ['dropoutAdd', maskRowAdd],
+  ] as const) {
+    module.define(name, rowsParameters, (fn, { y, x, bases, counters, rows, vectors, threshold, factor }) => {
+      fn.repeat(rows, () => {
+        fn.call(row, y, x, i32.load(bases), counters, vectors, threshold, factor);
+        for (const address of [y, x]) fn.advance(address, i32.shl(vectors, i32.const(4)));
+        fn.advance(bases, 4);
+      });
+    });
+  }
+  return maskRow;
+}

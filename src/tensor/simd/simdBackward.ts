@@ -1,0 +1,480 @@
+import type {
+  AdamStep,
+  AttentionDropout,
+  BackwardKernels,
+  DropoutMask,
+  FunctionName,
+} from '../kernels/backwardKernels.ts';
+import type { FloatArray, PackedMatrix } from '../kernels/kernels.ts';
+import { GOLDEN, maskBits, maskRow, maskThreshold } from '../kernels/mix.ts';
+import { referenceBackward } from '../kernels/referenceBackward.ts';
+import { activationNumber } from './activation.ts';
+import { attentionBackwardScratchBytes } from './attentionBackward.ts';
+import { SimdBase, type KernelCall } from './simdBase.ts';
+
+/** Numbers whose squares are summed by one call. */
+const SQUARES_AT_A_TIME = 2 ** 14;
+/** Bytes by which rows of a transpose are further apart than they are long, so that they do not compete for one place in the cache. */
+const APART = 64;
+
+/** The backward kernels in WebAssembly. What is rare or tiny stays with the reference kernels. */
+export abstract class SimdBackward extends SimdBase implements BackwardKernels {
+  linearBackward(
+    dx: FloatArray | null,
+    dWeight: FloatArray | null,
+    dBias: FloatArray | null,
+    dy: FloatArray,
+    x: FloatArray,
+    weight: FloatArray | PackedMatrix,
+    rows: number,
+    inFeatures: number,
+    outFeatures: number,
+  ): void {
+    if (rows === 0 || outFeatures === 0) return;
+    if (!('dtype' in weight) || inFeatures === 0) {
+      const rowMajor = 'dtype' in weight ? new Float32Array(0) : weight;
+      return this.#rowMajorBackward(dx, dWeight, dBias, dy, x, rowMajor, rows, inFeatures, outFeatures);
+    }
+    const inputs = dx ? [dy, x, weight.data] : [dy, x];
+    this.with([dx, dWeight, dBias], inputs, ([dxAt, dWeightAt, dBiasAt, dyAt, xAt, packed]) => {
+      if (dxAt !== 0) this.#addInputGradient(dxAt, dyAt, packed, rows, inFeatures, outFeatures);
+      if (dWeightAt === 0 && dBiasAt === 0) return;
+      const mark = this.memory.mark();
+      const panels = this.#packColumns(dyAt, rows, outFeatures);
+      if (dBiasAt !== 0) this.#addPanelSums(dBiasAt, panels, rows, outFeatures);
+      if (dWeightAt !== 0) this.#addWeightGradient(dWeightAt, xAt, panels, rows, inFeatures, outFeatures);
+      this.memory.release(mark);
+    });
+  }
+
+  /** Of a weight that is not packed: packed for this once, and its gradient brought back. */
+  #rowMajorBackward(
+    dx: FloatArray | null,
+    dWeight: FloatArray | null,
+    dBias: FloatArray | null,
+    dy: FloatArray,
+    x: FloatArray,
+    weight: FloatArray,
+    rows: number,
+    inFeatures: number,
+    outFeatures: number,
+  ): void {
+    if (inFeatures === 0) {
+      referenceBackward.linearBackward(null, null, dBias, dy, x, weight, rows, inFeatures, outFeatures);
+      return;
+    }
+    const [gradient, kept] = [
+      dWeight && new Float32Array(this.packedLength(outFeatures, inFeatures, 'f32')),
+      dWeight && this.lasting(dWeight),
+    ];
+    const matrix = this.pack(weight, outFeatures, inFeatures);
+    this.linearBackward(dx, gradient, dBias, dy, x, matrix, rows, inFeatures, outFeatures);
+    if (!gradient || !kept) return;
+    const { data } = kept;
+    for (let o = 0; o < outFeatures; o++) {
+      const start = this.rowAddress(matrix, o) / 4;
+      for (let i = 0; i < inFeatures; i++) data[o * inFeatures + i] += gradient[start + i * this.columns];
+    }
+  }
+
+  /** dx += dy · weight, with the weight's panels turned. */
+  #addInputGradient(
+    dx: number,
+    dy: number,
+    packed: number,
+    rows: number,
+    inFeatures: number,
+    outFeatures: number,
+  ): void {
+    const { columns } = this;
+    const mark = this.memory.mark();
+    const panels = this.panels(inFeatures);
+    const panelBytes = 4 * outFeatures * columns;
+    const turned = this.memory.take(panels * panelBytes);
+    const rest = inFeatures % columns;
+    const whole = Math.floor(inFeatures / columns);
+    const bytes = new Uint8Array(this.memory.memory.buffer);
+    if (rest > 0) bytes.fill(0, turned + whole * panelBytes, turned + panels * panelBytes);
+    const step = 4 * columns * inFeatures;
+    this.runner.run(
+      this.divide(panels, 4 * inFeatures * outFeatures).flatMap(([first, last]) =>
+        Array.from({ length: last - first }, (_, i): KernelCall => {
+          const p = first + i;
+          const from = packed + 4 * p * columns * columns;
+          const inputs = Math.min(columns, inFeatures - p * columns);
+          return ['turnPanel', turned + p * panelBytes, from, inputs, outFeatures, step];
+        }),
+      ),
+    );
+    // The last panel is wider than what is left of dx: it is computed aside.
+    const aside = rest > 0 ? this.memory.take(4 * rows * columns) : 0;
+    const call = (first: number, last: number, y: number, stride: number, zeros: number): KernelCall => [
+      'product',
+      y,
+      dy,
+      turned + first * panelBytes,
+      rows,
+      outFeatures,
+      last - first,
+      4 * outFeatures,
+      stride,
+      4 * columns,
+      zeros,
+    ];
+    const calls = this.divide(whole, 2 * rows * inFeatures * outFeatures).map(([first, last]) =>
+      call(first, last, dx + 4 * first * columns, 4 * inFeatures, 0),
+    );
+    if (rest > 0) calls.push(call(whole, whole + 1, aside, 4 * columns, this.zeros));
+    this.runner.run(calls, undefined, true);
+    if (rest > 0) this.exports.addRows(dx + 4 * whole * columns, aside, rows, rest, 4 * inFeatures, 4 * columns);
+    this.memory.release(mark);
+  }
+
+  /** dWeight += dyᵀ · x, written where the weight's panels have it. */
+  #addWeightGradient(
+    dWeight: number,
+    x: number,
+    panels: number,
+    rows: number,
+    inFeatures: number,
+    outFeatures: number,
+  ): void {
+    const { columns } = this;
+    const stride = Math.ceil(rows / 16) * 64 + APART;
+    const turned = this.memory.take(inFeatures * stride);
+    this.runner.run(
+      this.divide(Math.ceil(rows / 16), 4 * rows * inFeatures).map(([first, last]): KernelCall => {
+        const [begin, end] = [16 * first, Math.min(16 * last, rows)];
+        return [
+          'transpose',
+          turned + 4 * begin,
+          x + 4 * begin * inFeatures,
+          end - begin,
+          inFeatures,
+          stride,
+          4 * inFeatures,
+        ];
+      }),
+    );
+    const panelBytes = 4 * rows * columns;
+    const step = 4 * columns * inFeatures;
+    this.runner.run(
+      this.divide(this.panels(outFeatures), 2 * rows * inFeatures * outFeatures).map(([first, last]): KernelCall => [
+        'product',
+        dWeight + first * step,
+        turned,
+        panels + first * panelBytes,
+        inFeatures,
+        rows,
+        last - first,
+        stride,
+        4 * columns,
+        step,
+        0,
+      ]),
+      undefined,
+      true,
+    );
+  }
+
+  /** [rows, size] → panels of columns, [panel][rows][columns], in scratch memory. */
+  #packColumns(x: number, rows: number, size: number): number {
+    const { columns } = this;
+    const panels = this.memory.take(4 * this.panels(size) * columns * rows);
+    this.runner.run(
+      this.divide(this.panels(size), 4 * rows * size).map(([first, last]): KernelCall => {
+        const [begin, end] = [first * columns, Math.min(last * columns, size)];
+        return ['packValues', panels + 4 * begin * rows, x + 4 * begin, rows, end - begin, 4 * size];
+      }),
+    );
+    return panels;
+  }
+
+  #addPanelSums(y: number, panels: number, rows: number, size: number): void {
+    const { columns } = this;
+    const count = this.panels(size);
+    const sums = this.memory.take(4 * count * columns);
+    this.runner.run(
+      this.divide(count, 2 * rows * size).map(([first, last]): KernelCall => [
+        'sumPanels',
+        sums + 4 * first * columns,
+        panels + 4 * first * columns * rows,
+        rows,
+        last - first,
+      ]),
+    );
+    this.exports.addRows(y, sums, 1, size, 0, 0);
+  }
+
+  attentionBackward(
+    dq: FloatArray | null,
+    dk: FloatArray | null,
+    dv: FloatArray | null,
+    dBias: FloatArray | null,
+    dy: FloatArray,
+    q: FloatArray,
+    k: FloatArray,
+    v: FloatArray,
+    offsets: Int32Array,
+    heads: number,
+    headSize: number,
+    scale: number,
+    bias: FloatArray | null,
+    spans: Int32Array | null,
+    dropout: AttentionDropout | null,
+  ): void {
+    const width = heads * headSize;
+    const numbers = dy.length;
+    const squares = (bias?.length ?? 0) / heads;
+    this.with([dq, dk, dv, dBias], [dy, q, k, v, bias, spans], (addresses) => {
+      // What is not wanted goes to waste.
+      const rows = [0, 1, 2, 4, 5, 6, 7].map((i) => addresses[i] || this.memory.take(4 * numbers));
+      const [dBiasAt, biasAt, spansAt] = [3, 8, 9].map((i) => addresses[i]);
+      const mask = this.attentionMask(dropout, heads, offsets.at(-1)!);
+      const calls: KernelCall[] = [];
+      let longest = 0;
+      let square = 0;
+      for (let s = 0; s + 1 < offsets.length; s++) {
+        const length = offsets[s + 1] - offsets[s];
+        if (length === 0) continue;
+        for (const [first, last] of this.divide(heads, 10 * length * length * width)) {
+          const [dqAt, dkAt, dvAt, ...inputs] = rows.map((row) => row + 4 * (offsets[s] * width + first * headSize));
+          const pairs = (address: number) => (address === 0 ? 0 : address + 4 * (first * squares + square));
+          calls.push([
+            'attentionBackward',
+            ...[dqAt, dkAt, dvAt, pairs(dBiasAt), ...inputs, pairs(biasAt)],
+            spansAt === 0 ? 0 : spansAt + 8 * offsets[s],
+            length,
+            headSize,
+            4 * width,
+            last - first,
+            scale,
+            4 * squares,
+            this.zeros,
+            ...mask(first, offsets[s]),
+          ]);
+        }
+        longest = Math.max(longest, length);
+        square += length * length;
+      }
+      this.runWithScratch(calls, attentionBackwardScratchBytes(longest, headSize, this.tile), true);
+    });
+  }
+
+  /** The arguments of dropout for attention kernels, by first head and first token: zeros without. In scratch memory. */
+  protected attentionMask(
+    dropout: AttentionDropout | null,
+    heads: number,
+    tokens: number,
+  ): (head: number, token: number) => number[] {
+    if (!dropout) return () => [0, 0, 0, 0, 0];
+    const { stream, probability, keys, columns } = dropout;
+    const bases = this.memory.take(4 * heads * tokens);
+    const counters = this.memory.take(4 * tokens + 32); // read eight at a time
+    const [basesView, countersView] = [this.#int32(bases, heads * tokens), this.#int32(counters, tokens)];
+    for (let token = 0; token < tokens; token++) {
+      const row = maskRow(stream, keys[token]);
+      for (let head = 0; head < heads; head++) basesView[head * tokens + token] = maskBits(row, head);
+      countersView[token] = Math.imul(columns[token], GOLDEN);
+    }
+    const rest = [maskThreshold(probability), 1 / (1 - probability)];
+    return (head, token) => [bases + 4 * (head * tokens + token), 4 * tokens, counters + 4 * token, ...rest];
+  }
+
+  #int32(address: number, length: number): Int32Array {
+    return new Int32Array(this.memory.memory.buffer, address, length);
+  }
+
+  dropout(y: FloatArray, x: FloatArray, mask: DropoutMask, size: number): void {
+    if (size % 4 !== 0) return referenceBackward.dropout(y, x, mask, size);
+    this.#dropout('dropout', y, x, mask, size);
+  }
+
+  dropoutBackward(dx: FloatArray, dy: FloatArray, mask: DropoutMask, size: number): void {
+    if (size % 4 !== 0) return referenceBackward.dropoutBackward(dx, dy, mask, size);
+    this.#dropout('dropoutAdd', dx, dy, mask, size);
+  }
+
+  #dropout(name: string, y: FloatArray, x: FloatArray, { stream, probability, keys }: DropoutMask, size: number): void {
+    this.with([y], [x], ([to, from]) => {
+      const bases = this.memory.take(4 * keys.length);
+      const counters = this.memory.take(4 * size);
+      this.#int32(bases, keys.length).set(keys.map((key) => maskRow(stream, key)));
+      const countersView = this.#int32(counters, size);
+      for (let i = 0; i < size; i++) countersView[i] = Math.imul(i, GOLDEN);
+      const calls = this.divide(keys.length, 12 * keys.length * size).map(([first, last]): KernelCall => [
+        name,
+        to + 4 * first * size,
+        from + 4 * first * size,
+        bases + 4 * first,
+        counters,
+        last - first,
+        size >> 2,
+        maskThreshold(probability),
+        1 / (1 - probability),
+      ]);
+      this.runner.run(calls, undefined, true);
+    });
+  }
+
+  layerNormBackward(
+    dx: FloatArray | null,
+    dResidual: FloatArray | null,
+    dWeight: FloatArray | null,
+    dBias: FloatArray | null,
+    dy: FloatArray,
+    x: FloatArray,
+    residual: FloatArray | null,
+    weight: FloatArray,
+    eps: number,
+    rows: number,
+    size: number,
+  ): void {
+    if (size % 4 !== 0) {
+      referenceBackward.layerNormBackward(dx, dResidual, dWeight, dBias, dy, x, residual, weight, eps, rows, size);
+      return;
+    }
+    const suffix = residual ? 'Residual' : '';
+    this.with([dx, dResidual, dWeight, dBias], [dy, x, residual, weight], (addresses) => {
+      const [dyAt, xAt, residualAt, weightAt] = addresses.slice(4);
+      const numbers = [rows * size, rows * size, size, size];
+      const needed = [true, residual !== null, true, true];
+      // What is not wanted goes to waste.
+      const [dxAt, dResidualAt, dWeightAt, dBiasAt] = numbers.map(
+        (count, i) => addresses[i] || (needed[i] ? this.memory.take(4 * count) : 0),
+      );
+      const statistics = this.memory.take(8 * rows);
+      const row = (address: number, first: number) => (address === 0 ? 0 : address + 4 * first * size);
+      this.runner.run(
+        this.divide(rows, 40 * rows * size).map(([first, last]): KernelCall => [
+          `layerNormBackward${suffix}`,
+          ...[dxAt, dResidualAt, dyAt, xAt, residualAt].map((address) => row(address, first)),
+          weightAt,
+          statistics + 8 * first,
+          last - first,
+          size,
+          eps,
+        ]),
+        undefined,
+        true,
+      );
+      this.runner.run(
+        this.divide(size >> 2, 10 * rows * size).map(([first, last]): KernelCall => [
+          `layerNormSums${suffix}`,
+          ...[dWeightAt, dBiasAt, dyAt, xAt, residualAt].map((address) => (address === 0 ? 0 : address + 16 * first)),
+          statistics,
+          rows,
+          last - first,
+          4 * size,
+        ]),
+        undefined,
+        true,
+      );
+    });
+  }
+
+  activationBackward(dx: FloatArray, dy: FloatArray, x: FloatArray, name: FunctionName): void {
+    const number = activationNumber(name);
+    if (!number || x.length % 4 !== 0) return referenceBackward.activationBackward(dx, dy, x, name);
+    this.with([dx], [dy, x], ([to, from, at]) => {
+      const vectors = x.length >> 2;
+      this.runner.run(
+        this.divide(vectors, 160 * vectors).map(([first, last]): KernelCall => {
+          const [dxAt, dyAt, xAt] = [to, from, at].map((address) => address + 16 * first);
+          return ['activateBackward', number, dxAt, dyAt, xAt, last - first];
+        }),
+        undefined,
+        true,
+      );
+    });
+  }
+
+  embeddingSumBackward(
+    dTables: readonly (FloatArray | null)[],
+    tables: readonly (FloatArray | PackedMatrix)[],
+    dy: FloatArray,
+    ids: readonly Int32Array[],
+    size: number,
+  ): void {
+    tables.forEach((table, t) => {
+      const dTable = dTables[t];
+      if (!dTable) return;
+      if (!('dtype' in table)) return referenceBackward.embeddingSumBackward([dTable], [table], dy, [ids[t]], size);
+      this.with([dTable], [dy], ([to, from]) => {
+        ids[t].forEach(
+          (id, r) => id >= 0 && this.exports.addRow(to + this.rowAddress(table, id), from + 4 * r * size, size),
+        );
+      });
+    });
+  }
+
+  sumSquares(x: FloatArray): number {
+    const whole = x.length - (x.length % 4);
+    let sum = 0;
+    for (let i = whole; i < x.length; i++) sum += x[i] * x[i];
+    this.with([], [x], ([from]) => {
+      const count = Math.ceil(whole / SQUARES_AT_A_TIME);
+      const sums = this.memory.take(4 * count);
+      const call = (part: number): KernelCall => {
+        const begin = part * SQUARES_AT_A_TIME;
+        return [
+          'sumSquares',
+          sums + 4 * part,
+          from + 4 * begin,
+          (Math.min(whole, begin + SQUARES_AT_A_TIME) - begin) >> 2,
+        ];
+      };
+      this.runner.run(Array.from({ length: count }, (_, part) => call(part)));
+      for (const part of new Float32Array(this.memory.memory.buffer, sums, count)) sum += part;
+    });
+    return sum;
+  }
+
+  adamW(p: FloatArray, grad: FloatArray, m: FloatArray, v: FloatArray, step: AdamStep): void {
+    const { stepSize, beta1, beta2, eps, inverseRootCorrection, decay, l2, gradScale } = step;
+    const whole = p.length - (p.length % 4);
+    const rest = [p, grad, m, v].map((numbers) => Float32Array.from(numbers.subarray(whole)));
+    const [lastP, lastGrad, lastM, lastV] = rest;
+    referenceBackward.adamW(lastP, lastGrad, lastM, lastV, step);
+    [p, grad, m, v].forEach((numbers, i) => numbers.set(rest[i], whole));
+    this.with([p, m, v], [grad], ([pAt, mAt, vAt, gradAt]) => {
+      const vectors = whole >> 2;
+      this.runner.run(
+        this.divide(vectors, 80 * vectors).map(([first, last]): KernelCall => [
+          'adamW',
+          ...[pAt, gradAt, mAt, vAt].map((address) => address + 16 * first),
+          last - first,
+          stepSize,
+          beta1,
+          1 - beta1,
+          beta2,
+          1 - beta2,
+          eps,
+          inverseRootCorrection,
+          decay,
+          l2,
+          gradScale,
+        ]),
+        undefined,
+        true,
+      );
+    });
+  }
+
+  readonly relativeBiasBackward = referenceBackward.relativeBiasBackward;
+  readonly disentangledBiasBackward = referenceBackward.disentangledBiasBackward;
+  readonly rotaryBackward = referenceBackward.rotaryBackward;
+  readonly gateBackward = referenceBackward.gateBackward;
+  readonly matmulBackward = referenceBackward.matmulBackward;
+  readonly binaryBackward = referenceBackward.binaryBackward;
+  readonly softmaxBackward = referenceBackward.softmaxBackward;
+  readonly logSoftmax = referenceBackward.logSoftmax;
+  readonly logSoftmaxBackward = referenceBackward.logSoftmaxBackward;
+  readonly sumRowsBackward = referenceBackward.sumRowsBackward;
+  readonly poolSequencesBackward = referenceBackward.poolSequencesBackward;
+  readonly normalizeRowsBackward = referenceBackward.normalizeRowsBackward;
+  readonly gather = referenceBackward.gather;
+  readonly gatherBackward = referenceBackward.gatherBackward;
+  readonly crossEntropy = referenceBackward.crossEntropy;
+  readonly crossEntropyBackward = referenceBackward.crossEntropyBackward;
+}
