@@ -84,7 +84,8 @@ export abstract class Module {
     if (module === undefined || typeof name !== 'string' || typeof hook !== 'function') {
       const what = typeof hook === 'function' ? `hook: module ${show(name)}` : 'hook';
       const expected = typeof hook === 'function' ? 'the name of a module of this model' : 'a function';
-      const got = module === undefined ? `none of ${named.length}, such as ${nearest(name, named)}` : show(hook);
+      const got =
+        module === undefined ? `none of its ${named.length}; the nearest is ${nearest(name, named)}` : show(hook);
       throw new ConfigError({ what, expected, got });
     }
     const entry = { hook };
@@ -130,8 +131,8 @@ export abstract class Module {
   }
 }
 
-/** Of the names the one that begins most like another. */
+/** The name of the module whose name begins most like another. */
 function nearest(name: unknown, modules: readonly Module[]): string {
-  const alike = (other: string) => Array.from(other).findIndex((c, i) => c !== String(name)[i]) >>> 0;
-  return modules.map((m) => m.name).reduce((best, other) => (alike(other) > alike(best) ? other : best), '');
+  const alike = (other: string) => Array.from(`${other}\n`).findIndex((c, i) => c !== String(name)[i]);
+  return modules.map((module) => module.name).reduce((a, b) => (alike(b) > alike(a) ? b : a));
 }
