@@ -13,7 +13,7 @@ import {
   type RunOptions,
   type TextReport,
 } from './run.ts';
-import type { SentenceEncoder} from './sentenceEncoder.ts';
+import type { SentenceEncoder } from './sentenceEncoder.ts';
 import { type EncodeTextOptions, type SentenceEmbedding } from './sentenceEncoder.ts';
 import { placeTokens, readText, textOrPair, type TextOrPair } from './windows.ts';
 
