@@ -19,7 +19,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const AFTERNOON = ['src/tensor/kernels', 'src/layers', 'src/bert', 'src/safetensors', 'src/tokenizer'];
 /** Written by a program, read by nobody. */
 const GENERATED = ['src/tokenizer/unicodeTables.ts', 'src/tokenizer/categoryTables.ts'];
-const BUDGETS = { lines: '6050', 'file-lines': '450', kilobytes: '80' };
+const BUDGETS = { lines: '6050', 'file-lines': '450', kilobytes: '88' };
 
 /** Lines on which code stands: a line of comment, or a blank one, is none. */
 export function codeLines(text) {

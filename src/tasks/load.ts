@@ -57,7 +57,7 @@ export async function loadTask(
 
 /** Most tokens that the model reads: what its tokenizer says, or its position table. */
 export function maxLengthOf({ model, tokenizer }: TaskModel): number {
-  return Math.min(tokenizer.modelMaxLength, model.config.maxPositionEmbeddings);
+  return Math.min(tokenizer.modelMaxLength, model.config.maxSequenceLength);
 }
 
 /** @throws ConfigError unless the tokenizer is one for this model */
