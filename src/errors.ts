@@ -56,6 +56,11 @@ export class FileError extends BertscriptError {}
 /** There is not as much memory as a computation asks for. */
 export class MemoryError extends BertscriptError {}
 
+/** A computation was ended by its caller's `AbortSignal`. */
+export class AbortError extends BertscriptError {
+  override readonly name = 'AbortError'; // what callers ask for, whatever a bundler calls the class
+}
+
 /** A command was called the wrong way. */
 export class UsageError extends BertscriptError {}
 

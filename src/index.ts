@@ -1,5 +1,6 @@
 export * from './bert/index.ts';
 export {
+  AbortError,
   BertscriptError,
   CheckpointError,
   ConfigError,

@@ -7,6 +7,7 @@ const WORDS: readonly [RegExp, string][] = [
   [/let overflow be "truncate" or "chunk"/, 'pass --overflow truncate or --overflow chunk'],
   [/let overflow be "truncate"/, 'pass --overflow truncate'],
   [/or use "longest_first"/, 'or pass --truncation longest_first'],
+  [/give both, \{ question, context \}/, 'pass --question and --context'],
   [/\blower stride\b/, 'lower --stride'],
   [/\(turbo: true\)/, '(--turbo)'],
   [/threads: "auto"/, '--threads auto'],

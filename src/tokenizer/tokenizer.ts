@@ -137,6 +137,11 @@ export class Tokenizer {
     return batch.map((ids) => this.decode(ids as ArrayLike<number>, options));
   }
 
+  /** The text of token strings, as `decode` makes it of their ids. */
+  convertTokensToString(tokens: readonly string[]): string {
+    return this.#pipeline.decoder.decodeChain([...tokens]).join('');
+  }
+
   tokenToId(token: string): number | undefined {
     return this.#pipeline.addedTokens.tokenToId(token) ?? this.#pipeline.model.tokenToId(token);
   }

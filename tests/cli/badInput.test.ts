@@ -43,7 +43,7 @@ describe('usage', () => {
   cases({
     'no command': { args: [], says: /no command; use one of tokenize, decode/ },
     'an unknown command': { args: ['embedd', 'a'], says: /unknown command embedd; use one of .*embed/ },
-    'a command of a later version': { args: ['rerank', '--query', 'a'], says: /unknown command rerank/ },
+    'a command of a later version': { args: ['serve', '--port', '80'], says: /unknown command serve/ },
     'an unknown flag': {
       args: ['embed', '--modell', 'x', 'a'],
       says: /embed: unknown option '--modell'.*--model.*; see --help\n/,
@@ -61,7 +61,7 @@ describe('usage', () => {
     'a pair where there are none': { args: ['similarity', 'a', '--pair', 'b'], says: /unknown option '--pair'/ },
     'a single text to compare': { args: ['similarity', 'a'], says: /texts: expected two or more, got one/ },
     'no query': { args: ['search', '--corpus', 'a.txt'], says: /required option '--query <text>' not specified/ },
-    'no corpus': { args: ['search', '--query', 'a'], says: /required option '--corpus <file>'/ },
+    'no corpus': { args: ['search', '--query', 'a'], says: /nothing to search; pass --corpus FILE, --index FILE, or both/ },
     'no reference': { args: ['parity'], says: /required option '--reference <file>'/ },
     'no output': { args: ['quantize'], says: /required option '--output <dir>'/ },
     'ids twice': { args: ['decode', '[1]', '--input', '-'], says: /--input: got ids as arguments too/ },

@@ -131,6 +131,65 @@ describe('Module.observe', () => {
   });
 });
 
+describe('Module.hook', () => {
+  const model = new Tied(weights().scope('model'));
+  const ids = Int32Array.of(1, 2);
+
+  it('reads the output of the module that has the name, and leaves the rest alone', () => {
+    const before = model.forward(ids).toArray();
+    const seen: [string, readonly number[], number][] = [];
+    const stop = model.hook('model.layer.0', (output, module, inputs) => {
+      seen.push([module.name, output.shape, inputs.length]);
+    });
+    expect(model.forward(ids).toArray()).toEqual(before);
+    expect(seen).toEqual([['model.layer.0', [2, 3], 2]]);
+    stop();
+    stop(); // again, which changes nothing
+    model.forward(ids);
+    expect(seen).toHaveLength(1);
+    for (const module of model.modules()) expect(Object.hasOwn(module, 'forward')).toBe(false);
+  });
+
+  it('replaces it, also by a name without its beginning; several act one after another, before observers', () => {
+    const first = model.layers[0].forward(model.table.forward(ids), 'tanh');
+    const doubled = Array.from(first.data, (x) => 2 * x + 1);
+    const stops = [
+      model.hook('layer.0', (output) =>
+        output.engine.tensor(
+          Array.from(output.data, (x) => 2 * x),
+          output.shape,
+        ),
+      ),
+      model.hook('layer.0', (output) =>
+        output.engine.tensor(
+          Array.from(output.data, (x) => x + 1),
+          output.shape,
+        ),
+      ),
+    ];
+    const observed: number[][] = [];
+    stops.push(
+      model.observe((module, output) => {
+        if (module.name === 'model.layer.0') observed.push(Array.from((output as Tensor).data));
+      }),
+    );
+    const second = model.layers[1].forward(engine.tensor(doubled, [2, 3]), 'tanh');
+    expect(model.forward(ids).toArray()).toEqual(linear(second, model.output).toArray());
+    expect(observed[0].every((x, i) => Math.abs(x - doubled[i]) < 1e-6)).toBe(true);
+    stops.forEach((stop) => stop());
+    expect(model.forward(ids).toArray()).not.toEqual(linear(second, model.output).toArray());
+  });
+
+  it('refuses what it cannot hook, and what does not fit', () => {
+    expect(() => model.hook('layer.7', () => {})).toThrow('hook: module "layer.7": expected the name of a module');
+    expect(() => model.hook('model.layer.7', () => {})).toThrow('got none of its 4; the nearest is model.layer.0');
+    expect(() => model.hook('layer.0', 'x' as never)).toThrow(ConfigError);
+    const stop = model.hook('layer.1', (output) => output.engine.zeros([1, 3]));
+    expect(() => model.forward(ids)).toThrow('hook of model.layer.1: expected nothing, or a tensor [2, 3], got [1, 3]');
+    stop();
+  });
+});
+
 describe('Dropout', () => {
   const x = engine.tensor([1, 2], [1, 2]);
 

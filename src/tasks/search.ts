@@ -1,0 +1,62 @@
+import { InputError, show } from '../errors.ts';
+import { featureExtraction, type EmbeddingOptions } from './featureExtraction.ts';
+import { collect } from './run.ts';
+import type { SentenceEncoder } from './sentenceEncoder.ts';
+import { expectText } from './windows.ts';
+import { VectorIndex, type IndexPrecision, type VectorSearchOptions } from './vectorIndex.ts';
+
+export interface SearchResult {
+  /** Place of the text in the corpus. */
+  index: number;
+  text: string;
+  /** Cosine similarity to the query. */
+  score: number;
+}
+
+/** A corpus whose vectors are there, to be searched many times. */
+export interface TextIndex {
+  texts: readonly string[];
+  vectors: VectorIndex;
+}
+
+export interface SemanticSearch {
+  /** The texts of a corpus most like a query, the best first. */
+  (
+    query: string,
+    corpus: readonly string[] | TextIndex,
+    options?: EmbeddingOptions & VectorSearchOptions,
+  ): Promise<SearchResult[]>;
+  /** Embeds a corpus once. */
+  index(texts: readonly string[], options?: EmbeddingOptions & { precision?: IndexPrecision }): Promise<TextIndex>;
+  readonly encoder: SentenceEncoder;
+}
+
+/** Search by meaning: texts and query become vectors of one encoder. */
+export function search(encoder: SentenceEncoder): SemanticSearch {
+  const embed = featureExtraction(encoder);
+
+  async function index(texts: readonly string[], options: EmbeddingOptions & { precision?: IndexPrecision } = {}) {
+    if (!Array.isArray(texts) || texts.length === 0) {
+      throw new InputError({ what: 'corpus', expected: 'a list of texts, one at least', got: show(texts) });
+    }
+    const { precision, ...rest } = options;
+    const embeddings = await collect(embed.stream(texts as string[], rest));
+    const rows = embeddings.map(({ embedding }) => embedding);
+    return { texts, vectors: new VectorIndex(rows, precision && { precision }) };
+  }
+
+  async function call(
+    query: string,
+    corpus: readonly string[] | TextIndex,
+    options: EmbeddingOptions & VectorSearchOptions = {},
+  ): Promise<SearchResult[]> {
+    const { topK, rescore, ...rest } = options;
+    const { texts, vectors } = 'vectors' in corpus ? corpus : await index(corpus, rest);
+    const { onProgress: _, ...quiet } = rest;
+    const { embedding } = await embed(expectText(query, 'query'), quiet);
+    const hits = vectors.search(embedding, { ...(topK !== undefined && { topK }), ...(rescore && { rescore }) });
+    return hits.map(({ index, score }) => ({ index, text: texts[index], score }));
+  }
+
+  return Object.assign(call, { index, encoder });
+}

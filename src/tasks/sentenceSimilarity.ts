@@ -1,0 +1,26 @@
+import { InputError, show } from '../errors.ts';
+import { featureExtraction, type EmbeddingOptions } from './featureExtraction.ts';
+import { collect } from './run.ts';
+import type { SentenceEncoder } from './sentenceEncoder.ts';
+import { cosineSimilarity } from './similarity.ts';
+import { expectText } from './windows.ts';
+
+export interface SentenceSimilarity {
+  /** The cosine similarity, -1 to 1, of each sentence to the first text, in order. */
+  (source: string, sentences: readonly string[], options?: EmbeddingOptions): Promise<number[]>;
+  readonly encoder: SentenceEncoder;
+}
+
+/** How alike texts are, by the vectors of an encoder. */
+export function sentenceSimilarity(encoder: SentenceEncoder): SentenceSimilarity {
+  const embed = featureExtraction(encoder);
+  const call = async (source: string, sentences: readonly string[], options?: EmbeddingOptions) => {
+    expectText(source, 'source');
+    if (!Array.isArray(sentences)) {
+      throw new InputError({ what: 'sentences', expected: 'a list of texts', got: show(sentences) });
+    }
+    const [first, ...others] = await collect(embed.stream([source, ...(sentences as string[])], options));
+    return others.map(({ embedding }) => cosineSimilarity(first.embedding, embedding));
+  };
+  return Object.assign(call, { encoder });
+}

@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs';
+import { MemoryFiles } from '../../src/hub/index.ts';
+import { parseSafetensors } from '../../src/safetensors/index.ts';
+
+const FOLDER = new URL('../fixtures/pipelines/', import.meta.url);
+const read = (name: string) => new Uint8Array(readFileSync(new URL(name, FOLDER)));
+
+export type Checkpoint = 'sentiment' | 'topics' | 'regression' | 'ranker' | 'inference' | 'ner' | 'qa' | 'masked';
+
+/** The files of a small checkpoint of tests/fixtures/pipelines: the encoder that all share, and a head, as two shards. */
+export function pipelineFiles(
+  name: Checkpoint,
+  changes: Record<string, string | Uint8Array> = {},
+): Record<string, string | Uint8Array> {
+  const shards = ['encoder.safetensors', `${name}.safetensors`];
+  const weightMap = Object.fromEntries(
+    shards.flatMap((shard) => [...parseSafetensors(read(shard), shard).tensors.keys()].map((key) => [key, shard])),
+  );
+  return {
+    'config.json': new TextDecoder().decode(read(`${name}.config.json`)),
+    'model.safetensors.index.json': JSON.stringify({ metadata: {}, weight_map: weightMap }),
+    ...Object.fromEntries(shards.map((shard) => [shard, read(shard)])),
+    'vocab.txt': new TextDecoder().decode(read('vocab.txt')),
+    'tokenizer_config.json': JSON.stringify({ model_max_length: 64, do_lower_case: true }),
+    ...changes,
+  };
+}
+
+export const pipelineModel = (name: Checkpoint, changes: Record<string, string | Uint8Array> = {}) =>
+  new MemoryFiles(pipelineFiles(name, changes));
+
+interface PythonEntity {
+  entity?: string;
+  entity_group?: string;
+  score: number;
+  word: string;
+  start: number;
+  end: number;
+  index?: number;
+}
+
+interface Expected {
+  'text-classification': {
+    model: Checkpoint;
+    text: string;
+    text_pair?: string;
+    function?: 'sigmoid' | 'none';
+    top_k?: number;
+    labels: { label: string; score: number }[];
+  }[];
+  'zero-shot-classification': {
+    labels: string[];
+    options: { multi_label?: boolean; hypothesis_template?: string };
+    result: { sequence: string; labels: string[]; scores: number[] };
+  }[];
+  'token-classification': {
+    text: string;
+    strategy: 'none' | 'simple' | 'first' | 'average' | 'max';
+    ignore: string[];
+    entities: PythonEntity[];
+  }[];
+  'fill-mask': {
+    text: string;
+    options: { top_k?: number; targets?: string[] };
+    result: { score: number; token: number; token_str: string; sequence: string }[][];
+  }[];
+  'question-answering': {
+    question: string;
+    context: string;
+    options: {
+      top_k?: number;
+      handle_impossible_answer?: boolean;
+      align_to_words?: boolean;
+      max_answer_len?: number;
+      max_seq_len?: number;
+      doc_stride?: number;
+    };
+    answers: { windows: number; list: { score: number; start: number; end: number; answer: string }[] };
+  }[];
+  'feature-extraction': { text: string; vectors: number[][] }[];
+  'attention-rollout': { text: string; rollout: number[][] };
+}
+
+/** What transformers' pipelines answer with these checkpoints; see tools/reference/pipelines.py. */
+export const expected = JSON.parse(new TextDecoder().decode(read('expected.json'))) as Expected;
