@@ -18,12 +18,12 @@ export interface ExampleBatch<Prepared> {
 /** What a task needs to be trained: how an example becomes numbers, what its loss is, and how well a model does. */
 export interface Recipe<Example, Prepared extends { length: number }> {
   readonly model: BertPreTrainedModel;
-  /** Text to numbers, once per example; `length` is that of what the model reads. */
-  prepare(example: Example): Prepared;
+  /** Text to numbers, once per example, which may become several; `length` is that of what the model reads. */
+  prepare(example: Example): Prepared[];
   /** Mean loss of a batch: a single number. */
   loss(batch: ExampleBatch<Prepared>): Tensor;
   /** On examples that were not trained on. */
-  evaluate(examples: readonly Example[]): Metrics;
+  evaluate(examples: readonly Example[]): Metrics | Promise<Metrics>;
   /** The metric that says which epoch is best. */
   readonly metric: { name: string; lower?: boolean };
 }
@@ -57,7 +57,7 @@ export interface FineTuneOptions
   keepBest?: boolean;
 }
 
-/** Steps of a training of `count` examples. */
+/** Steps of a training of `count` prepared examples. */
 export function stepsOf(count: number, options: FineTuneOptions): number {
   const { epochs = 3, batchSize = 16, accumulate = 1, maxSteps = Infinity } = options;
   return Math.min(Math.ceil(Math.ceil(count / batchSize) / accumulate) * epochs, maxSteps);
@@ -82,9 +82,10 @@ export async function fineTune<Example, Prepared extends { length: number }>(
     throw new ConfigError({ what: 'warmupRatio', expected: '0 to 1', got: show(warmupRatio) });
   }
   if (dropout !== undefined) setDropout(model, dropout);
-  const prepared = train.map((example) => recipe.prepare(example));
+  const prepared = train.flatMap((example) => recipe.prepare(example));
+  if (prepared.length === 0) throw new InputError({ what: 'training examples', expected: 'some text', got: 'none' });
   const lengths = prepared.map(({ length }) => length);
-  const totalSteps = stepsOf(train.length, options);
+  const totalSteps = stepsOf(prepared.length, options);
   const warmupSteps = Math.ceil(warmupRatio * totalSteps);
   const { metric } = recipe;
   const trainer = new Trainer<ExampleBatch<Prepared>>({
@@ -95,16 +96,16 @@ export async function fineTune<Example, Prepared extends { length: number }>(
     epochs,
     seed,
     batches: (epoch) =>
-      epochBatches(train.length, { batchSize, shuffle, seed, epoch, lengths }).map((indices) => ({
+      epochBatches(prepared.length, { batchSize, shuffle, seed, epoch, lengths }).map((indices) => ({
         examples: Array.from(indices, (i) => prepared[i]),
         indices,
         epoch,
       })),
     loss: (batch) => recipe.loss(batch),
     ...(evaluation.length > 0 && {
-      evaluate: () => {
+      evaluate: async () => {
         model.eval();
-        const metrics = recipe.evaluate(evaluation);
+        const metrics = await recipe.evaluate(evaluation);
         model.train();
         return metrics;
       },

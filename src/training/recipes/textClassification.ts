@@ -30,15 +30,15 @@ abstract class TextRecipe<Example extends { text: LabelledText['text'] }> implem
   constructor(model: BertPreTrainedModel, tokenizer: Tokenizer, { maxLength }: TextRecipeOptions = {}) {
     this.model = model;
     this.tokenizer = tokenizer;
-    this.maxLength = Math.min(maxLength ?? Infinity, model.config.maxSequenceLength, tokenizer.modelMaxLength);
+    this.maxLength = longest(model, tokenizer, maxLength);
   }
 
   protected abstract targetOf(example: Example): number;
   abstract evaluate(examples: readonly Example[]): Metrics;
 
-  prepare(example: Example): Prepared {
+  prepare(example: Example): Prepared[] {
     const encoding = encode(this.tokenizer, example.text, this.maxLength);
-    return { encoding, target: this.targetOf(example), length: encoding.length };
+    return [{ encoding, target: this.targetOf(example), length: encoding.length }];
   }
 
   loss({ examples }: ExampleBatch<Prepared>): Tensor {
@@ -48,7 +48,7 @@ abstract class TextRecipe<Example extends { text: LabelledText['text'] }> implem
 
   /** Logits of each example, and the mean loss. */
   protected predict(examples: readonly Example[]): { logits: number[][]; targets: number[]; loss: number } {
-    const prepared = examples.map((example) => this.prepare(example));
+    const prepared = examples.flatMap((example) => this.prepare(example));
     const logits: number[][] = [];
     let loss = 0;
     for (const { output, batch } of forwardAll(this.model, prepared, (batch) =>
@@ -124,6 +124,11 @@ export class TextRegression extends TextRecipe<ScoredText> {
       spearman: enough ? spearman(targets, predictions) : NaN,
     };
   }
+}
+
+/** Most tokens of a text. */
+export function longest(model: BertPreTrainedModel, tokenizer: Tokenizer, wanted = Infinity): number {
+  return Math.min(wanted, model.config.maxSequenceLength, tokenizer.modelMaxLength);
 }
 
 export function encode(tokenizer: Tokenizer, text: TextInput, maxLength: number): Encoding {
