@@ -26,7 +26,7 @@ export interface Relations {
 export abstract class SelfAttention extends Module {
   readonly heads: number;
   /** Of dropout on the probabilities, in training. */
-  dropout = 0;
+  dropout: number;
 
   constructor(name: string, heads: number) {
     super(name);

@@ -3,7 +3,6 @@ import {
   activation,
   add,
   concatRows,
-  divide,
   linear,
   logSoftmax,
   mean,
@@ -98,7 +97,9 @@ export function multipleNegativesRanking(
   expectSame('multipleNegativesRanking: positives', anchors, positives);
   const rows = anchors.shape[0];
   const a = normalizeRows(anchors);
-  const candidates = negatives ? concatRows([normalizeRows(positives), normalizeRows(negatives)]) : normalizeRows(positives);
+  const candidates = negatives
+    ? concatRows([normalizeRows(positives), normalizeRows(negatives)])
+    : normalizeRows(positives);
   const scores = scale(linear(a, candidates), factor);
   const labels = Int32Array.from({ length: rows }, (_, i) => i);
   return crossEntropy(scores, labels);

@@ -40,7 +40,12 @@ export abstract class Optimizer {
   readonly #decay: readonly number[];
   readonly #state = new Map<string, State>();
 
-  constructor(parameters: readonly Trainable[], { lr, weightDecay, decayExclude }: Required<OptimizerOptions>) {
+  /** @param kinds names of what is kept for each parameter */
+  constructor(
+    parameters: readonly Trainable[],
+    { lr, weightDecay, decayExclude }: Required<OptimizerOptions>,
+    kinds: readonly string[],
+  ) {
     expectRate('lr', lr);
     expectRate('weightDecay', weightDecay);
     this.parameters = parameters.filter(({ requiresGrad }) => requiresGrad);
@@ -51,13 +56,10 @@ export abstract class Optimizer {
       const got = this.parameters.length === 0 ? 'none' : 'two of one name';
       throw new ConfigError({ what: 'parameters of an optimizer', expected: 'some, each once', got });
     }
-    for (const kind of this.kinds) {
+    for (const kind of kinds) {
       for (const parameter of this.parameters) this.#state.set(`${kind}.${parameter.name}`, emptyLike(parameter));
     }
   }
-
-  /** Names of what is kept for each parameter. */
-  protected abstract readonly kinds: readonly string[];
 
   /** One parameter's step: number `steps`, counted from 1, with this rate and weight decay, its gradient times `gradScale`. */
   protected abstract update(parameter: Trainable, rate: number, decay: number, gradScale: number): void;
@@ -102,14 +104,13 @@ function emptyLike(parameter: Trainable): State {
 
 /** Stochastic gradient descent with momentum, as torch.optim.SGD. */
 export class SGD extends Optimizer {
-  protected readonly kinds = ['momentum'];
   readonly momentum: number;
   readonly nesterov: boolean;
 
   constructor(parameters: readonly Trainable[], options: SgdOptions = {}) {
     expectOptions('options of SGD', options, ['lr', 'weightDecay', 'decayExclude', 'momentum', 'nesterov']);
     const { lr = 1e-3, weightDecay = 0, decayExclude = () => false, momentum = 0, nesterov = false } = options;
-    super(parameters, { lr, weightDecay, decayExclude });
+    super(parameters, { lr, weightDecay, decayExclude }, ['momentum']);
     expectRate('momentum', momentum);
     this.momentum = momentum;
     this.nesterov = nesterov;
@@ -127,14 +128,19 @@ export class SGD extends Optimizer {
 }
 
 abstract class AdamBase extends Optimizer {
-  protected readonly kinds = ['m', 'v'];
   readonly betas: readonly [number, number];
   readonly eps: number;
 
   constructor(parameters: readonly Trainable[], options: AdamOptions, defaultDecay: number) {
     expectOptions('options of Adam', options, ['lr', 'weightDecay', 'decayExclude', 'betas', 'eps']);
-    const { lr = 1e-3, weightDecay = defaultDecay, decayExclude = () => false, betas = [0.9, 0.999], eps = 1e-8 } = options;
-    super(parameters, { lr, weightDecay, decayExclude });
+    const {
+      lr = 1e-3,
+      weightDecay = defaultDecay,
+      decayExclude = () => false,
+      betas = [0.9, 0.999],
+      eps = 1e-8,
+    } = options;
+    super(parameters, { lr, weightDecay, decayExclude }, ['m', 'v']);
     expectRate('eps', eps);
     for (const beta of betas) {
       if (beta >= 0 && beta < 1) continue;

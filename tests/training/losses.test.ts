@@ -54,7 +54,10 @@ function errors(engine: Engine, name: string, loss: Loss): number {
     const scale = right.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
     return right.reduce((most, x, i) => Math.max(most, Math.abs(x - got[i]) / scale), 0);
   };
-  return Math.max(relative([value], `${name}.value`), ...wanted.map((x) => relative(x.grad!.data, `${name}.grad.${x.name}`)));
+  return Math.max(
+    relative([value], `${name}.value`),
+    ...wanted.map((x) => relative(x.grad!.data, `${name}.grad.${x.name}`)),
+  );
 }
 
 describe.each(engines)('losses and their gradients on %s, as PyTorch', (_, engine, tolerance) => {

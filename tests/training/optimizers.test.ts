@@ -112,7 +112,11 @@ describe('an optimizer', () => {
   });
 
   it('biases and norms are known by name', () => {
-    const names = ['encoder.layer.0.attention.output.LayerNorm.weight', 'encoder.layer.0.output.dense.bias', 'norm.weight'];
+    const names = [
+      'encoder.layer.0.attention.output.LayerNorm.weight',
+      'encoder.layer.0.output.dense.bias',
+      'norm.weight',
+    ];
     expect(names.filter((name) => !isBiasOrNorm(name))).toEqual([]);
     expect(isBiasOrNorm('encoder.layer.0.output.dense.weight')).toBe(false);
   });
@@ -130,7 +134,11 @@ describe('fifty steps of AdamW', () => {
     const share = schedule('linear', { totalSteps: steps, warmupSteps: 5 });
     const [losses, norms]: number[][] = [[], []];
     const rowsOf = (name: string, step: number) =>
-      Array.from({ length: batch }, (_, s) => integers(name).subarray((step * batch + s) * width).subarray(0, width));
+      Array.from({ length: batch }, (_, s) =>
+        integers(name)
+          .subarray((step * batch + s) * width)
+          .subarray(0, width),
+      );
     for (let step = 0; step < steps; step++) {
       zeroGradients(list);
       const labels = integers('labels').subarray(step * batch, (step + 1) * batch);

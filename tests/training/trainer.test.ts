@@ -24,7 +24,10 @@ class MemoryStore implements TrainingStore {
 }
 
 /** A linear layer that learns the sum of three numbers, one of them dropped now and then. */
-function lesson(more: Partial<TrainerOptions<Int32Array>> = {}, { lr = 0.05, engine = new Engine({ threads: 1 }) } = {}) {
+function lesson(
+  more: Partial<TrainerOptions<Int32Array>> = {},
+  { lr = 0.05, engine = new Engine({ threads: 1 }) } = {},
+) {
   const layer = new Linear(new Weights(new RandomStore(engine, 0.5, 4)), 3, 1);
   const examples = Array.from({ length: 10 }, (_, i) => [Math.sin(i), Math.cos(3 * i), Math.sin(5 * i)]);
   const options: TrainerOptions<Int32Array> = {

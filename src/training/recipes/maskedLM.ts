@@ -115,7 +115,11 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
     }
     const wordLoss = sum / count;
     const isPair = 'seqRelationship' in this.model;
-    return { eval_loss: isPair ? total / examples.length : wordLoss, mlm_loss: wordLoss, perplexity: perplexity([wordLoss]) };
+    return {
+      eval_loss: isPair ? total / examples.length : wordLoss,
+      mlm_loss: wordLoss,
+      perplexity: perplexity([wordLoss]),
+    };
   }
 }
 
@@ -141,7 +145,12 @@ export function boundaries({ clsTokenId, sepTokenId }: Tokenizer): [cls: number,
 function maskVocabulary(tokenizer: Tokenizer): MaskVocabulary {
   const { maskTokenId, vocabSize, clsTokenId, sepTokenId, padTokenId, unkTokenId } = tokenizer;
   if (maskTokenId === undefined) {
-    throw new ConfigError({ what: 'tokenizer', expected: 'a mask token', got: 'none', fix: 'use that of a masked language model' });
+    throw new ConfigError({
+      what: 'tokenizer',
+      expected: 'a mask token',
+      got: 'none',
+      fix: 'use that of a masked language model',
+    });
   }
   const special = [maskTokenId, clsTokenId, sepTokenId, padTokenId, unkTokenId].filter((id) => id !== undefined);
   return { maskTokenId, vocabSize, specialIds: new Set(special) };

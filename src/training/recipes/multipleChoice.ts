@@ -36,7 +36,11 @@ export class MultipleChoice implements Recipe<ChoiceExample, Prepared> {
 
   prepare({ text, choices, label }: ChoiceExample): Prepared[] {
     if (!Number.isInteger(label) || label < 0 || label >= choices.length) {
-      throw new InputError({ what: 'label', expected: `the number of one of ${choices.length} choices`, got: show(label) });
+      throw new InputError({
+        what: 'label',
+        expected: `the number of one of ${choices.length} choices`,
+        got: show(label),
+      });
     }
     const encodings = choices.map((choice) => encode(this.tokenizer, [text, choice], this.maxLength));
     return [{ encodings, label, length: encodings.reduce((sum, { length }) => sum + length, 0) }];

@@ -34,7 +34,9 @@ export function sentencePairs(
     throw new ConfigError({ what: 'maxLength', expected: 'a whole number of at least 8', got: show(maxLength) });
   }
   const [cls, sep] = boundaries(tokenizer);
-  const texts = documents.map((lines) => lines.map((line) => tokensOf(tokenizer, [line])).filter(({ ids }) => ids.length > 0));
+  const texts = documents.map((lines) =>
+    lines.map((line) => tokensOf(tokenizer, [line])).filter(({ ids }) => ids.length > 0),
+  );
   const usable = texts.filter((sentences) => sentences.length > 0);
   const room = maxLength - 3;
   const examples: TokenExample[] = [];
@@ -98,4 +100,3 @@ function joined(sentences: readonly Sentence[]): Sentence {
   }
   return all;
 }
-

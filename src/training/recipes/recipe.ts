@@ -28,8 +28,10 @@ export interface Recipe<Example, Prepared extends { length: number }> {
   readonly metric: { name: string; lower?: boolean };
 }
 
-export interface FineTuneOptions
-  extends Pick<TrainerOptions<unknown>, 'accumulate' | 'maxSteps' | 'patience' | 'store' | 'saveEvery' | 'resume' | 'onLog' | 'signal'> {
+export interface FineTuneOptions extends Pick<
+  TrainerOptions<unknown>,
+  'accumulate' | 'maxSteps' | 'patience' | 'store' | 'saveEvery' | 'resume' | 'onLog' | 'signal'
+> {
   /** What to train. Default: every parameter that is not frozen. */
   parameters?: readonly Trainable[];
   /** Default 3. */
@@ -75,7 +77,16 @@ export async function fineTune<Example, Prepared extends { length: number }>(
   options: FineTuneOptions = {},
 ): Promise<TrainingResult> {
   const { model } = recipe;
-  const { epochs = 3, batchSize = 16, lr = 5e-5, warmupRatio = 0, seed = 0, shuffle = true, keepBest, patience } = options;
+  const {
+    epochs = 3,
+    batchSize = 16,
+    lr = 5e-5,
+    warmupRatio = 0,
+    seed = 0,
+    shuffle = true,
+    keepBest,
+    patience,
+  } = options;
   const { parameters = model.parameters(), weightDecay = 0.01, decayExclude = () => false, dropout } = options;
   if (train.length === 0) throw new InputError({ what: 'training examples', expected: 'at least one', got: 'none' });
   if (!(warmupRatio >= 0 && warmupRatio <= 1)) {
@@ -89,7 +100,17 @@ export async function fineTune<Example, Prepared extends { length: number }>(
   const warmupSteps = Math.ceil(warmupRatio * totalSteps);
   const { metric } = recipe;
   const trainer = new Trainer<ExampleBatch<Prepared>>({
-    ...pick(options, ['accumulate', 'maxSteps', 'patience', 'store', 'saveEvery', 'resume', 'onLog', 'signal', 'maxGradNorm']),
+    ...pick(options, [
+      'accumulate',
+      'maxSteps',
+      'patience',
+      'store',
+      'saveEvery',
+      'resume',
+      'onLog',
+      'signal',
+      'maxGradNorm',
+    ]),
     optimizer: new AdamW(parameters, { lr, weightDecay, decayExclude }),
     schedule: schedule(options.schedule ?? 'linear', { totalSteps, warmupSteps }),
     totalSteps,
@@ -135,7 +156,7 @@ export function* forwardAll<P extends { length: number }>(
   inputsOf: (batch: P[]) => ModelInputs & { choices?: number },
   tokensPerBatch = 2048,
 ): Generator<{ output: ModelOutput; batch: P[] }> {
-  for (let start = 0; start < prepared.length; ) {
+  for (let start = 0; start < prepared.length;) {
     let [end, tokens] = [start, 0];
     while (end < prepared.length && (end === start || tokens + prepared[end].length <= tokensPerBatch)) {
       tokens += prepared[end++].length;

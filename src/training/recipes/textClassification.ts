@@ -1,6 +1,13 @@
 import type { BertPreTrainedModel, LogitsOutput } from '../../bert/index.ts';
 import { ConfigError, InputError, show } from '../../errors.ts';
-import { accuracy, matthewsCorrelation, meanSquaredError, pearson, precisionRecallF1, spearman } from '../../metrics/index.ts';
+import {
+  accuracy,
+  matthewsCorrelation,
+  meanSquaredError,
+  pearson,
+  precisionRecallF1,
+  spearman,
+} from '../../metrics/index.ts';
 import type { Encoding, TextInput, Tokenizer } from '../../tokenizer/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
 import type { LabelledText, ScoredText } from '../data/examples.ts';
