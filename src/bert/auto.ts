@@ -69,6 +69,12 @@ function classOf(config: BertConfig, ending: string): AnyModelClass | undefined 
   return name === undefined ? undefined : classes.get(name);
 }
 
+/** transformers' name for the class of a model. */
+export function architectureOf(model: BertPreTrainedModel): string {
+  for (const [name, modelClass] of classes) if (modelClass === model.constructor) return name;
+  return model.constructor.name; // a class of the caller's own
+}
+
 /** Picks a class by `model_type`. */
 export interface AutoClass<M extends BertPreTrainedModel> {
   /**

@@ -47,6 +47,8 @@ export interface TrainerOptions<Batch> {
   saveEvery?: number;
   /** Go on from the saved state, if there is one. */
   resume?: boolean;
+  /** Called with the records of the steps made before, when a training is resumed. */
+  onResume?: (history: readonly LogRecord[]) => void;
   onLog?: (record: LogRecord, progress: Progress) => void | Promise<void>;
   signal?: AbortSignal;
 }
@@ -238,6 +240,7 @@ export class Trainer<Batch> {
     const state = JSON.parse(metadata.get('state') ?? '{}') as SavedState;
     this.options.optimizer.loadState(state.step, (key) => read(`optimizer.${key}`));
     Object.assign(this.#state, state);
+    this.options.onResume?.(state.history);
     const best = state.best && this.options.best ? await store.read(BEST) : undefined;
     if (best === undefined) return;
     const saved = parseSafetensors(best, BEST).tensors;

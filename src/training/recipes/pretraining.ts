@@ -77,7 +77,7 @@ export function sentencePairs(
         while (a.ids.length + b.ids.length > room) {
           const longer = a.ids.length > b.ids.length ? a : b;
           const atStart = chance() < 0.5;
-          for (const list of [longer.ids, longer.words]) atStart ? list.shift() : list.pop();
+          for (const list of [longer.ids, longer.words]) list.splice(atStart ? 0 : -1, 1);
         }
         const inputIds = Int32Array.of(cls, ...a.ids, sep, ...b.ids, sep);
         const tokenTypeIds = new Int32Array(inputIds.length).fill(1, a.ids.length + 2);

@@ -30,7 +30,7 @@ export interface Recipe<Example, Prepared extends { length: number }> {
 
 export interface FineTuneOptions extends Pick<
   TrainerOptions<unknown>,
-  'accumulate' | 'maxSteps' | 'patience' | 'store' | 'saveEvery' | 'resume' | 'onLog' | 'signal'
+  'accumulate' | 'maxSteps' | 'patience' | 'store' | 'saveEvery' | 'resume' | 'onLog' | 'onResume' | 'signal'
 > {
   /** What to train. Default: every parameter that is not frozen. */
   parameters?: readonly Trainable[];
