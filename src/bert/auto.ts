@@ -44,10 +44,19 @@ export function readAnyConfig(files: ModelFiles): Promise<BertConfig> {
  *
  * @throws ConfigError if this library has no such class; see `fromPretrained` for the rest
  */
-export async function loadAnyModel(location: ModelLocation, options: LoadOptions = {}): Promise<BertPreTrainedModel> {
+export function loadAnyModel(location: ModelLocation, options: LoadOptions = {}): Promise<BertPreTrainedModel> {
+  return loadArchitecture(location, undefined, options);
+}
+
+/** The same for the class of that name, whatever config.json names. */
+export async function loadArchitecture(
+  location: ModelLocation,
+  architecture: string | undefined,
+  options: LoadOptions = {},
+): Promise<BertPreTrainedModel> {
   const files = openFiles(location);
   const config = await readAnyConfig(files);
-  const [name] = config.architectures;
+  const name = architecture ?? config.architectures[0];
   const modelClass = name === undefined ? classOf(config, 'Model') : classes.get(name);
   if (modelClass === undefined) {
     throw new ConfigError({

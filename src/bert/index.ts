@@ -1,3 +1,4 @@
+export { adapterFiles, addLora, loadAdapter, loadWithAdapter, mergeAdapters, type LoraTraining } from './adapters.ts';
 export {
   AutoModel,
   AutoModelForMaskedLM,

@@ -4,6 +4,7 @@ export { Embedding } from './embedding.ts';
 export { FeedForward, GatedFeedForward } from './feedForward.ts';
 export { LayerNorm } from './layerNorm.ts';
 export { Linear } from './linear.ts';
+export { LoraAdapter, type LoraOptions } from './lora.ts';
 export { Module, type Observer } from './module.ts';
 export { PackedBatch, type ModelInputs } from './packedBatch.ts';
 export { RotarySelfAttention } from './rotaryAttention.ts';
