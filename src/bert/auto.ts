@@ -44,10 +44,19 @@ export function readAnyConfig(files: ModelFiles): Promise<BertConfig> {
  *
  * @throws ConfigError if this library has no such class; see `fromPretrained` for the rest
  */
-export async function loadAnyModel(location: ModelLocation, options: LoadOptions = {}): Promise<BertPreTrainedModel> {
+export function loadAnyModel(location: ModelLocation, options: LoadOptions = {}): Promise<BertPreTrainedModel> {
+  return loadArchitecture(location, undefined, options);
+}
+
+/** The same for the class of that name, whatever config.json names. */
+export async function loadArchitecture(
+  location: ModelLocation,
+  architecture: string | undefined,
+  options: LoadOptions = {},
+): Promise<BertPreTrainedModel> {
   const files = openFiles(location);
   const config = await readAnyConfig(files);
-  const [name] = config.architectures;
+  const name = architecture ?? config.architectures[0];
   const modelClass = name === undefined ? classOf(config, 'Model') : classes.get(name);
   if (modelClass === undefined) {
     throw new ConfigError({
@@ -67,6 +76,12 @@ const namesOf = (config: BertConfig) =>
 function classOf(config: BertConfig, ending: string): AnyModelClass | undefined {
   const name = namesOf(config).find((name) => name.endsWith(ending));
   return name === undefined ? undefined : classes.get(name);
+}
+
+/** transformers' name for the class of a model. */
+export function architectureOf(model: BertPreTrainedModel): string {
+  for (const [name, modelClass] of classes) if (modelClass === model.constructor) return name;
+  return model.constructor.name; // a class of the caller's own
 }
 
 /** Picks a class by `model_type`. */

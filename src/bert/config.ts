@@ -189,6 +189,12 @@ export class BertConfig {
     return (this.constructor as ConfigClass).family;
   }
 
+  /** The same model for other classes. */
+  withLabels(labels: readonly string[]): this {
+    const copy = Object.create(Object.getPrototypeOf(this) as object) as this;
+    return Object.assign(copy, this, { id2label: [...labels] });
+  }
+
   get numLabels(): number {
     return this.id2label.length;
   }

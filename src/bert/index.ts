@@ -1,3 +1,4 @@
+export { adapterFiles, addLora, loadAdapter, loadWithAdapter, mergeAdapters, type LoraTraining } from './adapters.ts';
 export {
   AutoModel,
   AutoModelForMaskedLM,
@@ -23,3 +24,4 @@ export { BertModel, BertPooler } from './model.ts';
 export * from './outputs.ts';
 export { BertPreTrainedModel, randomWeights, type LoadOptions, type ModelClass } from './preTrainedModel.ts';
 export { quantizationConfig, quantizeRows, quantizeTensors, toInt8Range } from './quantization.ts';
+export { modelFiles } from './save.ts';

@@ -22,6 +22,8 @@ export interface LoadOptions {
   initializeMissing?: boolean;
   /** Of `initializeMissing`. Default 0. */
   seed?: number;
+  /** Names of the classes of a new head, in place of those in config.json. */
+  labels?: readonly string[];
 }
 
 /** A model class that a checkpoint can fill. */
@@ -96,7 +98,7 @@ export async function loadModel<M extends BertPreTrainedModel>(
   files: ModelFiles,
   options: LoadOptions = {},
 ): Promise<M> {
-  expectOptions('options of fromPretrained', options, ['dtype', 'engine', 'initializeMissing', 'seed']);
+  expectOptions('options of fromPretrained', options, ['dtype', 'engine', 'initializeMissing', 'seed', 'labels']);
   const { engine = new Engine(), dtype = 'auto', initializeMissing = false, seed = 0 } = options;
   if (!['auto', 'f32', 'q8'].includes(dtype)) {
     throw new ConfigError({ what: 'dtype', expected: '"auto", "f32" or "q8"', got: show(dtype) });
@@ -104,7 +106,10 @@ export async function loadModel<M extends BertPreTrainedModel>(
   const fallback = initializeMissing ? new RandomStore(engine, config.initializerRange, seed) : null;
   const checkpoint = await openCheckpoint(files, engine, dtype, fallback, config.family.prefix);
   try {
-    const model = new modelClass(config, weightsOf(config, checkpoint));
+    const model = new modelClass(
+      options.labels ? config.withLabels(options.labels) : config,
+      weightsOf(config, checkpoint),
+    );
     model.loadReport = checkpoint.report();
     await checkpoint.fill();
     model.tieWeights();

@@ -32,6 +32,12 @@ export interface Io {
    * @throws FileError
    */
   writeFolder<T>(path: string, body: (write: WriteInside) => Promise<T>): Promise<T>;
+  /** Adds to the end of a file, made when it is not there. @throws FileError */
+  appendFile(path: string, text: string): Promise<void>;
+  /** Removes a folder and all in it, if it is there. @throws FileError */
+  removeFolder(path: string): Promise<void>;
+  /** Calls back at the first Ctrl-C in place of ending; the next one ends. @returns what takes that back */
+  onInterrupt(callback: () => void): () => void;
   exists(path: string): Promise<boolean>;
   /** Where a path leads once symbolic links are followed; the absolute path when nothing is there. */
   realPath(path: string): Promise<string>;
@@ -50,7 +56,8 @@ export type Write = (data: string | Uint8Array) => Promise<void>;
 export type WriteInside = (path: string, data: string | Uint8Array) => Promise<void>;
 
 export interface Progress {
-  update(done: number): void;
+  /** @param note what else there is to say, such as a loss; `total` may have become known */
+  update(done: number, note?: string, total?: number): void;
   stop(): void;
 }
 

@@ -28,13 +28,34 @@ export function nodeIo(root: URL): Io {
 /** The part of an Io that is about files. */
 export function nodeFiles(
   folder: string,
-): Pick<Io, 'resolve' | 'readFile' | 'writeFile' | 'writeFolder' | 'exists' | 'realPath'> {
+): Pick<
+  Io,
+  | 'resolve'
+  | 'readFile'
+  | 'writeFile'
+  | 'appendFile'
+  | 'writeFolder'
+  | 'removeFolder'
+  | 'onInterrupt'
+  | 'exists'
+  | 'realPath'
+> {
   const at = (path: string) => resolve(folder, path);
   return {
     resolve: at,
     readFile: (path) => fs.readFile(at(path)).catch((cause) => fail(path, 'a readable file', cause)),
     writeFile: (path, body) => writeFile(path, at(path), body),
+    appendFile: (path, text) =>
+      fs.appendFile(at(path), text).catch((cause) => fail(path, 'a file that can be written', cause)),
     writeFolder: (path, body) => writeFolder(path, at(path), body),
+    removeFolder: (path) =>
+      fs
+        .rm(at(path), { recursive: true, force: true })
+        .catch((cause) => fail(path, 'a folder that can be removed', cause)),
+    onInterrupt: (callback) => {
+      process.once('SIGINT', callback);
+      return () => process.off('SIGINT', callback);
+    },
     exists: (path) =>
       fs.stat(at(path)).then(
         () => true,

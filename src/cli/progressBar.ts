@@ -5,19 +5,22 @@ import type { Progress } from './io.ts';
 export function progressBar(stream: NodeJS.WriteStream, label: string, total: number): Progress {
   const bar = new SingleBar({
     stream,
-    format: `${label} {bar} {value}/{total}  {eta_formatted} left`,
+    format: `${label} {bar} {value}/{total}  {note}{eta_formatted} left`,
     clearOnComplete: true,
     linewrap: true, // nothing of the terminal is switched off, so that an interrupt leaves nothing to switch on again
   });
   const begin = performance.now();
   let shown = false;
   return {
-    update(done) {
-      if (!shown && performance.now() - begin > 500 && done < total) {
-        bar.start(total, done);
+    update(done, note = '', known = total) {
+      const payload = { note: note && `${note}  ` };
+      if (!shown && performance.now() - begin > 500 && done < known) {
+        bar.start(known, done, payload);
         shown = true;
       }
-      if (shown) bar.update(done);
+      if (!shown) return;
+      bar.setTotal(known);
+      bar.update(done, payload);
     },
     stop() {
       if (shown) bar.stop();

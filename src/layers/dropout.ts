@@ -3,7 +3,7 @@ import { Module } from './module.ts';
 
 /** Dropout (Srivastava et al. 2014). The identity in evaluation. In training it draws by the seed of `withGradients`. */
 export class Dropout extends Module {
-  readonly probability: number;
+  probability: number;
 
   constructor(probability: number) {
     super('');

@@ -5,6 +5,7 @@ export { FeedForward, GatedFeedForward } from './feedForward.ts';
 export { LayerNorm } from './layerNorm.ts';
 export { Linear } from './linear.ts';
 export { Module, type Hook, type Observer } from './module.ts';
+export { LoraAdapter, type LoraOptions } from './lora.ts';
 export { PackedBatch, type ModelInputs } from './packedBatch.ts';
 export { RotarySelfAttention } from './rotaryAttention.ts';
 export {

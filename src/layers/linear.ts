@@ -1,4 +1,5 @@
-import { linear, type ActivationName, type Tensor } from '../tensor/index.ts';
+import { activation as activate, add, linear, type ActivationName, type Tensor } from '../tensor/index.ts';
+import type { LoraAdapter } from './lora.ts';
 import { Module } from './module.ts';
 import type { MatrixParameter, Parameter, Weights } from './weights.ts';
 
@@ -6,6 +7,8 @@ import type { MatrixParameter, Parameter, Weights } from './weights.ts';
 export class Linear extends Module {
   readonly weight: MatrixParameter;
   readonly bias: Parameter | null;
+  /** Changes of low rank that are added to its output; mostly none. */
+  adapters: LoraAdapter[] = [];
 
   constructor(weights: Weights, inFeatures: number, outFeatures: number, { bias = true } = {}) {
     super(weights.path);
@@ -15,6 +18,8 @@ export class Linear extends Module {
 
   /** x: [rows, inFeatures] → [rows, outFeatures]; the activation, if any, is fused into the product. */
   forward(x: Tensor, activation: ActivationName = 'linear'): Tensor {
-    return linear(x, this.weight, this.bias, activation);
+    if (this.adapters.length === 0) return linear(x, this.weight, this.bias, activation);
+    const sum = this.adapters.reduce((y, adapter) => add(y, adapter.forward(x)), linear(x, this.weight, this.bias));
+    return activation === 'linear' ? sum : activate(sum, activation);
   }
 }

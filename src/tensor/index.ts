@@ -61,6 +61,6 @@ export {
   type Rotation,
 } from './ops/positions.ts';
 export { logSoftmax, mean, normalizeRows, poolSequences, softmax, sum } from './ops/reduce.ts';
-export { fillNormal, randomStream, randomUniform } from './random.ts';
+export { fillNormal, fillUniform, randomStream, randomUniform } from './random.ts';
 export type { Shape } from './shape.ts';
 export { Tensor, type NestedNumbers } from './tensor.ts';

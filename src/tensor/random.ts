@@ -15,6 +15,11 @@ export function randomUniform(stream: number, n: number): number {
   return (mix(stream ^ mix(n)) + 0.5) * 2 ** -32;
 }
 
+/** Fills `out` with draws from the uniform distribution between -limit and limit. */
+export function fillUniform(out: Float32Array | Float64Array, limit: number, stream: number): void {
+  for (let i = 0; i < out.length; i++) out[i] = limit * (2 * randomUniform(stream, i) - 1);
+}
+
 /** Fills `out` with draws from the normal distribution of mean 0. Source: Box & Muller 1958. */
 export function fillNormal(out: Float32Array | Float64Array, std: number, stream: number): void {
   for (let i = 0; i < out.length; i += 2) {

@@ -71,3 +71,39 @@ function ticks(from: number, to: number): number[] {
 const label = (value: number) => String(Number(value.toPrecision(6)));
 const round = (value: number) => String(Math.round(value * 10) / 10);
 const escape = (text: string) => text.replace(/[<>&"]/g, (c) => `&#${c.charCodeAt(0)};`);
+
+/** A table of counts as SVG: the rows' names at the left, the columns' below, the darker the more of its row. */
+export function heatmap(
+  names: readonly string[],
+  counts: readonly (readonly number[])[],
+  { title, xLabel, yLabel }: ChartOptions,
+): string {
+  if (names.length === 0) throw new InputError({ what: 'heatmap', expected: 'at least one class', got: 'none' });
+  const cell = 48;
+  const margin = 24 + 7 * Math.max(...names.map(({ length }) => Math.min(length, 24)));
+  const [width, height] = [margin + cell * names.length + 24, 40 + cell * names.length + margin];
+  const short = (name: string) => escape(name.length > 24 ? `${name.slice(0, 23)}…` : name);
+  const cells = counts.flatMap((row, r) => {
+    const total = row.reduce((sum, count) => sum + count, 0);
+    return row.map((count, c) => {
+      const share = total === 0 ? 0 : count / total;
+      const [x, y] = [margin + cell * c, 40 + cell * r];
+      const ink = share > 0.5 ? '#fff' : '#000';
+      return (
+        `<rect x="${x}" y="${y}" width="${cell}" height="${cell}" fill="#1f6feb" fill-opacity="${round(10 * share)}e-1"/>` +
+        `<text x="${x + cell / 2}" y="${y + cell / 2 + 4}" text-anchor="middle" fill="${ink}">${count}</text>`
+      );
+    });
+  });
+  const labels = names.flatMap((name, i) => {
+    const middle = cell * i + cell / 2;
+    const [x, y] = [margin + middle + 4, 48 + cell * names.length];
+    return [
+      `<text x="${margin - 6}" y="${44 + middle}" text-anchor="end">${short(name)}</text>`,
+      `<text x="${x}" y="${y}" text-anchor="end" transform="rotate(-90 ${x} ${y})">${short(name)}</text>`,
+    ];
+  });
+  const frame = `xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12"`;
+  const heading = `<text x="${margin}" y="16" font-weight="bold">${escape(title)}</text><text x="${margin}" y="32">${escape(yLabel)} (rows), ${escape(xLabel)} (columns)</text>`;
+  return `<svg ${frame}>\n<rect width="100%" height="100%" fill="#fff"/>\n${[heading, ...cells, ...labels].join('\n')}\n</svg>\n`;
+}

@@ -12,5 +12,39 @@ export {
 } from './data/examples.ts';
 export { linesOf, textOf, type Line, type TextSource } from './data/source.ts';
 export { readTable, type TableFormat, type TableOptions, type TableRow } from './data/table.ts';
-export { lineChart, type ChartOptions, type Series } from './curve.ts';
+export { heatmap, lineChart, type ChartOptions, type Series } from './curve.ts';
 export { schedule, type Schedule, type ScheduleName, type ScheduleOptions } from './schedules.ts';
+export {
+  binaryCrossEntropy,
+  cosineEmbeddingLoss,
+  crossEntropy,
+  distillationLoss,
+  meanOf,
+  meanSquared,
+  multipleNegativesRanking,
+  tripletLoss,
+  type CrossEntropyOptions,
+} from './losses.ts';
+export {
+  Adam,
+  AdamW,
+  clipFactor,
+  gradientNorm,
+  isBiasOrNorm,
+  Optimizer,
+  SGD,
+  type AdamOptions,
+  type OptimizerOptions,
+  type SgdOptions,
+  type Trainable,
+} from './optimizers.ts';
+export * from './recipes/index.ts';
+export {
+  Trainer,
+  type LogRecord,
+  type Metrics,
+  type Progress,
+  type TrainerOptions,
+  type TrainingResult,
+  type TrainingStore,
+} from './trainer.ts';

@@ -49,8 +49,9 @@ const mayImport: [path: string, parts: string[]][] = [
   ['src/bert/', ['tensor', 'layers', 'safetensors', 'hub']],
   ['src/parity/', ['tensor', 'layers', 'safetensors', 'bert']],
   ['src/quantization/', ['tensor', 'layers', 'bert']],
-  ['src/training/recipes/', ['tensor', 'layers', 'bert', 'metrics']],
-  ['src/training/', ['tensor', 'layers']],
+  // Recipes read text, and evaluate by the tasks that users run.
+  ['src/training/recipes/', ['tensor', 'layers', 'bert', 'metrics', 'tokenizer', 'tasks']],
+  ['src/training/', ['tensor', 'layers', 'safetensors']],
   ['src/tasks/', ['tensor', 'layers', 'bert', 'tokenizer', 'safetensors', 'hub', 'metrics']],
   ...['src/cli/', 'src/server/'].map((path): [string, string[]] => [
     path,

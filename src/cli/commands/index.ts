@@ -5,6 +5,7 @@ import { decode } from './decode.ts';
 import { demo } from './demo.ts';
 import { embed } from './embed.ts';
 import { fillMaskCommand } from './fillMask.ts';
+import { evaluate } from './evaluate.ts';
 import { forward } from './forward.ts';
 import { info } from './info.ts';
 import { inspect } from './inspect.ts';
@@ -18,6 +19,7 @@ import { similarity } from './similarity.ts';
 import { summarize } from './summarize.ts';
 import { tokenize } from './tokenize.ts';
 import { zeroShot } from './zeroShot.ts';
+import { train } from './train.ts';
 
 /** Every command, in the order of the help text. */
 export const commands: readonly ((io: Io) => Command)[] = [
@@ -38,5 +40,7 @@ export const commands: readonly ((io: Io) => Command)[] = [
   inspect,
   info,
   quantize,
+  train,
+  evaluate,
   demo,
 ];

@@ -1,0 +1,69 @@
+import { Command } from 'commander';
+import { openFiles } from '../../hub/index.ts';
+import { BertTokenizer } from '../../tokenizer/index.ts';
+import { heatmap } from '../../training/index.ts';
+import { note, type Io } from '../io.ts';
+import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
+import { jsonLine, table } from '../output.ts';
+import {
+  addMaskingOptions,
+  addSimilarityOptions,
+  maskingOptions,
+  type MaskingFlags,
+  type SimilarityFlags,
+} from '../training/options.ts';
+import { trainingTasks, type RecipeFlags } from '../training/tasks.ts';
+import { given, oneOf, wholeNumber } from '../values.ts';
+
+interface EvaluateFlags extends ModelFlags, MaskingFlags, SimilarityFlags {
+  task: string;
+  eval: string;
+  columns?: string;
+  maxLength?: number;
+  seed: number;
+  confusion?: string;
+}
+
+const names = Object.keys(trainingTasks);
+
+/** How well a model does on labelled examples. */
+export function evaluate(io: Io): Command {
+  const command = new Command('evaluate').description('measure how well a model does on labelled examples');
+  return addSimilarityOptions(addMaskingOptions(addModelOptions(command)))
+    .requiredOption('--task <name>', names.join(', '), oneOf('--task', names))
+    .requiredOption('--eval <file>', 'examples, as for train')
+    .option('--columns <names>', 'names of the columns of a file without a header, as text,label')
+    .option('--max-length <n>', 'tokens of a text; the rest is cut', wholeNumber('--max-length', 4))
+    .option('--seed <n>', 'of masks', wholeNumber('--seed', 0), 0)
+    .option('--confusion <file.svg>', 'write a picture of which classes are taken for which')
+    .action(async ({ json, ...flags }: EvaluateFlags) => {
+      const task = trainingTasks[flags.task];
+      const columns = flags.columns?.split(',').map((name) => name.trim());
+      const examples = await task.read({ path: flags.eval, columns }, io);
+      const files = openFiles(modelLocation(flags, io));
+      const model = await task.load(files, await loadOptions(flags, io));
+      const options = given<RecipeFlags>({ maxLength: flags.maxLength, seed: flags.seed, ...maskingOptions(flags) });
+      const recipe = task.recipe(model, await BertTokenizer.fromPretrained(files), options);
+      const metrics = await recipe.evaluate(examples);
+      const confusion = task.confusion?.(recipe, examples);
+      if (flags.confusion !== undefined && confusion) {
+        const picture = heatmap(confusion.labels, confusion.counts, {
+          title: 'Confusion matrix',
+          xLabel: 'predicted',
+          yLabel: 'true',
+        });
+        await io.writeFile(flags.confusion, (write) => write(picture));
+        await note(io, `wrote ${flags.confusion}`);
+      }
+      if (json)
+        return io.stdout.write(jsonLine({ examples: examples.length, ...metrics, ...(confusion && { confusion }) }));
+      const rows = Object.entries({ examples: examples.length, ...metrics });
+      await io.stdout.write(
+        table(
+          ['metric', 'value'],
+          rows.map(([name, value]) => [name, Number(value.toFixed(4))]),
+          io.stdout,
+        ),
+      );
+    });
+}

@@ -1,0 +1,92 @@
+import { Command } from 'commander';
+import { UsageError } from '../../errors.ts';
+import { openFiles } from '../../hub/index.ts';
+import { BertTokenizer } from '../../tokenizer/index.ts';
+import { note, type Io } from '../io.ts';
+import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
+import { jsonLine } from '../output.ts';
+import {
+  addMaskingOptions,
+  addSimilarityOptions,
+  addTrainingOptions,
+  fineTuneOptions,
+  maskingOptions,
+  type MaskingFlags,
+  type SimilarityFlags,
+  type TrainingFlags,
+} from '../training/options.ts';
+import { checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
+import { labelsFor, shown, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
+import { given, oneOf } from '../values.ts';
+
+interface TrainFlags extends ModelFlags, TrainingFlags, MaskingFlags, SimilarityFlags {
+  task: string;
+  train: string;
+  eval?: string;
+  output?: string;
+  columns?: string;
+}
+
+const names = Object.keys(trainingTasks);
+
+/** Fine-tunes a model on examples. */
+export function train(io: Io): Command {
+  const command = new Command('train').description('fine-tune a model on labelled examples');
+  return addSimilarityOptions(addMaskingOptions(addTrainingOptions(addModelOptions(command))))
+    .requiredOption('--task <name>', names.join(', '), oneOf('--task', names))
+    .requiredOption('--train <file>', 'examples: .tsv .csv .jsonl with text, text_pair and label; CoNLL; SQuAD; text')
+    .option('--eval <file>', 'examples to evaluate on after each epoch')
+    .option('--columns <names>', 'names of the columns of a file without a header, as text,label')
+    .option('--output <dir>', 'folder for the model')
+    .action(async ({ json, ...flags }: TrainFlags) => {
+      const task = trainingTasks[flags.task];
+      const { output = '', dryRun: isDry = false, resume = false } = flags;
+      if (output === '' && !isDry) throw new UsageError({ what: '--output', expected: 'a folder', got: 'none' });
+      if (flags.dtype === 'q8') {
+        const fix = 'leave --dtype out, and quantize the trained model';
+        throw new UsageError({ what: '--dtype q8', expected: 'float weights, which can be trained', fix });
+      }
+      if (!isDry) await checkOutput(output, resume, io);
+      const columns = flags.columns?.split(',').map((name) => name.trim());
+      const examples = await task.read({ path: flags.train, columns }, io);
+      const evaluation = flags.eval === undefined ? [] : await task.read({ path: flags.eval, columns }, io);
+      const files = openFiles(modelLocation(flags, io));
+      const labels = task.labels && (await labelsFor(files, task.labels([...examples, ...evaluation])));
+      const { engine } = await loadOptions(flags, io);
+      const model = await task.load(files, {
+        ...given({ engine, labels }),
+        dtype: 'f32',
+        initializeMissing: true,
+        seed: flags.seed,
+      });
+      const started = model.loadReport?.initialized ?? [];
+      if (started.length > 0)
+        await note(io, `${started.length} new tensors start at random: ${started.slice(0, 3).join(', ')}`);
+      if (flags.gradientCheckpointing) model.gradientCheckpointingEnable();
+      const recipe = task.recipe(
+        model,
+        await BertTokenizer.fromPretrained(files),
+        given<RecipeFlags>({
+          maxLength: flags.maxLength,
+          seed: flags.seed,
+          ...maskingOptions(flags),
+          similarityLoss: flags.similarityLoss,
+          scoreRange: scoreRange(examples),
+        }),
+      );
+      const options = fineTuneOptions(flags);
+      const job: TrainingJob<never> = { recipe, train: examples, evaluation, options, output, source: files };
+      if (isDry) return dryRun(job, json, io);
+      const result = await runTraining(job, io);
+      const { best = {}, steps } = result;
+      const report = { output, steps, ...best };
+      await io.stdout.write(json ? jsonLine(report) : `${output}: ${steps} steps  ${shown(best)}\n`);
+    });
+}
+
+/** From the least to the greatest score of the data, where it is beyond 0 to 1. */
+function scoreRange(examples: readonly { score?: number }[]): [number, number] | undefined {
+  const scores = examples.flatMap(({ score }) => (typeof score === 'number' ? [score] : []));
+  const [least, most] = scores.reduce(([a, b], x) => [Math.min(a, x), Math.max(b, x)], [Infinity, -Infinity]);
+  return least < 0 || most > 1 ? [least, most] : undefined;
+}

@@ -1,0 +1,189 @@
+import { modelFiles, type BertPreTrainedModel } from '../../bert/index.ts';
+import { UsageError } from '../../errors.ts';
+import type { ModelFiles } from '../../hub/index.ts';
+import {
+  fineTune,
+  lineChart,
+  stepsOf,
+  type FineTuneOptions,
+  type LogRecord,
+  type Recipe,
+  type Series,
+  type TrainingResult,
+  type TrainingStore,
+} from '../../training/index.ts';
+import { CheckFailed, note, type Io } from '../io.ts';
+import { jsonLine, megabytes } from '../output.ts';
+import { shown } from './tasks.ts';
+
+/** Where a training that is not done yet keeps its state, inside the folder of the model to be. */
+const STATE_FOLDER = '.training';
+const LOG = 'metrics.jsonl';
+/** What belongs to the tokenizer, and goes along. */
+const TOKENIZER_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'vocab.txt',
+  'vocab.json',
+  'merges.txt',
+  'spiece.model',
+  'spm.model',
+  'sentencepiece.bpe.model',
+  'added_tokens.json',
+];
+/** What belongs to sentence-transformers, for models that stay encoders. */
+const SENTENCE_FILES = [
+  'modules.json',
+  'sentence_bert_config.json',
+  'config_sentence_transformers.json',
+  '1_Pooling/config.json',
+];
+
+/** @throws UsageError when something is there that a training would spoil */
+export async function checkOutput(output: string, resume: boolean, io: Io): Promise<void> {
+  if (resume) return;
+  for (const file of ['model.safetensors', LOG]) {
+    if (!(await io.exists(`${output}/${file}`))) continue;
+    const fix = 'pass another folder, or --resume to go on with the training in it';
+    throw new UsageError({ what: `--output ${output}`, got: `a folder that holds ${file}`, fix });
+  }
+}
+
+/** A store in a folder: each file is written aside and then renamed. */
+export function folderStore(folder: string, io: Io): TrainingStore {
+  return {
+    write: (name, bytes) => io.writeFolder(`${folder}/${STATE_FOLDER}`, (write) => write(name, bytes)),
+    read: async (name) => {
+      const path = `${folder}/${STATE_FOLDER}/${name}`;
+      return (await io.exists(path)) ? io.readFile(path) : undefined;
+    },
+  };
+}
+
+export interface TrainingJob<Example> {
+  recipe: Recipe<Example, never>;
+  train: readonly Example[];
+  evaluation: readonly Example[];
+  options: FineTuneOptions;
+  output: string;
+  /** Where the model came from, whose tokenizer goes along. */
+  source: ModelFiles;
+  /** Besides the model itself, what the folder gets. */
+  extra?: (model: BertPreTrainedModel) => Map<string, Uint8Array>;
+}
+
+/** Trains, with a log of every step, and writes the model. Resumes when asked to. */
+export async function runTraining<Example>(job: TrainingJob<Example>, io: Io): Promise<TrainingResult> {
+  const { recipe, train, evaluation, options, output } = job;
+  const controller = new AbortController();
+  const progress = io.progress('steps', stepsOf(train.length, options));
+  const begin = performance.now();
+  let [first, logged] = [-1, 0];
+  const history: LogRecord[] = [];
+  const flush = async () => {
+    if (logged === 0) await io.writeFolder(output, (write) => write(LOG, history.map(jsonLine).join('')));
+    else await io.appendFile(`${output}/${LOG}`, history.slice(logged).map(jsonLine).join(''));
+    logged = history.length;
+  };
+  const release = io.onInterrupt(() => controller.abort());
+  try {
+    const result = await fineTune(recipe, train, evaluation, {
+      ...options,
+      store: folderStore(output, io),
+      signal: controller.signal,
+      onResume: (earlier) => void history.push(...earlier),
+      onLog: async (record, { step, totalSteps }) => {
+        history.push(record);
+        await flush();
+        if ('loss' in record) {
+          if (first < 0) first = step - 1;
+          const rate = ((step - first) * 1000) / (performance.now() - begin);
+          progress.update(step, `loss ${record.loss.toFixed(4)}, ${rate.toFixed(2)} steps/s`, totalSteps);
+        } else await note(io, shown(record));
+      },
+    });
+    if (result.stopped === 'aborted') {
+      throw new CheckFailed(`stopped after step ${result.steps}; its state is in ${output}: go on with --resume`);
+    }
+    await writeModel(job, result, io);
+    return result;
+  } finally {
+    release();
+    progress.stop();
+  }
+}
+
+async function writeModel<Example>(job: TrainingJob<Example>, { history }: TrainingResult, io: Io): Promise<void> {
+  const { recipe, output, source, extra } = job;
+  const { model } = recipe;
+  await io.writeFolder(output, async (write) => {
+    const isEncoder = !('classifier' in model || 'predictions' in model || 'qaOutputs' in model);
+    for (const name of [...TOKENIZER_FILES, ...(isEncoder ? SENTENCE_FILES : [])]) {
+      const content = await source.read(name);
+      if (content !== undefined) await write(name, content);
+    }
+    await write('loss.svg', lossCurve(history));
+    for (const [name, content] of extra?.(model) ?? []) await write(name, content);
+    for (const [name, content] of modelFiles(model, `bertscript ${io.versions.bertscript} train`)) {
+      await write(name, content); // the weights last: until they are there, the folder is no model
+    }
+  });
+  await io.removeFolder(`${output}/${STATE_FOLDER}`);
+}
+
+function lossCurve(history: readonly LogRecord[]): string {
+  const series: Series[] = [
+    { name: 'training loss', points: history.flatMap((r) => ('loss' in r ? [[r.step, r.loss] as const] : [])) },
+    {
+      name: 'evaluation loss',
+      points: history.flatMap((r) => ('eval_loss' in r ? [[r.step, r.eval_loss] as const] : [])),
+    },
+  ];
+  const drawn = series.filter(({ points }) => points.length > 0);
+  return lineChart(drawn, { title: 'Loss', xLabel: 'step', yLabel: 'loss' });
+}
+
+/** Prints what a training would do, and how long it would take: three steps are made, and thrown away. */
+export async function dryRun<Example>(job: TrainingJob<Example>, json: boolean | undefined, io: Io): Promise<void> {
+  const { recipe, train, evaluation, options } = job;
+  const { model } = recipe;
+  const parameters = options.parameters ?? model.parameters();
+  const trainable = parameters.filter(({ requiresGrad }) => requiresGrad).reduce((sum, { size }) => sum + size, 0);
+  const total = model.parameters().reduce((sum, { size }) => sum + size, 0);
+  const steps = stepsOf(train.length, options);
+  const times: number[] = [];
+  let last = performance.now();
+  await fineTune(recipe, train, [], {
+    ...options,
+    maxSteps: Math.min(3, steps),
+    onLog: () => {
+      times.push(performance.now() - last);
+      last = performance.now();
+    },
+  });
+  const seconds = [...times].sort((a, b) => a - b)[times.length >> 1] / 1000;
+  const plan = {
+    examples: train.length,
+    evaluation: evaluation.length,
+    steps,
+    parameters: total,
+    trainable,
+    // Weights, gradients, and Adam's two means; and what was in use after three steps.
+    state_bytes: 4 * (total + 3 * trainable),
+    memory_bytes: model.engine.info().memory,
+    seconds_per_step: seconds,
+    seconds_total: seconds * steps,
+  };
+  if (json) return io.stdout.write(jsonLine(plan));
+  await io.stdout.write(
+    [
+      `examples      ${plan.examples}, ${plan.evaluation} to evaluate on`,
+      `steps         ${steps}`,
+      `parameters    ${trainable} of ${total} are trained`,
+      `memory        ${megabytes(plan.memory_bytes)} after three steps, ${megabytes(plan.state_bytes)} of it weights, gradients and the optimizer's`,
+      `time          ${seconds.toFixed(2)} s a step, ${(plan.seconds_total / 60).toFixed(1)} minutes in all, without evaluations`,
+      '',
+    ].join('\n'),
+  );
+}

@@ -1,0 +1,169 @@
+import type { BertPreTrainedModel, LoadOptions, BertForMaskedLM, BertModel } from '../../bert/index.ts';
+import {
+  AutoModel,
+  AutoModelForMaskedLM,
+  AutoModelForSequenceClassification,
+  AutoModelForTokenClassification,
+  readAnyConfig,
+} from '../../bert/index.ts';
+import { InputError, UsageError } from '../../errors.ts';
+import type { ModelFiles } from '../../hub/index.ts';
+import { confusionMatrix } from '../../metrics/index.ts';
+import type { Tokenizer } from '../../tokenizer/index.ts';
+import {
+  MaskedLanguageModelling,
+  readConll,
+  readDocuments,
+  readLabelledTexts,
+  readScoredTexts,
+  SentenceSimilarity,
+  similarityExample,
+  TextClassification,
+  TextRegression,
+  TokenClassification,
+  type LabelledText,
+  type MaskingOptions,
+  type Metrics,
+  type Recipe,
+  type ScoredText,
+  type SimilarityExample,
+  type SimilarityLoss,
+  type TableFormat,
+  type TaggedSentence,
+} from '../../training/index.ts';
+import { formatOf } from '../textFormats.ts';
+import type { Io } from '../io.ts';
+
+/** What `train` and `evaluate` need of a task. */
+export interface TrainingTask<Example = unknown> {
+  read(file: DataFile, io: Io): Promise<Example[]>;
+  /** Names of the classes of the data, if the task has classes. */
+  labels?(examples: readonly Example[]): string[];
+  load(files: ModelFiles, options: LoadOptions): Promise<BertPreTrainedModel>;
+  recipe(model: BertPreTrainedModel, tokenizer: Tokenizer, options: RecipeFlags): Recipe<Example, never>;
+  /** True and predicted classes, for a confusion matrix. */
+  confusion?(recipe: Recipe<Example, never>, examples: readonly Example[]): { labels: string[]; counts: number[][] };
+}
+
+export interface DataFile {
+  path: string;
+  /** Names of the columns of a table without a header. */
+  columns?: string[] | undefined;
+}
+
+export interface RecipeFlags extends MaskingOptions {
+  maxLength?: number;
+  seed?: number;
+  similarityLoss?: SimilarityLoss;
+  scoreRange?: readonly [number, number];
+}
+
+/** A recipe whose prepared examples are its own affair. */
+const asRecipe = (recipe: unknown) => recipe as Recipe<never, never>;
+
+const classification: TrainingTask<LabelledText> = {
+  read: (file, io) => table(file, io, readLabelledTexts),
+  labels: (examples) => sorted(examples.map(({ label }) => label)),
+  load: (files, options) => AutoModelForSequenceClassification.fromPretrained(files, options),
+  recipe: (model, tokenizer, options) => asRecipe(new TextClassification(model, tokenizer, options)),
+  confusion: (recipe, examples) => {
+    const { targets, predictions } = (recipe as unknown as TextClassification).predictions(examples);
+    const labels = recipe.model.config.id2label;
+    return {
+      labels: [...labels],
+      counts: confusionMatrix(
+        targets,
+        predictions,
+        labels.map((_, i) => i),
+      ).counts,
+    };
+  },
+};
+
+const regression: TrainingTask<ScoredText> = {
+  read: (file, io) => table(file, io, readScoredTexts),
+  labels: () => ['LABEL_0'],
+  load: (files, options) => AutoModelForSequenceClassification.fromPretrained(files, options),
+  recipe: (model, tokenizer, options) => asRecipe(new TextRegression(model, tokenizer, options)),
+};
+
+const tokenClassification: TrainingTask<TaggedSentence> = {
+  read: async ({ path }, io) => all(readConll(await io.readFile(path), path), path),
+  labels: (examples) => sorted(examples.flatMap(({ tags }) => tags)),
+  load: (files, options) => AutoModelForTokenClassification.fromPretrained(files, options),
+  recipe: (model, tokenizer, options) => asRecipe(new TokenClassification(model, tokenizer, options)),
+  confusion: (recipe, examples) => {
+    const predictions = (recipe as unknown as TokenClassification).predictions(examples).flat();
+    const tags = examples.flatMap((example) => example.tags);
+    const { classes, counts } = confusionMatrix(tags, predictions);
+    return { labels: classes.map(String), counts };
+  },
+};
+
+const similarity: TrainingTask<SimilarityExample> = {
+  read: async (file, io) => (await table(file, io, readScoredTexts)).map(similarityExample),
+  load: (files, options) => AutoModel.fromPretrained(files, options),
+  recipe: (model, tokenizer, { similarityLoss, scoreRange, maxLength }) =>
+    asRecipe(
+      new SentenceSimilarity(model as BertModel, tokenizer, {
+        ...(similarityLoss && { loss: similarityLoss }),
+        ...(scoreRange && { scoreRange }),
+        ...(maxLength !== undefined && { maxLength }),
+      }),
+    ),
+};
+
+const mlm: TrainingTask<string[]> = {
+  read: async ({ path }, io) => all(readDocuments(await io.readFile(path), path), path),
+  load: (files, options) => AutoModelForMaskedLM.fromPretrained(files, options),
+  recipe: (model, tokenizer, options) =>
+    asRecipe(new MaskedLanguageModelling(model as BertForMaskedLM, tokenizer, options)),
+};
+
+export const trainingTasks = {
+  classification,
+  regression,
+  'token-classification': tokenClassification,
+  similarity,
+  mlm,
+} as unknown as Record<string, TrainingTask<never>>;
+
+async function all<T>(examples: AsyncIterable<T>, path: string): Promise<T[]> {
+  const list: T[] = [];
+  for await (const example of examples) list.push(example);
+  if (list.length > 0) return list;
+  throw new InputError({ what: path, expected: 'at least one example', got: 'none' });
+}
+
+type TableReader<T> = (
+  source: Uint8Array,
+  options: { format: TableFormat; name: string; columns?: string[] },
+) => AsyncIterable<T>;
+
+async function table<T>({ path, columns }: DataFile, io: Io, read: TableReader<T>): Promise<T[]> {
+  const format = formatOf(path);
+  if (format === 'txt') {
+    throw new UsageError({
+      what: path,
+      expected: '.tsv, .csv or .jsonl',
+      got: 'plain text',
+      fix: 'give texts with their labels',
+    });
+  }
+  return all(read(await io.readFile(path), { format, name: path, ...(columns && { columns }) }), path);
+}
+
+const sorted = (labels: readonly string[]): string[] => [...new Set(labels)].sort();
+
+/** Labels of a new head: those of the model when it has names for all that the data has, else those of the data. */
+export async function labelsFor(files: ModelFiles, wanted: readonly string[]): Promise<readonly string[]> {
+  const { id2label } = await readAnyConfig(files);
+  return wanted.every((label) => id2label.includes(label)) ? id2label : wanted;
+}
+
+/** A metric as it is printed. */
+export function shown(metrics: Metrics): string {
+  return Object.entries(metrics)
+    .map(([name, value]) => `${name} ${Number(value.toFixed(4))}`)
+    .join('  ');
+}

@@ -1,0 +1,14 @@
+export { MaskedLanguageModelling, type MaskedLMOptions, type TokenExample } from './maskedLM.ts';
+export { maskTokens, type MaskedTokens, type MaskingOptions, type MaskVocabulary } from './masking.ts';
+export { MultipleChoice, type ChoiceExample } from './multipleChoice.ts';
+export { sentencePairs, type SentencePairOptions } from './pretraining.ts';
+export { fineTune, setDropout, stepsOf, type ExampleBatch, type FineTuneOptions, type Recipe } from './recipe.ts';
+export {
+  SentenceSimilarity,
+  similarityExample,
+  type SimilarityExample,
+  type SimilarityLoss,
+  type SimilarityOptions,
+} from './similarity.ts';
+export { TextClassification, TextRegression, type TextRecipeOptions } from './textClassification.ts';
+export { TokenClassification } from './tokenClassification.ts';

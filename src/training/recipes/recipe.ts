@@ -1,0 +1,173 @@
+import { ConfigError, InputError, show } from '../../errors.ts';
+import type { BertPreTrainedModel, ModelOutput } from '../../bert/index.ts';
+import { Dropout, MultiHeadSelfAttention, type ModelInputs } from '../../layers/index.ts';
+import type { Tensor } from '../../tensor/index.ts';
+import { epochBatches } from '../data/batches.ts';
+import { AdamW, type Trainable } from '../optimizers.ts';
+import { schedule, type ScheduleName } from '../schedules.ts';
+import { Trainer, type Metrics, type TrainerOptions, type TrainingResult } from '../trainer.ts';
+
+/** Some examples of an epoch, and which ones they are. */
+export interface ExampleBatch<Prepared> {
+  examples: Prepared[];
+  /** Their places in the list of all. */
+  indices: Int32Array;
+  epoch: number;
+}
+
+/** What a task needs to be trained: how an example becomes numbers, what its loss is, and how well a model does. */
+export interface Recipe<Example, Prepared extends { length: number }> {
+  readonly model: BertPreTrainedModel;
+  /** Text to numbers, once per example, which may become several; `length` is that of what the model reads. */
+  prepare(example: Example): Prepared[];
+  /** Mean loss of a batch: a single number. */
+  loss(batch: ExampleBatch<Prepared>): Tensor;
+  /** On examples that were not trained on. */
+  evaluate(examples: readonly Example[]): Metrics | Promise<Metrics>;
+  /** The metric that says which epoch is best. */
+  readonly metric: { name: string; lower?: boolean };
+}
+
+export interface FineTuneOptions extends Pick<
+  TrainerOptions<unknown>,
+  'accumulate' | 'maxSteps' | 'patience' | 'store' | 'saveEvery' | 'resume' | 'onLog' | 'onResume' | 'signal'
+> {
+  /** What to train. Default: every parameter that is not frozen. */
+  parameters?: readonly Trainable[];
+  /** Default 3. */
+  epochs?: number;
+  /** Default 16. */
+  batchSize?: number;
+  /** Default 5e-5. */
+  lr?: number;
+  /** Default 'linear'. */
+  schedule?: ScheduleName;
+  /** Share of the steps in which the learning rate rises. Default 0. */
+  warmupRatio?: number;
+  /** Default 0.01, of all parameters. */
+  weightDecay?: number;
+  decayExclude?: (name: string) => boolean;
+  /** Default 1. */
+  maxGradNorm?: number;
+  /** Of the order of examples, of masks and dropout. Default 0. */
+  seed?: number;
+  /** Put into the place of every dropout probability of the model. Default: those of its config. */
+  dropout?: number;
+  /** Default true. False keeps the order of the examples exactly. */
+  shuffle?: boolean;
+  /** End with the weights of the best evaluation. Default false: with the last. */
+  keepBest?: boolean;
+}
+
+/** Steps of a training of `count` prepared examples. */
+export function stepsOf(count: number, options: FineTuneOptions): number {
+  const { epochs = 3, batchSize = 16, accumulate = 1, maxSteps = Infinity } = options;
+  return Math.min(Math.ceil(Math.ceil(count / batchSize) / accumulate) * epochs, maxSteps);
+}
+
+/**
+ * Fine-tunes a model as transformers' Trainer does: AdamW, a schedule, gradients clipped, an evaluation after each epoch.
+ *
+ * @throws InputError for no examples, or a loss that is not finite; ConfigError for options without sense
+ */
+export async function fineTune<Example, Prepared extends { length: number }>(
+  recipe: Recipe<Example, Prepared>,
+  train: readonly Example[],
+  evaluation: readonly Example[],
+  options: FineTuneOptions = {},
+): Promise<TrainingResult> {
+  const { model } = recipe;
+  const {
+    epochs = 3,
+    batchSize = 16,
+    lr = 5e-5,
+    warmupRatio = 0,
+    seed = 0,
+    shuffle = true,
+    keepBest,
+    patience,
+  } = options;
+  const { parameters = model.parameters(), weightDecay = 0.01, decayExclude = () => false, dropout } = options;
+  if (train.length === 0) throw new InputError({ what: 'training examples', expected: 'at least one', got: 'none' });
+  if (!(warmupRatio >= 0 && warmupRatio <= 1)) {
+    throw new ConfigError({ what: 'warmupRatio', expected: '0 to 1', got: show(warmupRatio) });
+  }
+  if (dropout !== undefined) setDropout(model, dropout);
+  const prepared = train.flatMap((example) => recipe.prepare(example));
+  if (prepared.length === 0) throw new InputError({ what: 'training examples', expected: 'some text', got: 'none' });
+  const lengths = prepared.map(({ length }) => length);
+  const totalSteps = stepsOf(prepared.length, options);
+  const warmupSteps = Math.ceil(warmupRatio * totalSteps);
+  const { metric } = recipe;
+  const trainer = new Trainer<ExampleBatch<Prepared>>({
+    ...pick(options, [
+      'accumulate',
+      'maxSteps',
+      'patience',
+      'store',
+      'saveEvery',
+      'resume',
+      'onLog',
+      'signal',
+      'maxGradNorm',
+    ]),
+    optimizer: new AdamW(parameters, { lr, weightDecay, decayExclude }),
+    schedule: schedule(options.schedule ?? 'linear', { totalSteps, warmupSteps }),
+    totalSteps,
+    epochs,
+    seed,
+    batches: (epoch) =>
+      epochBatches(prepared.length, { batchSize, shuffle, seed, epoch, lengths }).map((indices) => ({
+        examples: Array.from(indices, (i) => prepared[i]),
+        indices,
+        epoch,
+      })),
+    loss: (batch) => recipe.loss(batch),
+    ...(evaluation.length > 0 && {
+      evaluate: async () => {
+        model.eval();
+        const metrics = await recipe.evaluate(evaluation);
+        model.train();
+        return metrics;
+      },
+      ...((keepBest || patience !== undefined) && { best: { metric: metric.name, lower: metric.lower ?? false } }),
+    }),
+  });
+  model.train();
+  try {
+    return await trainer.train();
+  } finally {
+    model.eval();
+  }
+}
+
+/** Puts one probability into the place of all of a model's. */
+export function setDropout(model: BertPreTrainedModel, probability: number): void {
+  for (const module of model.modules()) {
+    if (module instanceof Dropout) module.probability = probability;
+    if (module instanceof MultiHeadSelfAttention) module.dropout = probability;
+  }
+}
+
+/** Runs a model over examples a few at a time, without gradients, in their order. */
+export function* forwardAll<P extends { length: number }>(
+  model: BertPreTrainedModel,
+  prepared: readonly P[],
+  inputsOf: (batch: P[]) => ModelInputs & { choices?: number },
+  tokensPerBatch = 2048,
+): Generator<{ output: ModelOutput; batch: P[] }> {
+  for (let start = 0; start < prepared.length;) {
+    let [end, tokens] = [start, 0];
+    while (end < prepared.length && (end === start || tokens + prepared[end].length <= tokensPerBatch)) {
+      tokens += prepared[end++].length;
+    }
+    const batch = prepared.slice(start, end);
+    const { choices, ...inputs } = inputsOf(batch);
+    yield { output: model.forward(inputs, choices === undefined ? {} : ({ choices } as object)), batch };
+    start = end;
+  }
+}
+
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]])) as Pick<T, K>;
+}

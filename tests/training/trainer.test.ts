@@ -1,0 +1,165 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, InputError } from '../../src/errors.ts';
+import { Linear, RandomStore, Weights } from '../../src/layers/index.ts';
+import { dropout, Engine } from '../../src/tensor/index.ts';
+import {
+  AdamW,
+  epochBatches,
+  meanSquared,
+  Trainer,
+  type LogRecord,
+  type TrainerOptions,
+  type TrainingStore,
+} from '../../src/training/index.ts';
+
+class MemoryStore implements TrainingStore {
+  readonly files = new Map<string, Uint8Array>();
+  write(name: string, bytes: Uint8Array): Promise<void> {
+    this.files.set(name, bytes.slice());
+    return Promise.resolve();
+  }
+  read(name: string): Promise<Uint8Array | undefined> {
+    return Promise.resolve(this.files.get(name));
+  }
+}
+
+/** A linear layer that learns the sum of three numbers, one of them dropped now and then. */
+function lesson(
+  more: Partial<TrainerOptions<Int32Array>> = {},
+  { lr = 0.05, engine = new Engine({ threads: 1 }) } = {},
+) {
+  const layer = new Linear(new Weights(new RandomStore(engine, 0.5, 4)), 3, 1);
+  const examples = Array.from({ length: 10 }, (_, i) => [Math.sin(i), Math.cos(3 * i), Math.sin(5 * i)]);
+  const options: TrainerOptions<Int32Array> = {
+    optimizer: new AdamW(layer.parameters(), { lr }),
+    epochs: 4,
+    batches: (epoch) => epochBatches(examples.length, { batchSize: 3, seed: 2, epoch }),
+    loss: (batch) => {
+      const rows = Array.from(batch, (i) => examples[i]);
+      const x = dropout(engine.tensor(rows.flat(), [rows.length, 3]), 0.2, batch);
+      const y = engine.tensor(
+        rows.map((row) => row[0] + row[1] + row[2]),
+        [rows.length, 1],
+      );
+      return meanSquared(layer.forward(x), y);
+    },
+    seed: 9,
+    ...more,
+  };
+  return { layer, options, weights: () => Array.from(layer.weight.toTensor().data) };
+}
+
+const losses = (history: readonly LogRecord[]) => history.map((record) => ('loss' in record ? record.loss : null));
+
+describe('a training', () => {
+  it('learns, and says what it did', async () => {
+    const logged: LogRecord[] = [];
+    const { options, weights } = lesson({
+      epochs: 60,
+      evaluate: (epoch) => ({ score: epoch }),
+      onLog: (record) => void logged.push(record),
+    });
+    const result = await new Trainer(options).train();
+    expect(result).toMatchObject({ steps: 240, stopped: 'done', best: { epoch: 60, score: 59 } });
+    expect(result.history).toEqual(logged);
+    expect(logged.filter((record) => 'epoch' in record)).toHaveLength(60);
+    for (const weight of weights()) expect(Math.abs(weight - 0.9)).toBeLessThan(0.25); // dropout and decay hold it back
+  });
+
+  it('that is killed and resumed makes the same losses, bit for bit', async () => {
+    const evaluate = () => ({ score: 1 });
+    const whole = lesson({ evaluate, store: new MemoryStore() });
+    const { history } = await new Trainer(whole.options).train();
+    expect(losses(history)).toHaveLength(20);
+    for (const death of [1, 3, 4, 6, 11, 16]) {
+      const store = new MemoryStore();
+      const killed = lesson({
+        evaluate,
+        store,
+        saveEvery: 2,
+        onLog: ({ step }) => {
+          if (step === death) throw new Error('killed');
+        },
+      });
+      await expect(new Trainer(killed.options).train()).rejects.toThrow('killed');
+      const resumed = lesson({ evaluate, store, saveEvery: 2, resume: true });
+      const result = await new Trainer(resumed.options).train();
+      expect(result.history).toEqual(history);
+      expect(resumed.weights()).toEqual(whole.weights());
+    }
+    const other = lesson({ evaluate, seed: 10 });
+    expect(losses((await new Trainer(other.options).train()).history)).not.toEqual(losses(history)); // the test can fail
+  });
+
+  it('that is aborted keeps its place', async () => {
+    const store = new MemoryStore();
+    const controller = new AbortController();
+    const stopped = lesson({
+      store,
+      signal: controller.signal,
+      onLog: ({ step }) => {
+        if (step === 5) controller.abort();
+      },
+    });
+    expect(await new Trainer(stopped.options).train()).toMatchObject({ steps: 5, stopped: 'aborted' });
+    const rest = await new Trainer(lesson({ store, resume: true }).options).train();
+    const whole = await new Trainer(lesson().options).train();
+    expect(rest.history).toEqual(whole.history);
+  });
+
+  it('is the same at any number of threads', async () => {
+    const one = await new Trainer(lesson().options).train();
+    const engine = new Engine({ threads: 2 });
+    const two = await new Trainer(lesson({}, { engine }).options).train();
+    engine.close();
+    expect(two.history).toEqual(one.history);
+  });
+
+  it('gradients of several batches make one step', async () => {
+    const batches = () => [Int32Array.of(0, 1, 2), Int32Array.of(3, 4, 5)];
+    const { options, weights } = lesson({ epochs: 1, batches, accumulate: 2 });
+    expect((await new Trainer(options).train()).steps).toBe(1);
+    const before = lesson().weights();
+    expect(weights()).not.toEqual(before);
+  });
+
+  it('ends with the best weights, early when nothing gets better', async () => {
+    const scores = [1, 3, 2, 2, 5];
+    const snapshots: number[][] = [];
+    const { options, weights } = lesson({
+      epochs: 5,
+      evaluate: (epoch) => {
+        snapshots.push(weights());
+        return { score: scores[epoch] };
+      },
+      best: { metric: 'score' },
+      patience: 2,
+    });
+    const result = await new Trainer(options).train();
+    expect(result).toMatchObject({ stopped: 'patience', best: { epoch: 2, score: 3 } });
+    expect(weights()).toEqual(snapshots[1]);
+  });
+
+  it('stops after so many steps, with an evaluation', async () => {
+    const { options } = lesson({ maxSteps: 3, evaluate: () => ({ score: 1 }) });
+    const { steps, stopped, history } = await new Trainer(options).train();
+    expect([steps, stopped, history.length]).toEqual([3, 'maxSteps', 4]);
+  });
+
+  it('that diverges says so, and where', async () => {
+    const { options } = lesson({ epochs: 100 }, { lr: 1e38 });
+    await expect(new Trainer(options).train()).rejects.toThrow(InputError);
+    await expect(new Trainer(options).train()).rejects.toThrow(/step \d+: expected a finite loss/);
+  });
+
+  it('refuses options without sense', () => {
+    expect(() => new Trainer(lesson({ epochs: 0 }).options)).toThrow(ConfigError);
+    expect(() => new Trainer(lesson({ patience: 1 }).options)).toThrow(ConfigError);
+    expect(() => new Trainer(lesson({ best: { metric: 'a' } }).options)).toThrow(ConfigError);
+    expect(() => new Trainer(lesson({ maxGradNorm: 0 }).options)).toThrow(ConfigError);
+  });
+
+  it('without batches is an error', async () => {
+    await expect(new Trainer(lesson({ batches: () => [] }).options).train()).rejects.toThrow('at least one');
+  });
+});
