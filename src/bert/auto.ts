@@ -21,8 +21,15 @@ const configClasses = new Map<unknown, ConfigClass>(
   [...classes.values()].map(({ configClass }) => [configClass.family.modelType, configClass]),
 );
 
-/** The config class for the content of a config.json; without a `model_type`, that of its `architectures`, or BERT's. */
-function chooseConfig({ model_type: type, architectures }: Record<string, unknown>, name: string): ConfigClass {
+/**
+ * The config class for the content of a config.json; without a `model_type`, that of its `architectures`, or BERT's.
+ *
+ * @throws ConfigError if the family is not known here
+ */
+export function configClassOf(
+  { model_type: type, architectures }: Record<string, unknown>,
+  name = 'config.json',
+): ConfigClass {
   const named = Array.isArray(architectures) ? classes.get(architectures[0] as string) : undefined;
   const configClass = configClasses.get(type ?? named?.configClass.family.modelType ?? 'bert');
   if (configClass !== undefined) return configClass;
@@ -36,7 +43,7 @@ function chooseConfig({ model_type: type, architectures }: Record<string, unknow
  * @throws FileError if there is no config.json; ConfigError if it is malformed, or of a family that is not known here
  */
 export function readAnyConfig(files: ModelFiles): Promise<BertConfig> {
-  return readConfig(files, chooseConfig);
+  return readConfig(files, configClassOf);
 }
 
 /**

@@ -7,6 +7,7 @@ export {
   AutoModelForQuestionAnswering,
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
+  configClassOf,
   loadAnyModel,
   readAnyConfig,
   type AutoClass,
