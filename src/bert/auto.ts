@@ -1,10 +1,16 @@
 import { ConfigError, show } from '../errors.ts';
-import { openFiles, type ModelFiles, type ModelLocation } from '../hub/index.ts';
+import { type ModelFiles, type ModelLocation } from '../hub/index.ts';
 import { readConfig, type BertConfig, type ConfigClass } from './config.ts';
 import * as families from './families/index.ts';
 import * as heads from './heads.ts';
 import { BertModel } from './model.ts';
-import { BertPreTrainedModel, loadModel, type LoadOptions, type ModelClass } from './preTrainedModel.ts';
+import {
+  BertPreTrainedModel,
+  loadModel,
+  openModelFiles,
+  type LoadOptions,
+  type ModelClass,
+} from './preTrainedModel.ts';
 
 type AnyModelClass = ModelClass<BertPreTrainedModel>;
 
@@ -52,7 +58,7 @@ export function readAnyConfig(files: ModelFiles): Promise<BertConfig> {
  * @throws ConfigError if this library has no such class; see `fromPretrained` for the rest
  */
 export async function loadAnyModel(location: ModelLocation, options: LoadOptions = {}): Promise<BertPreTrainedModel> {
-  const files = openFiles(location);
+  const files = openModelFiles(location);
   const config = await readAnyConfig(files);
   const [name] = config.architectures;
   const modelClass = name === undefined ? classOf(config, 'Model') : classes.get(name);
@@ -89,7 +95,7 @@ export interface AutoClass<M extends BertPreTrainedModel> {
 function auto<M extends BertPreTrainedModel>(ending: string): AutoClass<M> {
   return {
     async fromPretrained(location, options = {}) {
-      const files = openFiles(location);
+      const files = openModelFiles(location);
       const config = await readAnyConfig(files);
       const modelClass = classOf(config, ending);
       if (modelClass !== undefined) return (await loadModel(modelClass, config, files, options)) as M;
