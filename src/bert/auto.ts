@@ -1,10 +1,16 @@
 import { ConfigError, show } from '../errors.ts';
-import { openFiles, type ModelFiles, type ModelLocation } from '../hub/index.ts';
+import { type ModelFiles, type ModelLocation } from '../hub/index.ts';
 import { readConfig, type BertConfig, type ConfigClass } from './config.ts';
 import * as families from './families/index.ts';
 import * as heads from './heads.ts';
 import { BertModel } from './model.ts';
-import { BertPreTrainedModel, loadModel, type LoadOptions, type ModelClass } from './preTrainedModel.ts';
+import {
+  BertPreTrainedModel,
+  loadModel,
+  openModelFiles,
+  type LoadOptions,
+  type ModelClass,
+} from './preTrainedModel.ts';
 
 type AnyModelClass = ModelClass<BertPreTrainedModel>;
 
@@ -21,8 +27,15 @@ const configClasses = new Map<unknown, ConfigClass>(
   [...classes.values()].map(({ configClass }) => [configClass.family.modelType, configClass]),
 );
 
-/** The config class for the content of a config.json; without a `model_type`, that of its `architectures`, or BERT's. */
-function chooseConfig({ model_type: type, architectures }: Record<string, unknown>, name: string): ConfigClass {
+/**
+ * The config class for the content of a config.json; without a `model_type`, that of its `architectures`, or BERT's.
+ *
+ * @throws ConfigError if the family is not known here
+ */
+export function configClassOf(
+  { model_type: type, architectures }: Record<string, unknown>,
+  name = 'config.json',
+): ConfigClass {
   const named = Array.isArray(architectures) ? classes.get(architectures[0] as string) : undefined;
   const configClass = configClasses.get(type ?? named?.configClass.family.modelType ?? 'bert');
   if (configClass !== undefined) return configClass;
@@ -36,7 +49,7 @@ function chooseConfig({ model_type: type, architectures }: Record<string, unknow
  * @throws FileError if there is no config.json; ConfigError if it is malformed, or of a family that is not known here
  */
 export function readAnyConfig(files: ModelFiles): Promise<BertConfig> {
-  return readConfig(files, chooseConfig);
+  return readConfig(files, configClassOf);
 }
 
 /**
@@ -54,7 +67,7 @@ export async function loadArchitecture(
   architecture: string | undefined,
   options: LoadOptions = {},
 ): Promise<BertPreTrainedModel> {
-  const files = openFiles(location);
+  const files = openModelFiles(location);
   const config = await readAnyConfig(files);
   const name = architecture ?? config.architectures[0];
   const modelClass = name === undefined ? classOf(config, 'Model') : classes.get(name);
@@ -97,7 +110,7 @@ export interface AutoClass<M extends BertPreTrainedModel> {
 function auto<M extends BertPreTrainedModel>(ending: string): AutoClass<M> {
   return {
     async fromPretrained(location, options = {}) {
-      const files = openFiles(location);
+      const files = openModelFiles(location);
       const config = await readAnyConfig(files);
       const modelClass = classOf(config, ending);
       if (modelClass !== undefined) return (await loadModel(modelClass, config, files, options)) as M;

@@ -129,6 +129,7 @@ function fieldsOf({ config: { keys = {}, defaults: own = {}, extra = {} } = {} }
 export interface ConfigClass<C extends BertConfig = BertConfig> {
   new (options?: Partial<BertConfigOptions>, file?: string): C;
   readonly family: Family;
+  fromJSON<C extends BertConfig>(this: ConfigClass<C>, json: unknown, source?: string): C;
 }
 
 // The class has every option as a field: declared once, as an interface, and assigned in one loop.
@@ -278,8 +279,7 @@ export async function readConfig<C extends BertConfig>(
 ): Promise<C> {
   const json = await readObject(files, 'config.json', 'the config of a model');
   const name = nameOf(files, 'config.json');
-  const configClass = choose(json, name);
-  const config: C = BertConfig.fromJSON.call(configClass, json, name) as C;
+  const config = choose(json, name).fromJSON(json, name);
   checkQuantizationConfig(json.quantization_config ?? null, name);
   return config;
 }

@@ -8,6 +8,7 @@ export {
   AutoModelForQuestionAnswering,
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
+  configClassOf,
   loadAnyModel,
   readAnyConfig,
   type AutoClass,

@@ -13,6 +13,7 @@ import { openCheckpoint, type LoadReport } from './checkpoint.ts';
 import { BertConfig, readConfig, type ConfigClass } from './config.ts';
 import { lossOf, type Labels } from './losses.ts';
 import type { ForwardOptions, ModelOutput } from './outputs.ts';
+import { withTensorFlow } from './tensorFlow.ts';
 
 export interface LoadOptions {
   /** 'auto' runs the checkpoint as stored; 'f32' expands int8 weights; 'q8' rounds float weights to int8. Default 'auto'. */
@@ -86,10 +87,15 @@ export abstract class BertPreTrainedModel extends Module {
     location: ModelLocation,
     options: LoadOptions = {},
   ): Promise<M> {
-    const files = openFiles(location);
+    const files = openModelFiles(location);
     const config = await readConfig(files, () => this.configClass);
     return loadModel(this, config, files, options);
   }
+}
+
+/** The files of a model: transformers', or, where those are missing, what Google's TensorFlow checkpoint amounts to. */
+export function openModelFiles(location: ModelLocation): ModelFiles {
+  return withTensorFlow(openFiles(location));
 }
 
 export async function loadModel<M extends BertPreTrainedModel>(

@@ -49,6 +49,9 @@ export function quantizeRows(
   return { values, scale };
 }
 
+/** Without what a model with a head puts before the names of its encoder. */
+const withoutPrefix = (name: string) => name.slice(name.indexOf('.') + 1);
+
 export const toInt8Range = (x: number): number => Math.max(-127, Math.min(127, Math.round(x)));
 
 /**
@@ -73,7 +76,7 @@ export function quantizeTensors(
     if (!isQuantizable(view)) quantized.set(view.name, view);
     else {
       const { values, scale } = quantizeRows(toFloat32(view), view.shape[0], view.name);
-      const data = rounded.get(view.name.replace(/^bert\./, '')) ?? values;
+      const data = rounded.get(view.name) ?? rounded.get(withoutPrefix(view.name)) ?? values;
       quantized.set(view.name, { data, shape: view.shape });
       quantized.set(scaleName(view.name), { data: scale, shape: [view.shape[0], 1] });
     }

@@ -66,7 +66,10 @@ export async function loadOptions(flags: ModelFlags, io: Io, precision: FloatTyp
 }
 
 /** Buffers, and heads or a pooler that the class has no use for: what checkpoints hold without being meant for it. */
-const UNREMARKABLE = /(^|\.)position_ids$|^(bert\.)?pooler\.|^(cls|classifier|qa_outputs)\./;
+const UNREMARKABLE = new RegExp(
+  '(^|\\.)position_ids$|^(\\w+\\.)?pooler\\.|^(cls|classifier|pre_classifier|qa_outputs|lm_head|vocab_\\w+|predictions|' +
+    'sop_classifier|generator_\\w+|discriminator_predictions|sequence_summary)\\.',
+);
 
 /** Says on stderr which tensors of the checkpoint the model did not read, where that may be a mistake. */
 export async function noteUnused({ loadReport }: BertPreTrainedModel, location: string, io: Io): Promise<void> {

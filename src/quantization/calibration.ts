@@ -19,7 +19,7 @@ const SHIFT = 100;
  * @param ends the ids that the tokenizer puts before and after a text, if it does
  */
 export function calibrationBatches(config: BertConfig, ends: readonly [number, number] | null): PackedBatch[] {
-  const { vocabSize, maxPositionEmbeddings } = config;
+  const { vocabSize, maxSequenceLength } = config;
   const first = Math.floor(NO_WORDS * vocabSize);
   const words = vocabSize - first;
   const evenly = (u: number) => u * words;
@@ -28,7 +28,7 @@ export function calibrationBatches(config: BertConfig, ends: readonly [number, n
   let draws = 0;
 
   const row = (length: number, rank: (u: number) => number): number[] => {
-    const ids = Array.from({ length: Math.min(length, maxPositionEmbeddings) }, () =>
+    const ids = Array.from({ length: Math.min(length, maxSequenceLength) }, () =>
       Math.min(vocabSize - 1, first + Math.floor(rank(randomUniform(stream, draws++)))),
     );
     if (ends) [ids[0], ids[ids.length - 1]] = ends;

@@ -1,4 +1,4 @@
-import { Linear, type PackedBatch } from '../layers/index.ts';
+import { Linear, type Module, type PackedBatch } from '../layers/index.ts';
 import { linear, type FloatArray, type Tensor } from '../tensor/index.ts';
 import { quantizeRows, toInt8Range, type BertModel } from '../bert/index.ts';
 
@@ -12,23 +12,28 @@ import { quantizeRows, toInt8Range, type BertModel } from '../bert/index.ts';
  * @returns          int8 values by the name of the matrix; their scales are those of `quantizeRows`
  */
 export async function roundEncoder(
-  { embeddings, encoder, engine }: BertModel,
+  model: BertModel,
   batches: readonly PackedBatch[],
   onProgress: (done: number, total: number) => void | Promise<void> = () => {},
 ): Promise<Map<string, Int8Array>> {
+  const { encoder, engine } = model;
   const rounded = new Map<string, Int8Array>();
-  const states = batches.map((batch) => engine.scope(() => embeddings.forward(batch)));
+  const states = batches.map((batch) => engine.scope(() => model.embed(batch)));
+  const productsOf = new Map<Module, InputProducts>(); // of layers that come again: all of their inputs count
   let done = 0;
-  for (const layer of encoder.layers) {
-    const products = new InputProducts();
+  for (const [i, layer] of encoder.layers.entries()) {
+    const products = productsOf.get(layer) ?? new InputProducts();
+    productsOf.set(layer, products);
     const stop = layer.observe((module, _, [x]) => {
       if (module instanceof Linear) products.add(module, x as Tensor);
     });
-    for (const [i, batch] of batches.entries()) {
-      states[i] = engine.scope(() => layer.forward(states[i], batch));
+    for (const [b, batch] of batches.entries()) {
+      states[b] = engine.scope(() => layer.forward(states[b], batch));
       await onProgress(++done, encoder.layers.length * batches.length);
     }
     stop();
+    if (encoder.layers.includes(layer, i + 1)) continue;
+    productsOf.delete(layer);
     for (const [sums, linears] of products.groups()) {
       const inputs = factorize(sums);
       for (const { weight } of linears)

@@ -1,4 +1,4 @@
-import { BertModel, type LoadOptions } from '../bert/index.ts';
+import { BertModel, type AutoClass, type LoadOptions } from '../bert/index.ts';
 import { CheckpointError, ConfigError, expectOptions, InputError, show } from '../errors.ts';
 import { openFiles, type ModelLocation } from '../hub/index.ts';
 import { BertTokenizer, type Encoding, type TextInput } from '../tokenizer/index.ts';
@@ -47,8 +47,13 @@ export interface SentenceEmbedding {
  */
 const TOKENS_PER_BATCH = 1024;
 
-/** Texts to vectors, as sentence-transformers (Reimers & Gurevych 2019) makes them from the same files. */
-export class SentenceEncoder {
+/**
+ * Texts to vectors, as sentence-transformers (Reimers & Gurevych 2019) makes them from the same files. This class loads BERT
+ * alone, for a page that must stay small; `SentenceEncoder` every family.
+ */
+export class BertSentenceEncoder {
+  /** What loads the encoder. */
+  protected static readonly modelClass: AutoClass<BertModel> = BertModel;
   readonly model: BertModel;
   readonly tokenizer: BertTokenizer;
   /** Most tokens of a text, special ones included: the model's `max_seq_length`, else its position table. */
@@ -56,10 +61,10 @@ export class SentenceEncoder {
   readonly #modules: SentenceModules;
 
   constructor(model: BertModel, tokenizer: BertTokenizer, modules: SentenceModules) {
-    const { maxPositionEmbeddings, vocabSize } = model.config;
+    const { maxSequenceLength, vocabSize } = model.config;
     this.model = model;
     this.tokenizer = tokenizer;
-    this.maxLength = Math.min(modules.maxSeqLength ?? tokenizer.modelMaxLength, maxPositionEmbeddings);
+    this.maxLength = Math.min(modules.maxSeqLength ?? tokenizer.modelMaxLength, maxSequenceLength);
     this.#modules = modules;
     if (tokenizer.vocabSize > vocabSize) {
       throw new ConfigError({
@@ -72,12 +77,12 @@ export class SentenceEncoder {
   }
 
   /** Loads the encoder, its tokenizer, and the modules of a sentence-transformers model, from a folder or an address. */
-  static async fromPretrained(location: ModelLocation, options: LoadOptions = {}): Promise<SentenceEncoder> {
+  static async fromPretrained(location: ModelLocation, options: LoadOptions = {}): Promise<BertSentenceEncoder> {
     const files = openFiles(location);
     const transformer = await transformerFiles(files);
-    const model = await BertModel.fromPretrained(transformer, options);
+    const model = await this.modelClass.fromPretrained(transformer, options);
     const tokenizer = await BertTokenizer.fromPretrained(transformer);
-    return new SentenceEncoder(model, tokenizer, await readSentenceModules(files, model.engine));
+    return new this(model, tokenizer, await readSentenceModules(files, model.engine));
   }
 
   /** Precision of the encoder's weights. */

@@ -43,10 +43,11 @@ const mayImport: [path: string, parts: string[]][] = [
   ['src/tensor/', []],
   ['src/layers/', ['tensor']],
   ['src/safetensors/', []],
+  ['src/tensorflow/', []],
   ['src/hub/', []],
   ['src/metrics/', []],
   ['src/tokenizer/', ['safetensors', 'hub']],
-  ['src/bert/', ['tensor', 'layers', 'safetensors', 'hub']],
+  ['src/bert/', ['tensor', 'layers', 'safetensors', 'tensorflow', 'hub']],
   ['src/parity/', ['tensor', 'layers', 'safetensors', 'bert']],
   ['src/quantization/', ['tensor', 'layers', 'bert']],
   // Recipes read text, and evaluate by the tasks that users run.

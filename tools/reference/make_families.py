@@ -12,6 +12,7 @@ Among the ids are the padding token's, masked and not, and others under the mask
 """
 
 import argparse
+import json
 import shutil
 import sys
 import zlib
@@ -167,6 +168,13 @@ def reference(folder, model, shape, seed, variant, first):
     model.to(torch.float32)
 
 
+def make_defaults():
+    """familyDefaults.json: what transformers' config classes default to."""
+    prefixes = ["Bert", *(prefix for prefixes, *_ in FAMILIES.values() for prefix in prefixes)]
+    configs = {f"{prefix}Config": getattr(transformers, f"{prefix}Config")().to_dict() for prefix in prefixes}
+    (FIXTURES / "familyDefaults.json").write_text(json.dumps(configs, indent=1, sort_keys=True) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(FAMILIES)}; default: all")
@@ -174,6 +182,7 @@ def main():
     for name in parser.parse_args().names or FAMILIES:
         make(name)
         print(name)
+    make_defaults()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { BertConfig } from '../../bert/index.ts';
+import { configClassOf, type BertConfig } from '../../bert/index.ts';
 import { show } from '../../errors.ts';
 import { nameOf, openFiles, readObject } from '../../hub/index.ts';
 import { loadTensors, type TensorView } from '../../safetensors/index.ts';
@@ -15,7 +15,8 @@ export function inspect(io: Io): Command {
   return addModelOptions(command).action(async (flags: ModelFlags) => {
     const files = openFiles(modelLocation(flags, io));
     const json = await readObject(files, 'config.json', 'the config of a model');
-    const config = BertConfig.fromJSON(json, nameOf(files, 'config.json'));
+    const name = nameOf(files, 'config.json');
+    const config = configClassOf(json, name).fromJSON(json, name);
     const { tensors, metadata } = await loadTensors(files);
     const views = [...tensors.values()];
     const rows = views.map(({ name, dtype, shape, bytes }) => ({ name, dtype, shape, bytes: bytes.length }));
@@ -40,8 +41,8 @@ function countParameters(views: readonly TensorView[]): number {
 
 /** Bytes in use: weights as float32, and what a forward pass over one text of 128 tokens makes on the way. */
 function memoryEstimate(config: BertConfig, parameters: number) {
-  const { hiddenSize, intermediateSize, maxPositionEmbeddings } = config;
-  const tokens = Math.min(TOKENS, maxPositionEmbeddings);
+  const { hiddenSize, intermediateSize, maxSequenceLength } = config;
+  const tokens = Math.min(TOKENS, maxSequenceLength);
   // Of one layer at a time: its input, query, key, value, context, two projections and two sums, and the feed-forward.
   const perToken = 9 * hiddenSize + intermediateSize;
   return { weights: 4 * parameters, activations: 4 * tokens * perToken, tokens };

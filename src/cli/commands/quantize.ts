@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { BertModel, quantizationConfig, quantizeTensors } from '../../bert/index.ts';
+import { AutoModel, quantizationConfig, quantizeTensors } from '../../bert/index.ts';
 import { UsageError } from '../../errors.ts';
 import { filesBelow, openFiles, readJson, readObject, type ModelFiles } from '../../hub/index.ts';
 import { calibrationBatches, roundEncoder } from '../../quantization/index.ts';
@@ -94,7 +94,7 @@ export function quantize(io: Io): Command {
 
 /** The encoder's matrices, rounded with a view to what they compute. Runs the model, so it takes a while. */
 async function gptq(files: ModelFiles, flags: ModelFlags, io: Io): Promise<Map<string, Int8Array>> {
-  const model = await BertModel.fromPretrained(files, { ...(await loadOptions(flags, io)), dtype: 'f32' });
+  const model = await AutoModel.fromPretrained(files, { ...(await loadOptions(flags, io)), dtype: 'f32' });
   const batches = calibrationBatches(model.config, await endsOfText(files, io));
   const progress = io.progress('layers · batches', model.encoder.layers.length * batches.length);
   try {

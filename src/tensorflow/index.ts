@@ -1,0 +1,1 @@
+export { parseBundleIndex, type BundleEntry } from './bundle.ts';
