@@ -1,8 +1,8 @@
-import { BertModel, type LoadOptions } from '../bert/index.ts';
+import { AutoModel, type BertModel, type LoadOptions } from '../bert/index.ts';
 import { CheckpointError, ConfigError, expectOptions, InputError, show } from '../errors.ts';
 import { openFiles, type ModelLocation } from '../hub/index.ts';
 import { BertTokenizer, type Encoding, type TextInput } from '../tokenizer/index.ts';
-import { normalizeRows, type FloatArray, type Tensor, type WeightType } from '../tensor/index.ts';
+import { Engine, normalizeRows, type FloatArray, type Tensor, type WeightType } from '../tensor/index.ts';
 import {
   poolings,
   readSentenceModules,
@@ -11,6 +11,7 @@ import {
   type SentenceModules,
 } from './sentenceModules.ts';
 import { poolTokens } from './sentenceVectors.ts';
+import { readTruncation, StaticEmbeddings } from './staticEmbeddings.ts';
 
 type Overflow = 'truncate' | 'error' | 'chunk';
 
@@ -49,17 +50,23 @@ const TOKENS_PER_BATCH = 1024;
 
 /** Texts to vectors, as sentence-transformers (Reimers & Gurevych 2019) makes them from the same files. */
 export class SentenceEncoder {
-  readonly model: BertModel;
+  /** The encoder of any family, or a table of vectors. */
+  readonly model: BertModel | StaticEmbeddings;
   readonly tokenizer: BertTokenizer;
-  /** Most tokens of a text, special ones included: the model's `max_seq_length`, else its position table. */
+  /**
+   * Most tokens of a text, special ones included: the model's `max_seq_length`, else its position table. Tables of vectors
+   * have no limit but that of their tokenizer.json.
+   */
   readonly maxLength: number;
   readonly #modules: SentenceModules;
 
-  constructor(model: BertModel, tokenizer: BertTokenizer, modules: SentenceModules) {
-    const { maxPositionEmbeddings, vocabSize } = model.config;
+  constructor(model: BertModel | StaticEmbeddings, tokenizer: BertTokenizer, modules: SentenceModules) {
+    const isStatic = model instanceof StaticEmbeddings;
+    const vocabSize = isStatic ? model.vocabSize : model.config.vocabSize;
+    const most = isStatic ? Infinity : model.config.maxSequenceLength;
     this.model = model;
     this.tokenizer = tokenizer;
-    this.maxLength = Math.min(modules.maxSeqLength ?? tokenizer.modelMaxLength, maxPositionEmbeddings);
+    this.maxLength = Math.min(modules.maxSeqLength ?? (isStatic ? Infinity : tokenizer.modelMaxLength), most);
     this.#modules = modules;
     if (tokenizer.vocabSize > vocabSize) {
       throw new ConfigError({
@@ -75,9 +82,13 @@ export class SentenceEncoder {
   static async fromPretrained(location: ModelLocation, options: LoadOptions = {}): Promise<SentenceEncoder> {
     const files = openFiles(location);
     const transformer = await transformerFiles(files);
-    const model = await BertModel.fromPretrained(transformer, options);
-    const tokenizer = await BertTokenizer.fromPretrained(transformer);
-    return new SentenceEncoder(model, tokenizer, await readSentenceModules(files, model.engine));
+    expectOptions('options of fromPretrained', options, ['dtype', 'engine', 'initializeMissing', 'seed']);
+    const { engine = new Engine() } = options;
+    const modules = await readSentenceModules(files, engine);
+    if (modules.isStatic) modules.maxSeqLength = await readTruncation(transformer);
+    const load = modules.isStatic ? StaticEmbeddings : AutoModel;
+    const model = await load.fromPretrained(transformer, { ...options, engine });
+    return new SentenceEncoder(model, await BertTokenizer.fromPretrained(transformer), modules);
   }
 
   /** Precision of the encoder's weights. */
@@ -125,11 +136,14 @@ export class SentenceEncoder {
   }
 
   #encode(text: TextInput, index: number, overflow: Overflow): Encoding {
-    const { prompt, lowerCase } = this.#modules;
+    const { prompt, lowerCase, isStatic } = this.#modules;
     const ready = (part: string) => (lowerCase ? part.toLowerCase() : part);
     const prepared: TextInput =
       typeof text === 'string' ? ready(prompt + text) : [ready(prompt + text[0]), ready(text[1])];
-    const encoding = this.tokenizer.encode(prepared, { maxLength: this.maxLength, truncation: 'longest_first' });
+    const encoding = this.tokenizer.encode(prepared, {
+      ...(this.maxLength < Infinity && { maxLength: this.maxLength, truncation: 'longest_first' }),
+      addSpecialTokens: !isStatic,
+    });
     const what = `text ${index}`;
     if (encoding.truncated && overflow === 'error') {
       throw new InputError({
