@@ -1,7 +1,7 @@
 import { BertModel, type LoadOptions } from '../bert/index.ts';
 import { CheckpointError, ConfigError, expectOptions, InputError, show } from '../errors.ts';
 import { openFiles, type ModelLocation } from '../hub/index.ts';
-import { BertTokenizer, type Encoding, type TextInput } from '../tokenizer/index.ts';
+import { AutoTokenizer, type Encoding, type TextInput, type Tokenizer } from '../tokenizer/index.ts';
 import { normalizeRows, type FloatArray, type Tensor, type WeightType } from '../tensor/index.ts';
 import {
   poolings,
@@ -50,12 +50,12 @@ const TOKENS_PER_BATCH = 1024;
 /** Texts to vectors, as sentence-transformers (Reimers & Gurevych 2019) makes them from the same files. */
 export class SentenceEncoder {
   readonly model: BertModel;
-  readonly tokenizer: BertTokenizer;
+  readonly tokenizer: Tokenizer;
   /** Most tokens of a text, special ones included: the model's `max_seq_length`, else its position table. */
   readonly maxLength: number;
   readonly #modules: SentenceModules;
 
-  constructor(model: BertModel, tokenizer: BertTokenizer, modules: SentenceModules) {
+  constructor(model: BertModel, tokenizer: Tokenizer, modules: SentenceModules) {
     const { maxPositionEmbeddings, vocabSize } = model.config;
     this.model = model;
     this.tokenizer = tokenizer;
@@ -76,7 +76,7 @@ export class SentenceEncoder {
     const files = openFiles(location);
     const transformer = await transformerFiles(files);
     const model = await BertModel.fromPretrained(transformer, options);
-    const tokenizer = await BertTokenizer.fromPretrained(transformer);
+    const tokenizer = await AutoTokenizer.fromPretrained(transformer);
     return new SentenceEncoder(model, tokenizer, await readSentenceModules(files, model.engine));
   }
 
