@@ -1,5 +1,6 @@
 import { AutoModel, type BertModel, type LoadOptions } from '../bert/index.ts';
 import type { ModelFiles } from '../hub/index.ts';
+import { AutoTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { BertSentenceEncoder } from './sentenceEncoder.ts';
 import { StaticEmbeddings } from './staticEmbeddings.ts';
 
@@ -11,5 +12,9 @@ export class SentenceEncoder extends BertSentenceEncoder {
     isStatic: boolean,
   ): Promise<BertModel | StaticEmbeddings> {
     return (isStatic ? StaticEmbeddings : AutoModel).fromPretrained(files, options);
+  }
+
+  protected static override loadTokenizer(files: ModelFiles): Promise<Tokenizer> {
+    return AutoTokenizer.fromPretrained(files);
   }
 }

@@ -268,7 +268,7 @@ describe('models', () => {
     'an empty folder': { args: ['embed', 'a', '--model', 'folder'], says: /folder\/config\.json: .*got no such file/ },
     'an empty folder to tokenize': {
       args: ['tokenize', 'a', '--model', 'folder'],
-      says: /folder: .*tokenizer\.json or a vocab\.txt/,
+      says: /folder: .*tokenizer\.json or a vocabulary, such as a vocab\.txt/,
     },
     'an empty folder to inspect': { args: ['inspect', '--model', 'folder'], says: /config\.json: .*no such file/ },
     'an empty folder to quantize': { args: ['quantize', '--model', 'folder', '--output', 'q'], says: /config\.json/ },
