@@ -14,12 +14,13 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /**
  * Principle 8 of the design: what a reader goes through in an afternoon. Raising a budget needs a reason in the commit. Families
- * are not in it: the encoder reads without them, and whoever knows BERT reads the one they need in a minute.
+ * are not in it: the encoder reads without them, and whoever knows BERT reads the one they need in a minute. Nor is the
+ * training of vocabularies.
  */
 const AFTERNOON = ['src/tensor/kernels', 'src/layers', 'src/bert', 'src/safetensors', 'src/tokenizer'];
 /** Written by a program, read by nobody. */
 const GENERATED = ['src/tokenizer/unicodeTables.ts', 'src/tokenizer/categoryTables.ts'];
-const BUDGETS = { lines: '7000', 'file-lines': '450', kilobytes: '96' };
+const BUDGETS = { lines: '7000', 'file-lines': '450', kilobytes: '100' };
 
 /** Lines on which code stands: a line of comment, or a blank one, is none. */
 export function codeLines(text) {
@@ -54,7 +55,9 @@ async function main() {
   let afternoon = 0;
   for (const path of files) {
     const lines = codeLines(readFileSync(join(root, path), 'utf8'));
-    const apart = ['src/tensor/kernels', 'src/bert/families'].find((name) => path.startsWith(`${name}/`));
+    const apart = ['src/tensor/kernels', 'src/bert/families', 'src/tokenizer/training'].find((name) =>
+      path.startsWith(`${name}/`),
+    );
     const folder = apart ?? path.split('/').slice(0, 2).join('/');
     const [count, sum] = folders.get(folder) ?? [0, 0];
     folders.set(folder, [count + 1, sum + lines]);
