@@ -64,6 +64,9 @@ def variants(base):
     def sequence(*items):
         return dict(type="Sequence", pretokenizers=list(items))
 
+    plain = dict(single_word=False, lstrip=False, rstrip=False, normalized=True, special=False)
+    first = 1 + max(token["id"] for token in base["added_tokens"])
+    more = [dict(id=first + i, content=content, **plain) for i, content in enumerate(["   ", "  ", "|||EMAIL|||", "caf\u00e9"])]
     spaced = {**byte_level, "add_prefix_space": True}
     return {
         "as RoBERTa": {},
@@ -72,7 +75,7 @@ def variants(base):
         "space before, trimmed as if not": dict(pre_tokenizer=spaced, post_processor={**roberta, "trim_offsets": True, "add_prefix_space": False}),
         "as GPT-2": dict(post_processor={**byte_level, "trim_offsets": False}),
         "as GPT-2, trimmed": dict(post_processor={**byte_level, "add_prefix_space": True}),
-        "as ModernBERT": dict(post_processor=template),
+        "as ModernBERT": dict(normalizer=dict(type="NFC"), post_processor=template, added_tokens=base["added_tokens"] + more),
         "ByteLevel and template": dict(post_processor=dict(type="Sequence", processors=[byte_level, template])),
         "as Llama 3": dict(
             pre_tokenizer=sequence(split(LLAMA3), raw_bytes),
