@@ -61,7 +61,10 @@ describe('usage', () => {
     'a pair where there are none': { args: ['similarity', 'a', '--pair', 'b'], says: /unknown option '--pair'/ },
     'a single text to compare': { args: ['similarity', 'a'], says: /texts: expected two or more, got one/ },
     'no query': { args: ['search', '--corpus', 'a.txt'], says: /required option '--query <text>' not specified/ },
-    'no corpus': { args: ['search', '--query', 'a'], says: /nothing to search; pass --corpus FILE, --index FILE, or both/ },
+    'no corpus': {
+      args: ['search', '--query', 'a'],
+      says: /nothing to search; pass --corpus FILE, --index FILE, or both/,
+    },
     'no reference': { args: ['parity'], says: /required option '--reference <file>'/ },
     'no output': { args: ['quantize'], says: /required option '--output <dir>'/ },
     'ids twice': { args: ['decode', '[1]', '--input', '-'], says: /--input: got ids as arguments too/ },
