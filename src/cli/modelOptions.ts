@@ -72,7 +72,11 @@ const UNREMARKABLE = new RegExp(
 );
 
 /** Says on stderr which tensors of the checkpoint the model did not read, where that may be a mistake. */
-export async function noteUnused({ loadReport }: BertPreTrainedModel, location: string, io: Io): Promise<void> {
+export async function noteUnused(
+  { loadReport }: Pick<BertPreTrainedModel, 'loadReport'>,
+  location: string,
+  io: Io,
+): Promise<void> {
   const names = (loadReport?.unused ?? []).filter((name) => !UNREMARKABLE.test(name));
   if (names.length === 0) return;
   await note(io, `${location}: ${names.length} tensors that the model does not read: ${listed(names)}`);

@@ -1,6 +1,6 @@
 import { featureExtraction } from './featureExtraction.ts';
 import { callable, checkRunOptions, collect, type Inputs, type RunOptions, type Task } from './run.ts';
-import type { SentenceEncoder } from './sentenceEncoder.ts';
+import type { BertSentenceEncoder as SentenceEncoder } from './sentenceEncoder.ts';
 import { expectCount, expectOneOf } from './scores.ts';
 import { cosineSimilarity } from './similarity.ts';
 import { expectText } from './windows.ts';

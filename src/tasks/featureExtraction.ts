@@ -13,7 +13,7 @@ import {
   type RunOptions,
   type TextReport,
 } from './run.ts';
-import type { SentenceEncoder } from './sentenceEncoder.ts';
+import type { BertSentenceEncoder as SentenceEncoder } from './sentenceEncoder.ts';
 import { type EncodeTextOptions, type SentenceEmbedding } from './sentenceEncoder.ts';
 import { placeTokens, readText, textOrPair, type TextOrPair } from './windows.ts';
 
@@ -65,7 +65,7 @@ export function featureExtraction(encoder: SentenceEncoder): FeatureExtraction {
     return runJobs(
       texts,
       (windows) =>
-        forwardWindows({ model, tokenizer }, windows, (output) => tokenRows(output, output.lastHiddenState!)),
+        forwardWindows({ model }, windows, (output) => tokenRows(output, output.lastHiddenState!)),
       (input: TextOrPair, index) => {
         const what = `text ${index}`;
         const { windows, report } = readText(tokenizer, textOrPair(input, what), { what, maxLength, overflow, stride });

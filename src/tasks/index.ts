@@ -27,12 +27,12 @@ export {
 export { rerank, type RankedDocument, type Rerank, type RerankOptions } from './rerank.ts';
 export type { Inputs, Overflow, RunOptions, Task, TextReport } from './run.ts';
 export { search, type SearchResult, type SemanticSearch, type TextIndex } from './search.ts';
-export { SentenceEncoder, type EncodeTextOptions, type SentenceEmbedding } from './sentenceEncoder.ts';
 export { SentenceEncoder } from './autoSentenceEncoder.ts';
 export { BertSentenceEncoder, type EncodeTextOptions, type SentenceEmbedding } from './sentenceEncoder.ts';
 export { readSentenceModules, type PoolingMode, type SentenceModules } from './sentenceModules.ts';
 export { sentenceSimilarity, type SentenceSimilarity } from './sentenceSimilarity.ts';
 export { sentenceVectors } from './sentenceVectors.ts';
+export { StaticEmbeddings } from './staticEmbeddings.ts';
 export { cosineSimilarity, searchVectors, type SearchHit } from './similarity.ts';
 export {
   textClassification,

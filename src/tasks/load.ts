@@ -74,7 +74,7 @@ export function expectTokenizer({ model, tokenizer }: TaskModel): void {
 
 /** Runs the model on windows, takes what is wanted of its output, and gives back the memory. */
 export function forwardWindows<T>(
-  { model }: TaskModel,
+  { model }: { model: Pick<BertPreTrainedModel, 'engine' | 'forward'> },
   windows: readonly Encoding[],
   read: (output: AnyOutput) => T[],
 ): T[] {

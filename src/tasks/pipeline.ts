@@ -8,7 +8,8 @@ import { loadTask, type Head, type TaskModel } from './load.ts';
 import { questionAnswering, type QuestionAnswering } from './questionAnswering.ts';
 import { rerank, type Rerank } from './rerank.ts';
 import { search, type SemanticSearch } from './search.ts';
-import { SentenceEncoder } from './sentenceEncoder.ts';
+import { SentenceEncoder } from './autoSentenceEncoder.ts';
+import type { BertSentenceEncoder } from './sentenceEncoder.ts';
 import { sentenceSimilarity, type SentenceSimilarity } from './sentenceSimilarity.ts';
 import { textClassification, type TextClassification } from './textClassification.ts';
 import { tokenClassification, type TokenClassification } from './tokenClassification.ts';
@@ -36,7 +37,7 @@ export type TaskName = keyof Tasks;
 type Loader<T> = (location: ModelLocation, options: LoadOptions) => Promise<T>;
 
 const onEncoder =
-  <T>(make: (encoder: SentenceEncoder) => T): Loader<T> =>
+  <T>(make: (encoder: BertSentenceEncoder) => T): Loader<T> =>
   async (location, options) =>
     make(await SentenceEncoder.fromPretrained(location, options));
 

@@ -1,8 +1,8 @@
-import { BertModel, type AutoClass, type LoadOptions } from '../bert/index.ts';
+import { BertModel, type LoadOptions } from '../bert/index.ts';
 import { CheckpointError, ConfigError, expectOptions, InputError, show } from '../errors.ts';
-import { openFiles, type ModelLocation } from '../hub/index.ts';
-import { BertTokenizer, type Encoding, type TextInput } from '../tokenizer/index.ts';
-import { normalizeRows, type FloatArray, type Tensor, type WeightType } from '../tensor/index.ts';
+import { openFiles, type ModelFiles, type ModelLocation } from '../hub/index.ts';
+import { BertTokenizer, type Encoding, type TextInput, type Tokenizer } from '../tokenizer/index.ts';
+import { Engine, normalizeRows, type FloatArray, type Tensor, type WeightType } from '../tensor/index.ts';
 import {
   poolings,
   readSentenceModules,
@@ -11,6 +11,7 @@ import {
   type SentenceModules,
 } from './sentenceModules.ts';
 import { poolTokens } from './sentenceVectors.ts';
+import type { StaticEmbeddings } from './staticEmbeddings.ts';
 
 type Overflow = 'truncate' | 'error' | 'chunk';
 
@@ -49,22 +50,25 @@ const TOKENS_PER_BATCH = 1024;
 
 /**
  * Texts to vectors, as sentence-transformers (Reimers & Gurevych 2019) makes them from the same files. This class loads BERT
- * alone, for a page that must stay small; `SentenceEncoder` every family.
+ * alone, for a page that must stay small; `SentenceEncoder` every family, every tokenizer, and tables of vectors.
  */
 export class BertSentenceEncoder {
-  /** What loads the encoder. */
-  protected static readonly modelClass: AutoClass<BertModel> = BertModel;
-  readonly model: BertModel;
-  readonly tokenizer: BertTokenizer;
-  /** Most tokens of a text, special ones included: the model's `max_seq_length`, else its position table. */
+  /** An encoder, or a table of vectors. */
+  readonly model: BertModel | StaticEmbeddings;
+  readonly tokenizer: Tokenizer;
+  /**
+   * Most tokens of a text, special ones included: the model's `max_seq_length`, else its position table. Tables of vectors
+   * have no limit but that of their tokenizer.json.
+   */
   readonly maxLength: number;
   readonly #modules: SentenceModules;
 
-  constructor(model: BertModel, tokenizer: BertTokenizer, modules: SentenceModules) {
+  constructor(model: BertModel | StaticEmbeddings, tokenizer: Tokenizer, modules: SentenceModules) {
     const { maxSequenceLength, vocabSize } = model.config;
     this.model = model;
     this.tokenizer = tokenizer;
-    this.maxLength = Math.min(modules.maxSeqLength ?? tokenizer.modelMaxLength, maxSequenceLength);
+    const usual = modules.isStatic ? Infinity : tokenizer.modelMaxLength;
+    this.maxLength = Math.min(modules.maxSeqLength ?? usual, maxSequenceLength);
     this.#modules = modules;
     if (tokenizer.vocabSize > vocabSize) {
       throw new ConfigError({
@@ -80,9 +84,25 @@ export class BertSentenceEncoder {
   static async fromPretrained(location: ModelLocation, options: LoadOptions = {}): Promise<BertSentenceEncoder> {
     const files = openFiles(location);
     const transformer = await transformerFiles(files);
-    const model = await this.modelClass.fromPretrained(transformer, options);
-    const tokenizer = await BertTokenizer.fromPretrained(transformer);
-    return new this(model, tokenizer, await readSentenceModules(files, model.engine));
+    expectOptions('options of fromPretrained', options, ['dtype', 'engine', 'initializeMissing', 'seed', 'labels']);
+    const { engine = new Engine() } = options;
+    const modules = await readSentenceModules(files, engine);
+    const model = await this.loadModel(transformer, { ...options, engine }, modules.isStatic);
+    return new this(model, await this.loadTokenizer(transformer), modules);
+  }
+
+  protected static loadModel(
+    files: ModelFiles,
+    options: LoadOptions,
+    isStatic: boolean,
+  ): Promise<BertModel | StaticEmbeddings> {
+    if (!isStatic) return BertModel.fromPretrained(files, options);
+    const fix = 'load it with SentenceEncoder';
+    throw new ConfigError({ what: files.location, expected: 'a BERT model', got: 'a table of vectors', fix });
+  }
+
+  protected static loadTokenizer(files: ModelFiles): Promise<Tokenizer> {
+    return BertTokenizer.fromPretrained(files);
   }
 
   /** Precision of the encoder's weights. */
@@ -130,11 +150,14 @@ export class BertSentenceEncoder {
   }
 
   #encode(text: TextInput, index: number, overflow: Overflow): Encoding {
-    const { prompt, lowerCase } = this.#modules;
+    const { prompt, lowerCase, isStatic } = this.#modules;
     const ready = (part: string) => (lowerCase ? part.toLowerCase() : part);
     const prepared: TextInput =
       typeof text === 'string' ? ready(prompt + text) : [ready(prompt + text[0]), ready(text[1])];
-    const encoding = this.tokenizer.encode(prepared, { maxLength: this.maxLength, truncation: 'longest_first' });
+    const encoding = this.tokenizer.encode(prepared, {
+      ...(this.maxLength < Infinity && { maxLength: this.maxLength, truncation: 'longest_first' }),
+      addSpecialTokens: !isStatic,
+    });
     const what = `text ${index}`;
     if (encoding.truncated && overflow === 'error') {
       throw new InputError({

@@ -16,6 +16,7 @@ export const poolings: Readonly<Record<PoolingMode, Pooling>> = {
   lasttoken: 'last',
 };
 
+const STATIC = 'StaticEmbedding';
 const MODULE_CONFIG = 'the config of a module that modules.json names';
 
 /** What comes after the encoder in a sentence-transformers model. */
@@ -31,6 +32,8 @@ export interface SentenceModules {
   lowerCase: boolean;
   /** Put before every text, or the first of a pair. */
   prompt: string;
+  /** Whether vectors of tokens are looked up (StaticEmbedding, model2vec), not computed by an encoder. */
+  isStatic: boolean;
 }
 
 /** Where the encoder and its tokenizer are: the model's own folder, or, in old models, one inside, `0_Transformer`. */
@@ -48,11 +51,21 @@ export async function readSentenceModules(files: ModelFiles, engine: Engine): Pr
   const modules = await readModules(files);
   const { maxSeqLength, lowerCase } = await readTransformerConfig(filesBelow(files, modules?.[0].path ?? ''));
   const prompt = await readPrompt(files);
-  const result: SentenceModules = { pooling: ['mean'], steps: [], normalize: true, maxSeqLength, lowerCase, prompt };
+  const config = modules ? {} : await readObjectIfAny(files, 'config.json');
+  const isStatic = modules ? modules[0].type === STATIC : config?.model_type === 'model2vec';
+  const result: SentenceModules = {
+    pooling: ['mean'],
+    steps: [],
+    normalize: !isStatic || config?.normalize === true,
+    maxSeqLength,
+    lowerCase,
+    prompt,
+    isStatic,
+  };
   if (modules === undefined) return result;
 
-  const [, pooling, ...rest] = modules;
-  result.pooling = await readPooling(filesBelow(files, pooling.path), prompt);
+  const rest = modules.slice(isStatic ? 1 : 2);
+  if (!isStatic) result.pooling = await readPooling(filesBelow(files, modules[1].path), prompt);
   result.normalize = rest.at(-1)?.type === 'Normalize';
   for (const { type, path } of result.normalize ? rest.slice(0, -1) : rest) {
     if (type === 'Normalize') result.steps.push(normalizeRows);
@@ -60,7 +73,7 @@ export async function readSentenceModules(files: ModelFiles, engine: Engine): Pr
     else {
       throw new ConfigError({
         what: `${nameOf(files, 'modules.json')}: module ${type}`,
-        expected: 'Dense or Normalize after the Pooling',
+        expected: `Dense or Normalize after the ${isStatic ? STATIC : 'Pooling'}`,
         got: type,
         fix: 'use a model without this module: its vectors would be wrong without it',
       });
@@ -74,7 +87,7 @@ interface SentenceModule {
   path: string;
 }
 
-/** What modules.json lists: first a Transformer, second a Pooling; undefined when there is no such file. */
+/** What modules.json lists: first a Transformer, second a Pooling, or first a StaticEmbedding; undefined when there is no such file. */
 async function readModules(files: ModelFiles): Promise<SentenceModule[] | undefined> {
   const list = await readJson(files, 'modules.json');
   if (list === undefined) return undefined;
@@ -82,8 +95,8 @@ async function readModules(files: ModelFiles): Promise<SentenceModule[] | undefi
   if (!Array.isArray(list)) throw new ConfigError({ what, expected: 'a list of modules', got: show(list) });
   const modules = list.map((module, i) => readModule(module, `${what}[${i}]`));
   const types = [0, 1].map((i) => modules[i]?.type ?? 'nothing').join(', then ');
-  if (types === 'Transformer, then Pooling') return modules;
-  throw new ConfigError({ what, expected: 'a Transformer, then a Pooling', got: types });
+  if (types === 'Transformer, then Pooling' || modules[0]?.type === STATIC) return modules;
+  throw new ConfigError({ what, expected: `a ${STATIC}, or a Transformer, then a Pooling`, got: types });
 }
 
 function readModule(module: unknown, what: string): SentenceModule {
@@ -93,7 +106,7 @@ function readModule(module: unknown, what: string): SentenceModule {
   }
   // sentence_transformers.models.Pooling, or a longer path in newer files; other packages' modules keep their full name.
   const own = /^sentence_transformers\.(?:.*\.)?(\w+)$/.exec(type);
-  return { type: own ? own[1] : type, path };
+  return { type: own ? own[1] : type, path: path === '.' ? '' : path };
 }
 
 async function readPooling(files: ModelFiles, prompt: string): Promise<PoolingMode[]> {

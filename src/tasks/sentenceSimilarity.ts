@@ -1,7 +1,7 @@
 import { InputError, show } from '../errors.ts';
 import { featureExtraction, type EmbeddingOptions } from './featureExtraction.ts';
 import { collect } from './run.ts';
-import type { SentenceEncoder } from './sentenceEncoder.ts';
+import type { BertSentenceEncoder as SentenceEncoder } from './sentenceEncoder.ts';
 import { cosineSimilarity } from './similarity.ts';
 import { expectText } from './windows.ts';
 

@@ -43,8 +43,12 @@ export class JsonField {
   /** What `read` makes of each item of this array. */
   array<T>(read: (item: JsonField) => T): T[] {
     if (!Array.isArray(this.value)) this.fail('an array');
-    const items = this.value as unknown[];
-    return items.map((value, index) => read(new JsonField(this.file, value, `${this.path}[${index}]`)));
+    return this.value.map((_, index) => read(this.at(index)));
+  }
+
+  /** An item of this array. */
+  at(index: number): JsonField {
+    return new JsonField(this.file, (this.value as unknown[])[index], `${this.path}[${index}]`);
   }
 
   string(): string {

@@ -23,4 +23,8 @@ export function readModel(json: JsonField, readers: Readers<Model>): Model {
   return untyped && type !== undefined ? readers[type](json, (item) => readModel(item, readers)) : json.byType(readers);
 }
 
-const TELLING_FIELDS: Record<string, string> = { BPE: 'merges', WordPiece: 'max_input_chars_per_word' };
+const TELLING_FIELDS: Record<string, string> = {
+  BPE: 'merges',
+  WordPiece: 'max_input_chars_per_word',
+  Unigram: 'unk_id',
+};

@@ -56,8 +56,22 @@ export class NormalizedString {
     return result;
   }
 
+  /** Empties it, with room for as many code points. */
+  clear(capacity: number): this {
+    if (capacity > this.codes.length) this.#allocate(capacity);
+    this.length = 0;
+    return this;
+  }
+
+  /** Exchanges the content with another's. */
+  swap(other: NormalizedString): void {
+    const { codes, starts, ends, length } = this;
+    this.assign(other);
+    other.assign({ codes, starts, ends, length });
+  }
+
   /** Takes over another's content. */
-  assign(other: NormalizedString): void {
+  assign(other: Pick<NormalizedString, 'codes' | 'starts' | 'ends' | 'length'>): void {
     this.codes = other.codes;
     this.starts = other.starts;
     this.ends = other.ends;
@@ -69,6 +83,22 @@ export class NormalizedString {
     let text = '';
     for (let i = from; i < to; i++) text += String.fromCodePoint(this.codes[i]);
     return text;
+  }
+
+  /**
+   * Becomes new content. Its k-th code point is `codes[k]`, and `changes[k]` says how it came about, as in Rust's
+   * `NormalizedString::transform`: 0 in place of the next one of the old content, -n in place of that one and the n after
+   * it, 1 in addition, beside the one before it. The ranges follow from that alone, not from what the code points are.
+   */
+  rewrite(codes: readonly number[], changes: readonly number[]): void {
+    const result = new NormalizedString();
+    let next = 0;
+    for (let i = 0; i < codes.length; i++) {
+      const source = changes[i] > 0 ? next - 1 : next;
+      result.push(codes[i], this.starts[source], this.ends[source]);
+      if (changes[i] <= 0) next += 1 - changes[i];
+    }
+    this.assign(result);
   }
 
   /** The classes of all its code points together (bits of `Unicode.classes`), to skip what does not concern it. */

@@ -86,7 +86,9 @@ function readPiece(json: JsonField, special: ReadonlyMap<string, { ids: number[]
   if (!sequence.isMissing) {
     const id = sequence.get('id').string();
     if (id !== 'A' && id !== 'B') sequence.get('id').fail('"A" or "B"');
-    return { sequence: id === 'A' ? 0 : 1, typeId: sequence.get('type_id').count() };
+    const place = id === 'A' ? A : B;
+    // As in Rust, which leaves the other windows the types that they had before.
+    return { ...place, typeId: sequence.get('type_id').count(), overflowTypeId: place.typeId };
   }
   const specialToken = json.get('SpecialToken');
   if (specialToken.isMissing) json.fail('a Sequence or a SpecialToken');

@@ -1,14 +1,14 @@
-import { FileError, TokenizerError } from '../errors.ts';
-import { type ModelLocation, nameOf, openFiles, readJson, readText } from '../hub/index.ts';
+import { TokenizerError } from '../errors.ts';
+import { nameOf, readJson, readText } from '../hub/index.ts';
 import { type AddedToken, AddedTokens, readAddedToken } from './addedTokens.ts';
 import { Bpe, parseMerges } from './bpe.ts';
 import { bpeReaders } from './bpeReaders.ts';
 import { ByteLevel, byteLevelDecoder } from './byteLevel.ts';
+import { FamilyTokenizer, type TokenizerFamily } from './familyTokenizer.ts';
 import { JsonField } from './jsonField.ts';
 import { robertaProcessing } from './robertaProcessing.ts';
-import { Tokenizer } from './tokenizer.ts';
+import type { Pipeline } from './tokenizer.ts';
 import { readTokenizerConfig } from './tokenizerConfig.ts';
-import { readTokenizerJson } from './tokenizerJson.ts';
 import { readVocab } from './vocabulary.ts';
 
 const ROBERTA_SPECIAL_TOKENS = {
@@ -21,45 +21,23 @@ const ROBERTA_SPECIAL_TOKENS = {
   mask: '<mask>',
 };
 
-/** The tokenizer of RoBERTa: words with the space before them, as UTF-8 bytes, cut by byte pair encoding. */
-export class RobertaTokenizer extends Tokenizer {
-  /**
-   * Loads the tokenizer of a model: its `tokenizer.json` or, without one, `vocab.json` and `merges.txt`; and
-   * `tokenizer_config.json` if there is one.
-   *
-   * @param location a folder, an address, or files already opened
-   * @throws FileError when there is no tokenizer, or a file cannot be read
-   * @throws ConfigError when a file is not JSON
-   * @throws TokenizerError as `fromJSON` and `fromVocab` do
-   */
-  static async fromPretrained(location: ModelLocation): Promise<RobertaTokenizer> {
-    const files = openFiles(location);
-    const field = (name: string, value: unknown) => new JsonField(nameOf(files, name), value);
-    const config = field('tokenizer_config.json', (await readJson(files, 'tokenizer_config.json')) ?? {});
-    const json = await readJson(files, 'tokenizer.json');
-    if (json !== undefined) return fromJsonFields(field('tokenizer.json', json), config);
-    const vocab = await readJson(files, 'vocab.json');
-    const merges = await readText(files, 'merges.txt');
-    if (vocab !== undefined && merges !== undefined) {
-      return fromVocabFields(field('vocab.json', vocab), linesOf(merges), nameOf(files, 'merges.txt'), config);
-    }
-    throw new FileError({
-      what: files.location,
-      expected: 'a tokenizer.json, or a vocab.json and a merges.txt',
-      got: 'neither',
-      fix: 'give the folder that holds the tokenizer of the model',
-    });
-  }
-
-  /**
-   * From the parsed content of a `tokenizer.json` and a `tokenizer_config.json`.
-   *
-   * @throws TokenizerError for a malformed field, an unsupported stage or an inconsistent vocabulary
-   */
-  static fromJSON(tokenizerJson: unknown, tokenizerConfig: unknown = {}): RobertaTokenizer {
-    const config = new JsonField('tokenizer_config.json', tokenizerConfig);
-    return fromJsonFields(new JsonField('tokenizer.json', tokenizerJson), config);
-  }
+/**
+ * The tokenizer of RoBERTa: words with the space before them, as UTF-8 bytes, cut by byte pair encoding. Without a
+ * tokenizer.json, from `vocab.json` and `merges.txt`.
+ */
+export class RobertaTokenizer extends FamilyTokenizer {
+  static readonly family: TokenizerFamily = {
+    specialTokens: ROBERTA_SPECIAL_TOKENS,
+    readers: bpeReaders,
+    vocabulary: 'a vocab.json and a merges.txt',
+    async fromVocabulary(files, config) {
+      const vocab = await readJson(files, 'vocab.json');
+      const merges = await readText(files, 'merges.txt');
+      if (vocab === undefined || merges === undefined) return undefined;
+      const field = new JsonField(nameOf(files, 'vocab.json'), vocab);
+      return fromVocabFields(field, linesOf(merges), nameOf(files, 'merges.txt'), config);
+    },
+  };
 
   /**
    * From the parsed content of a `vocab.json`, the content of a `merges.txt` or its lines, and a
@@ -74,23 +52,12 @@ export class RobertaTokenizer extends Tokenizer {
   ): RobertaTokenizer {
     const lines = typeof merges === 'string' ? linesOf(merges) : merges;
     const config = new JsonField('tokenizer_config.json', tokenizerConfig);
-    return fromVocabFields(new JsonField('vocab.json', vocab), lines, 'merges.txt', config);
+    return new RobertaTokenizer(fromVocabFields(new JsonField('vocab.json', vocab), lines, 'merges.txt', config));
   }
 }
 
-function fromJsonFields(json: JsonField, config: JsonField): RobertaTokenizer {
-  return new RobertaTokenizer(
-    readTokenizerJson(json, readTokenizerConfig(config, ROBERTA_SPECIAL_TOKENS), bpeReaders()),
-  );
-}
-
 /** The stages that transformers' `RobertaTokenizer` puts together around a vocabulary. */
-function fromVocabFields(
-  json: JsonField,
-  merges: readonly string[],
-  name: string,
-  config: JsonField,
-): RobertaTokenizer {
+function fromVocabFields(json: JsonField, merges: readonly string[], name: string, config: JsonField): Pipeline {
   const flag = (key: string) => config.get(key).optional((field) => field.boolean());
   const defaults = readTokenizerConfig(config, ROBERTA_SPECIAL_TOKENS);
   const special = { ...ROBERTA_SPECIAL_TOKENS, ...defaults.specialTokens };
@@ -115,7 +82,7 @@ function fromVocabFields(
     return [token, id];
   };
   const addPrefixSpace = flag('add_prefix_space') ?? false;
-  return new RobertaTokenizer({
+  return {
     ...defaults,
     normalizer: undefined,
     preTokenizer: new ByteLevel({ addPrefixSpace, useRegex: true }),
@@ -128,7 +95,7 @@ function fromVocabFields(
     }),
     decoder: byteLevelDecoder,
     addedTokens: new AddedTokens(addedTokensOf(special, config), model, undefined),
-  });
+  };
 }
 
 /** Special tokens as the config has them. One that it does not describe is plain, but for the mask, which takes a space along. */

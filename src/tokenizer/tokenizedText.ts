@@ -19,7 +19,7 @@ export class TokenizedText {
   #rows: Int32Array; // of each token: its id, where it begins and ends in the text (in UTF-16 units), its word
   #base: number; // where those of this text begin
   readonly #room: TokenRoom;
-  /** What was read as the token at an index, where the token's name alone does not tell: spaces around added tokens. */
+  /** What was read as the token at an index, where its name alone does not tell: spaces around added tokens, unknown text. */
   #contents: Map<number, string> | undefined;
   #codePoints: ((offset: number) => number) | undefined;
   readonly #nameOf: (id: number) => string;
@@ -47,11 +47,16 @@ export class TokenizedText {
     this.length++;
   }
 
-  /** Adds an added token, which is a word of its own, and was read from `content`. */
-  pushWord(content: string, id: number, start: number, end: number): void {
+  /** Adds a token that goes by what was read, not by its name: an unknown one. */
+  pushContent(content: string, id: number, start: number, end: number): void {
     this.#contents ??= new Map();
     this.#contents.set(this.length, content);
     this.push(id, start, end);
+  }
+
+  /** Adds an added token, which is a word of its own, and was read from `content`. */
+  pushWord(content: string, id: number, start: number, end: number): void {
+    this.pushContent(content, id, start, end);
     this.word++;
   }
 

@@ -56,7 +56,7 @@ function decodeTables(): Unicode {
   for (const [table, bit] of sets) for (const [first, end] of decodeRuns(table)) mark(first, end, bit);
 
   const lowercase = decodeLowercase();
-  const decompositions = decodeDecompositions();
+  const decompositions = decodeDecompositions(tables.decompositions);
   const combiningClasses = decodeCombiningClasses();
   for (const code of lowercase.keys()) mark(code, code + 1, LOWERED);
   for (const code of decompositions.keys()) mark(code, code + 1, REARRANGED);
@@ -68,7 +68,7 @@ function decodeTables(): Unicode {
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /** Base64 VLQ, as in source maps: five bits a digit, the lowest first, the sixth for more to come; bit 0 is the sign. */
-function* numbersIn(text: string): Generator<number, undefined> {
+export function* numbersIn(text: string): Generator<number, undefined> {
   let value = 0;
   let shift = 0;
   for (const character of text) {
@@ -120,9 +120,9 @@ function decodeLowercase(): Map<number, number[]> {
 }
 
 /** By length of the values: the keys, then each value as its difference from the one before it in its column. */
-function decodeDecompositions(): Map<number, number[]> {
+export function decodeDecompositions(groups: readonly (readonly string[])[]): Map<number, number[]> {
   const result = new Map<number, number[]>();
-  tables.decompositions.forEach(([keys, values], index) => {
+  groups.forEach(([keys, values], index) => {
     const numbers = numbersIn(values);
     let column: number[] = new Array(index + 1).fill(0);
     for (const [first, end] of decodeRuns(keys)) {

@@ -38,14 +38,27 @@ function lowercaseFrom(index: number, text: NormalizedString): void {
  */
 export function decompose(text: NormalizedString): void {
   if (!(text.classes() & REARRANGED)) return;
-  const { classes, decompositions, combiningClasses } = unicode();
   const result = new NormalizedString();
-  const pending: Pending[] = []; // marks after a starter, not yet in their order
   let source = -1;
-  const emit = (code: number, begins: boolean) => {
+  eachDecomposed(text, (code, begins) => {
     if (begins) source++;
     result.push(code, text.starts[source], text.ends[source]);
-  };
+  });
+  text.assign(result);
+}
+
+/**
+ * The code points of the canonical decomposition, in order, and whether each begins the decomposition of a character.
+ *
+ * @param more further decompositions, to the end
+ */
+export function eachDecomposed(
+  text: NormalizedString,
+  emit: (code: number, begins: boolean) => void,
+  more?: ReadonlyMap<number, readonly number[]>,
+): void {
+  const { classes, decompositions, combiningClasses } = unicode();
+  const pending: Pending[] = []; // marks after a starter, not yet in their order
   const flush = () => {
     if (pending.length === 0) return;
     pending.sort((a, b) => a.combiningClass - b.combiningClass); // stable since ES2019
@@ -54,12 +67,13 @@ export function decompose(text: NormalizedString): void {
   };
   for (let i = 0; i < text.length; i++) {
     const original = text.codes[i];
-    if (!(classes[original] & REARRANGED)) {
+    let parts = more?.get(original);
+    if (parts === undefined && !(classes[original] & REARRANGED)) {
       flush();
       emit(original, true);
       continue;
     }
-    const parts = isHangulSyllable(original) ? hangulParts(original) : decompositions.get(original);
+    parts ??= isHangulSyllable(original) ? hangulParts(original) : decompositions.get(original);
     let begins = true;
     for (const code of parts ?? [original]) {
       const combiningClass = combiningClasses.get(code);
@@ -73,7 +87,6 @@ export function decompose(text: NormalizedString): void {
     }
   }
   flush();
-  text.assign(result);
 }
 
 interface Pending {
@@ -83,11 +96,11 @@ interface Pending {
   begins: boolean;
 }
 
-const JAMO_L = 0x1100;
-const JAMO_V = 0x1161;
-const JAMO_T = 0x11a7;
-const VOWELS = 21;
-const TRAILING = 28; // with none
+export const JAMO_L = 0x1100;
+export const JAMO_V = 0x1161;
+export const JAMO_T = 0x11a7;
+export const VOWELS = 21;
+export const TRAILING = 28; // with none
 
 function isHangulSyllable(code: number): boolean {
   return code >= HANGUL_FIRST && code <= HANGUL_LAST;

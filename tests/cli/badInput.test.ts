@@ -271,7 +271,7 @@ describe('models', () => {
     'an empty folder': { args: ['embed', 'a', '--model', 'folder'], says: /folder\/config\.json: .*got no such file/ },
     'an empty folder to tokenize': {
       args: ['tokenize', 'a', '--model', 'folder'],
-      says: /folder: .*tokenizer\.json or a vocab\.txt/,
+      says: /folder: .*tokenizer\.json or a vocabulary, such as a vocab\.txt/,
     },
     'an empty folder to inspect': { args: ['inspect', '--model', 'folder'], says: /config\.json: .*no such file/ },
     'an empty folder to quantize': { args: ['quantize', '--model', 'folder', '--output', 'q'], says: /config\.json/ },
@@ -379,7 +379,7 @@ describe('models', () => {
           { type: 'sentence_transformers.models.LSTM', path: '1' },
         ]),
       },
-      /modules\.json: expected a Transformer, then a Pooling, got Transformer, then LSTM/,
+      /modules\.json: expected .* a Transformer, then a Pooling, got Transformer, then LSTM/,
     ),
     'max_seq_length below zero': embed(
       { 'sentence_bert_config.json': '{"max_seq_length":-1}' },

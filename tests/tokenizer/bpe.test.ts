@@ -145,7 +145,7 @@ describe('vocab.json and merges.txt', () => {
   test('that are not right are named', async () => {
     const refusal = async (action: () => unknown) => (await refusalOf(action)).message;
     expect(await refusal(() => RobertaTokenizer.fromPretrained(new MemoryFiles({ 'vocab.json': '{}' })))).toBe(
-      'memory: expected a tokenizer.json, or a vocab.json and a merges.txt, got neither; give the folder that holds the tokenizer of the model',
+      'memory: expected a tokenizer.json or a vocab.json and a merges.txt, got neither; give the folder that holds the tokenizer of the model',
     );
     expect(await refusal(() => RobertaTokenizer.fromVocab(vocab, 'a b c\n'))).toMatch(
       /^merges\.txt: line 1: expected two tokens with a space between, got "a b c"/,

@@ -75,8 +75,9 @@ test('the JavaScript engine, whose Unicode version varies, is never asked', () =
   const code = names.map((name) =>
     readFileSync(new URL(name.replaceAll('\\', '/'), folder), 'utf8').replace(/\/\*\*.*?\*\//gs, ''),
   );
+  // `'\\s'` in a string names a class of patterns that are not left to JavaScript.
   expect(code.join('\n')).not.toMatch(
-    /\\p\{|\.to(Locale)?(Lower|Upper)Case|normalize\('|localeCompare|\.trim\w*\(|\\s|\\w/,
+    /\\p\{|\.to(Locale)?(Lower|Upper)Case|normalize\('|localeCompare|\.trim\w*\(|(?<!\\)\\[sw]/,
   );
 });
 

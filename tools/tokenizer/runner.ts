@@ -1,12 +1,14 @@
 /**
  * The other side of differential.py: reads JSON lines on stdin, answers a line each.
  *
- * `{"tokenizerJson", "tokenizerConfig"?}`, `{"vocab", "tokenizerConfig"}` or `{"folder"}` loads a tokenizer, of RoBERTa
- * if its model is BPE (`{"vocab", "merges"}` too);
+ * `{"tokenizerJson", "tokenizerConfig"?}`, `{"vocab", "tokenizerConfig"}` or `{"folder"}` loads a tokenizer
+ * (`{"vocab", "merges"}` too);
  * `{"inputs", "options"}` encodes a batch with it.
  */
 import { createInterface } from 'node:readline';
+import { MemoryFiles } from '../../src/hub/index.ts';
 import {
+  AutoTokenizer,
   BertTokenizer,
   type Encoding,
   type EncodeOptions,
@@ -29,12 +31,10 @@ let tokenizer: Tokenizer | undefined;
 
 async function answer(message: Message): Promise<unknown> {
   if (message.inputs === undefined) {
-    const { folder, vocab, merges, tokenizerJson, tokenizerConfig } = message;
-    const isBpe = (tokenizerJson as { model?: { type?: string } } | undefined)?.model?.type === 'BPE';
-    if (folder !== undefined) tokenizer = await BertTokenizer.fromPretrained(folder);
-    else if (merges !== undefined) tokenizer = RobertaTokenizer.fromVocab(vocab, merges, tokenizerConfig);
+    const { folder, vocab, merges, tokenizerJson, tokenizerConfig = {} } = message;
+    if (merges !== undefined) tokenizer = RobertaTokenizer.fromVocab(vocab, merges, tokenizerConfig);
     else if (vocab !== undefined) tokenizer = BertTokenizer.fromVocab(vocab as string[], tokenizerConfig);
-    else tokenizer = (isBpe ? RobertaTokenizer : BertTokenizer).fromJSON(tokenizerJson, tokenizerConfig);
+    else tokenizer = await AutoTokenizer.fromPretrained(folder ?? inMemory(tokenizerJson, tokenizerConfig));
     return { vocabSize: tokenizer.vocabSize };
   }
   const loaded = tokenizer!;
@@ -44,6 +44,13 @@ async function answer(message: Message): Promise<unknown> {
     decoded: loaded.decode(encoding.inputIds),
     decodedWithoutSpecial: loaded.decode(encoding.inputIds, { skipSpecialTokens: true }),
   }));
+}
+
+function inMemory(tokenizerJson: unknown, tokenizerConfig: unknown): MemoryFiles {
+  return new MemoryFiles({
+    'tokenizer.json': JSON.stringify(tokenizerJson),
+    'tokenizer_config.json': JSON.stringify(tokenizerConfig),
+  });
 }
 
 function record(encoding: Encoding) {

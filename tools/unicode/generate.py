@@ -1,13 +1,19 @@
-"""Writes src/tokenizer/unicodeTables.ts and categoryTables.ts: what the Rust `tokenizers` do with each code point, as
-compact strings.
+"""Writes the tables of src/tokenizer: what the Rust `tokenizers` do with each code point, as compact strings.
 
-    python tools/unicode/generate.py [FOLDER]
+    python tools/unicode/generate.py [--output FOLDER] [--segmentation FILE]
+
+unicodeTables.ts is what BERT needs, categoryTables.ts what byte-level BPE, normalFormTables.ts what NFC, NFKC and NFKD need beside it. graphemeTables.ts is
+written only on request, from FILE, src/tables.rs of the crate unicode-segmentation at the version in the wheel's lock
+file: no behaviour shows its classes one by one.
 
 Every table is probed from the behaviour that uses it, not read from the Unicode database: the Rust crates behind these
 behaviours were frozen at different Unicode versions (unicode_categories is years older than std), and only the
 behaviour says which. Needs `pip install tokenizers`; the version is written into the header of the output.
 """
 
+import argparse
+import pathlib
+import re
 import sys
 import unicodedata
 
@@ -115,6 +121,39 @@ def probe_combining_classes(decompositions):
     return classes
 
 
+def probe_compatibility():
+    """Full compatibility decompositions that differ from the canonical ones."""
+    nfd, nfkd = normalizers.NFD(), normalizers.NFKD()
+    found = {c: nfkd.normalize_str(chr(c)) for c in CODE_POINTS}
+    return {c: [ord(x) for x in result] for c, result in found.items() if result != nfd.normalize_str(chr(c))}
+
+
+def probe_excluded(decompositions):
+    """What NFC takes apart and does not put together again."""
+    nfc = normalizers.NFC()
+    excluded = [c for c in sorted(decompositions) if nfc.normalize_str(chr(c)) != chr(c)]
+    composed = {tuple(decompositions[c]) for c in decompositions if c not in excluded}
+    for parts in composed:  # what src/tokenizer/normalForms.ts builds its pairs from
+        assert len(parts) == 2 or parts[:-1] in composed, "a composition without its first part"
+    return excluded
+
+
+GRAPHEME_CLASSES = "Any CR LF Control Extend ZWJ SpacingMark Prepend L V T Extended_Pictographic InCB_Consonant".split()
+
+
+def read_segmentation(path):
+    """Runs of [first, last, class] but for Hangul syllables, which go by arithmetic, and regional indicators: a cluster of
+    those is longer than any that the Precompiled normalizer looks up. And the linkers of GB9c."""
+    text = re.sub(r"\s+", " ", pathlib.Path(path).read_text())
+    table = text[text.index("grapheme_cat_table: ") :]
+    entry = r"\('\\u\{([0-9a-f]+)\}', '\\u\{([0-9a-f]+)\}', GC_(\w+)\)"
+    runs = [(int(a, 16), int(b, 16), name) for a, b, name in re.findall(entry, table[: table.index("];")])]
+    linkers = text[text.index("pub fn is_incb_linker") :]
+    linkers = [int(c, 16) for c in re.findall(r"'\\u\{([0-9A-F]+)\}'", linkers[: linkers.index(") }")])]
+    kept = [run for run in runs if run[2] not in ("LV", "LVT", "Regional_Indicator")]
+    return kept, linkers
+
+
 # ---- encoding: base64 VLQ, as in source maps; src/tokenizer/unicode.ts has the decoder ---------------------------------
 
 
@@ -176,10 +215,10 @@ def encode_map(mapping):
     return encode(numbers)
 
 
-def encode_decompositions(decompositions):
+def encode_decompositions(decompositions, longest=4):
     """Grouped by length: the set of keys, then their values, each as its difference from the one before it in its column."""
     groups = []
-    for length in range(1, 5):
+    for length in range(1, longest + 1):
         keys = [c for c in sorted(decompositions) if len(decompositions[c]) == length]
         numbers, before = [], [0] * length
         for c in keys:
@@ -211,26 +250,44 @@ def literal(table):
     return f"'{table}'" if isinstance(table, str) else "[" + ", ".join(map(literal, table)) + "]"
 
 
-def write(path, decoder, tables, version=False):
+def write(path, decoder, tables, header=HEADER, start=""):
     with open(path, "w") as file:
-        file.write(HEADER.format(version=tokenizers.__version__, decoder=decoder))
-        if version:
-            file.write(f"export const oracleVersion = 'tokenizers {tokenizers.__version__}';\n")
+        file.write(header.format(version=tokenizers.__version__, decoder=decoder) + start)
         for name, table in tables.items():
             file.write(f"export const {name} =\n  {literal(table)};\n")
-            print(f"{name:20} {len(literal(table)):6} characters", file=sys.stderr)
+            print(f"{name:24} {len(literal(table)):6} characters", file=sys.stderr)
 
 
-def main(folder):
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("src/tokenizer"))
+    parser.add_argument("--segmentation", type=pathlib.Path)
+    arguments = parser.parse_args()
     decompositions = probe_decompositions()
     tables = {name: encode_set(code_points) for name, code_points in probe_sets().items()}
     tables["lowercase"] = encode_map(probe_lowercase())
     tables["decompositions"] = encode_decompositions(decompositions)
     tables["combiningClasses"] = encode_classes(probe_combining_classes(decompositions))
-    write(f"{folder}/unicodeTables.ts", "unicode.ts", tables, version=True)
+    version = f"export const oracleVersion = 'tokenizers {tokenizers.__version__}';\n"
+    write(arguments.output / "unicodeTables.ts", "unicode.ts", tables, start=version)
     categories = {name: encode_set(code_points) for name, code_points in probe_categories().items()}
-    write(f"{folder}/categoryTables.ts", "categories.ts", categories)
+    write(arguments.output / "categoryTables.ts", "categories.ts", categories)
+    compatibility = probe_compatibility()
+    normal_forms = {
+        "compatibility": encode_decompositions(compatibility, max(map(len, compatibility.values()))),
+        "excludedFromComposition": encode_set(probe_excluded(decompositions)),
+    }
+    write(arguments.output / "normalFormTables.ts", "normalForms.ts", normal_forms)
+    if arguments.segmentation:
+        found, linkers = read_segmentation(arguments.segmentation)
+        numbers, end = [], 0
+        for first, last, name in found:
+            numbers += [first - end, last - first + 1, GRAPHEME_CLASSES.index(name)]
+            end = last + 1
+        header = HEADER.replace("from the behaviour of", "from the unicode-segmentation of")
+        tables = {"graphemes": encode(numbers), "linkers": encode_set(linkers)}
+        write(arguments.output / "graphemeTables.ts", "graphemes.ts", tables, header)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "src/tokenizer")
+    main()

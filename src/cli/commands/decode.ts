@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { InputError, show, UsageError } from '../../errors.ts';
-import { BertTokenizer } from '../../tokenizer/index.ts';
+import { AutoTokenizer } from '../../tokenizer/index.ts';
 import { readInputFile } from '../input.ts';
 import type { Io } from '../io.ts';
 import { addModelOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
@@ -22,7 +22,7 @@ export function decode(io: Io): Command {
     .action(async (ids: string[], flags: DecodeFlags) => {
       const location = modelLocation(flags, io);
       const values = await readIds(ids, flags, io);
-      const tokenizer = await BertTokenizer.fromPretrained(location);
+      const tokenizer = await AutoTokenizer.fromPretrained(location);
       const { skipSpecialTokens = false } = flags;
       const texts = values.map(({ value, where }) => {
         const inputIds = idsOf(value, where);

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { openFiles } from '../../hub/index.ts';
-import { BertTokenizer } from '../../tokenizer/index.ts';
+import { AutoTokenizer } from '../../tokenizer/index.ts';
 import { heatmap } from '../../training/index.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
@@ -43,7 +43,7 @@ export function evaluate(io: Io): Command {
       const files = openFiles(modelLocation(flags, io));
       const model = await task.load(files, await loadOptions(flags, io));
       const options = given<RecipeFlags>({ maxLength: flags.maxLength, seed: flags.seed, ...maskingOptions(flags) });
-      const recipe = task.recipe(model, await BertTokenizer.fromPretrained(files), options);
+      const recipe = task.recipe(model, await AutoTokenizer.fromPretrained(files), options);
       const metrics = await recipe.evaluate(examples);
       const confusion = task.confusion?.(recipe, examples);
       if (flags.confusion !== undefined && confusion) {

@@ -10,7 +10,7 @@ import {
   type TensorInput,
   type TensorView,
 } from '../../safetensors/index.ts';
-import { BertTokenizer } from '../../tokenizer/index.ts';
+import { AutoTokenizer } from '../../tokenizer/index.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
 import { jsonLine, megabytes } from '../output.ts';
@@ -24,12 +24,21 @@ interface QuantizeFlags extends ModelFlags {
   force?: boolean;
 }
 
+/** Of which a tokenizer is made. */
+const TOKENIZER_FILES = [
+  'tokenizer.json',
+  'vocab.txt',
+  'vocab.json',
+  'merges.txt',
+  'spiece.model',
+  'sentencepiece.bpe.model',
+  'spm.model',
+];
 /** Files that go along with the weights unchanged: of the tokenizer, and of sentence-transformers … */
 const COMPANIONS = [
-  'tokenizer.json',
+  ...TOKENIZER_FILES,
   'tokenizer_config.json',
   'special_tokens_map.json',
-  'vocab.txt',
   'modules.json',
   'sentence_bert_config.json',
   'config_sentence_transformers.json',
@@ -107,13 +116,18 @@ async function gptq(files: ModelFiles, flags: ModelFlags, io: Io): Promise<Map<s
   }
 }
 
+async function hasTokenizer(files: ModelFiles): Promise<boolean> {
+  for (const file of TOKENIZER_FILES) if ((await files.read(file)) !== undefined) return true;
+  return false;
+}
+
 /** The ids that the tokenizer puts around a text: [CLS] and [SEP]. */
 async function endsOfText(files: ModelFiles, io: Io): Promise<[number, number] | null> {
-  if (((await files.read('tokenizer.json')) ?? (await files.read('vocab.txt'))) === undefined) {
+  if (!(await hasTokenizer(files))) {
     await note(io, 'no tokenizer here: calibrating without [CLS] and [SEP]');
     return null;
   }
-  const { inputIds } = (await BertTokenizer.fromPretrained(files)).encode('');
+  const { inputIds } = (await AutoTokenizer.fromPretrained(files)).encode('');
   return inputIds.length === 2 ? [inputIds[0], inputIds[1]] : null;
 }
 

@@ -1,10 +1,11 @@
 import { Command } from 'commander';
 import {
-  BertTokenizer,
+  AutoTokenizer,
   type EncodeOptions,
   type Encoding,
   type PaddingStrategy,
   type TextInput,
+  type Tokenizer,
   type TruncationStrategy,
 } from '../../tokenizer/index.ts';
 import { UsageError } from '../../errors.ts';
@@ -40,7 +41,7 @@ export function tokenize(io: Io): Command {
     .option('--padding <to>', 'longest (of all texts) or max_length', oneOf('--padding', paddings))
     .option('--no-special-tokens', 'leave out [CLS], [SEP] and the like')
     .action(async (texts: string[], flags: TokenizeFlags) => {
-      const tokenizer = await BertTokenizer.fromPretrained(modelLocation(flags, io));
+      const tokenizer = await AutoTokenizer.fromPretrained(modelLocation(flags, io));
       const inputs = await readInput(texts, flags, io);
       await writeLines(io.stdout, lines(encodings(tokenizer, inputs, encodeOptions(flags)), flags));
     });
@@ -62,7 +63,7 @@ function encodeOptions({ maxLength, truncation, stride, padding, specialTokens }
 }
 
 /** One by one, so that a long input need not be held in memory, unless all have to be known for the longest of them. */
-function* encodings(tokenizer: BertTokenizer, texts: TextInput[], options: EncodeOptions): Generator<Encoding> {
+function* encodings(tokenizer: Tokenizer, texts: TextInput[], options: EncodeOptions): Generator<Encoding> {
   if (options.padding === 'longest') yield* tokenizer.encodeBatch(texts, options).encodings;
   else for (const text of texts) yield tokenizer.encode(text, options);
 }

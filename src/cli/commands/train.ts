@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { UsageError } from '../../errors.ts';
 import { openFiles } from '../../hub/index.ts';
-import { BertTokenizer } from '../../tokenizer/index.ts';
+import { AutoTokenizer } from '../../tokenizer/index.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
 import { jsonLine } from '../output.ts';
@@ -65,7 +65,7 @@ export function train(io: Io): Command {
       if (flags.gradientCheckpointing) model.gradientCheckpointingEnable();
       const recipe = task.recipe(
         model,
-        await BertTokenizer.fromPretrained(files),
+        await AutoTokenizer.fromPretrained(files),
         given<RecipeFlags>({
           maxLength: flags.maxLength,
           seed: flags.seed,
