@@ -64,8 +64,7 @@ export function featureExtraction(encoder: SentenceEncoder): FeatureExtraction {
     const stride = overflow === 'chunk' ? Math.floor(maxLength / 4) : 0;
     return runJobs(
       texts,
-      (windows) =>
-        forwardWindows({ model }, windows, (output) => tokenRows(output, output.lastHiddenState!)),
+      (windows) => forwardWindows({ model }, windows, (output) => tokenRows(output, output.lastHiddenState!)),
       (input: TextOrPair, index) => {
         const what = `text ${index}`;
         const { windows, report } = readText(tokenizer, textOrPair(input, what), { what, maxLength, overflow, stride });

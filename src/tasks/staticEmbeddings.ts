@@ -17,13 +17,7 @@ export class StaticEmbeddings extends Module {
   readonly config: { readonly vocabSize: number; readonly hiddenSize: number; readonly maxSequenceLength: number };
 
   /** @param maxSequenceLength tokens of a text, where its tokenizer.json has a limit */
-  constructor(
-    weights: Weights,
-    vocabSize: number,
-    size: number,
-    loadReport: LoadReport,
-    maxSequenceLength = Infinity,
-  ) {
+  constructor(weights: Weights, vocabSize: number, size: number, loadReport: LoadReport, maxSequenceLength = Infinity) {
     super('');
     this.config = { vocabSize, hiddenSize: size, maxSequenceLength };
     this.engine = weights.store.engine;
