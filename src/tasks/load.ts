@@ -2,7 +2,7 @@ import { loadAnyModel, type AnyOutput, type BertPreTrainedModel, type LoadOption
 import { ConfigError, show } from '../errors.ts';
 import { nameOf, openFiles, readObject, type ModelLocation } from '../hub/index.ts';
 import type { FloatArray, Tensor } from '../tensor/index.ts';
-import { BertTokenizer, type Encoding, type Tokenizer } from '../tokenizer/index.ts';
+import { AutoTokenizer, type Encoding, type Tokenizer } from '../tokenizer/index.ts';
 
 /** A model, and the tokenizer that belongs to it. */
 export interface TaskModel {
@@ -50,7 +50,7 @@ export async function loadTask(
     });
   }
   const model = await loadAnyModel(files, options);
-  const tokenizer = await BertTokenizer.fromPretrained(files);
+  const tokenizer = await AutoTokenizer.fromPretrained(files);
   const isObject = typeof label2id === 'object' && label2id !== null;
   return { model, tokenizer, ...(isObject && { label2id: label2id as Record<string, number> }) };
 }

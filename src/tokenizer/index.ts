@@ -15,3 +15,11 @@ export type { BatchEncoding, SpecialTokenNames, TextInput } from './tokenizer.ts
 export { Tokenizer } from './tokenizer.ts';
 export type { Side, TruncationStrategy } from './truncation.ts';
 export { oracleVersion } from './unicodeTables.ts';
+export { trainByteLevelBpe, trainWordPiece } from './training/train.ts';
+export type {
+  ByteLevelBpeTrainingOptions,
+  TokenizerTrainingProgress,
+  TrainedTokenizer,
+  WordPieceTrainingOptions,
+} from './training/train.ts';
+export type { Texts } from './training/wordCounter.ts';

@@ -3,8 +3,10 @@
  *
  * `{"tokenizerJson", "tokenizerConfig"?}`, `{"vocab", "tokenizerConfig"}` or `{"folder"}` loads a tokenizer
  * (`{"vocab", "merges"}` too);
- * `{"inputs", "options"}` encodes a batch with it.
+ * `{"inputs", "options"}` encodes a batch with it. `{"train": "wordpiece" | "bpe", "texts": FILE, "options"}` trains one on
+ * the texts of a file of JSON.
  */
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { MemoryFiles } from '../../src/hub/index.ts';
 import {
@@ -15,6 +17,8 @@ import {
   RobertaTokenizer,
   type TextInput,
   type Tokenizer,
+  trainByteLevelBpe,
+  trainWordPiece,
 } from '../../src/tokenizer/index.ts';
 
 interface Message {
@@ -23,6 +27,8 @@ interface Message {
   vocab?: string[] | Record<string, number>;
   merges?: string[];
   folder?: string;
+  train?: 'wordpiece' | 'bpe';
+  texts?: string;
   inputs?: TextInput[];
   options?: EncodeOptions;
 }
@@ -30,6 +36,15 @@ interface Message {
 let tokenizer: Tokenizer | undefined;
 
 async function answer(message: Message): Promise<unknown> {
+  if (message.train !== undefined) {
+    const texts = JSON.parse(readFileSync(message.texts!, 'utf8')) as string[];
+    const start = performance.now();
+    const train = message.train === 'bpe' ? trainByteLevelBpe : trainWordPiece;
+    const trained = await train(texts, message.options as object);
+    tokenizer = trained.tokenizer;
+    const { tokens, merges } = trained;
+    return { tokens, merges, json: trained.toJSON(), seconds: (performance.now() - start) / 1000 };
+  }
   if (message.inputs === undefined) {
     const { folder, vocab, merges, tokenizerJson, tokenizerConfig = {} } = message;
     if (merges !== undefined) tokenizer = RobertaTokenizer.fromVocab(vocab, merges, tokenizerConfig);

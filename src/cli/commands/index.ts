@@ -20,6 +20,7 @@ import { summarize } from './summarize.ts';
 import { tokenize } from './tokenize.ts';
 import { zeroShot } from './zeroShot.ts';
 import { train } from './train.ts';
+import { trainTokenizer } from './trainTokenizer.ts';
 
 /** Every command, in the order of the help text. */
 export const commands: readonly ((io: Io) => Command)[] = [
@@ -42,5 +43,6 @@ export const commands: readonly ((io: Io) => Command)[] = [
   quantize,
   train,
   evaluate,
+  trainTokenizer,
   demo,
 ];

@@ -2,6 +2,7 @@ import type { BertPreTrainedModel, LoadOptions, BertForMaskedLM, BertModel } fro
 import {
   AutoModel,
   AutoModelForMaskedLM,
+  AutoModelForQuestionAnswering,
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
   readAnyConfig,
@@ -11,11 +12,13 @@ import type { ModelFiles } from '../../hub/index.ts';
 import { confusionMatrix } from '../../metrics/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
 import {
+  AnswerExtraction,
   MaskedLanguageModelling,
   readConll,
   readDocuments,
   readLabelledTexts,
   readScoredTexts,
+  readSquad,
   SentenceSimilarity,
   similarityExample,
   TextClassification,
@@ -24,6 +27,7 @@ import {
   type LabelledText,
   type MaskingOptions,
   type Metrics,
+  type QuestionExample,
   type Recipe,
   type ScoredText,
   type SimilarityExample,
@@ -100,6 +104,17 @@ const tokenClassification: TrainingTask<TaggedSentence> = {
   },
 };
 
+const answers: TrainingTask<QuestionExample> = {
+  read: async ({ path }, io) => {
+    const examples = await readSquad(await io.readFile(path), path);
+    if (examples.length > 0) return examples;
+    throw new InputError({ what: path, expected: 'at least one question', got: 'none' });
+  },
+  load: (files, options) => AutoModelForQuestionAnswering.fromPretrained(files, options),
+  recipe: (model, tokenizer, { maxLength }) =>
+    asRecipe(new AnswerExtraction(model, tokenizer, maxLength === undefined ? {} : { maxLength })),
+};
+
 const similarity: TrainingTask<SimilarityExample> = {
   read: async (file, io) => (await table(file, io, readScoredTexts)).map(similarityExample),
   load: (files, options) => AutoModel.fromPretrained(files, options),
@@ -124,6 +139,7 @@ export const trainingTasks = {
   classification,
   regression,
   'token-classification': tokenClassification,
+  'question-answering': answers,
   similarity,
   mlm,
 } as unknown as Record<string, TrainingTask<never>>;

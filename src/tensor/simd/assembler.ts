@@ -3,9 +3,9 @@
  * Instructions carry the names of the specification. Only what the kernels need is here.
  * Source: WebAssembly Core Specification, §5 (binary format); relaxed SIMD proposal for `relaxed_madd`.
  */
-export type ValueType = 'i32' | 'f32' | 'v128';
+export type ValueType = 'i32' | 'f32' | 'f64' | 'v128';
 
-const typeCodes: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
+const typeCodes: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 const EMPTY_BLOCK = 0x40;
 
 /** An expression: the instructions that leave one value on the stack. Using it twice computes it twice; see `let`. */
@@ -274,6 +274,16 @@ export const f32 = {
   abs: unary<'f32', 'f32'>('f32', 0x8b),
   ge: binary<'f32', 'i32'>('i32', 0x60),
   convert_i32_s: unary<'i32', 'f32'>('f32', 0xb2),
+  demote_f64: unary<'f64', 'f32'>('f32', 0xb6),
+};
+
+export const f64 = {
+  /** 1, the only number that is needed. */
+  one: { type: 'f64', code: [0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f] } as Value<'f64'>,
+  add: binary<'f64', 'f64'>('f64', 0xa0),
+  div: binary<'f64', 'f64'>('f64', 0xa3),
+  sqrt: unary<'f64', 'f64'>('f64', 0x9f),
+  promote_f32: unary<'f32', 'f64'>('f64', 0xbb),
 };
 
 export const v128 = {

@@ -2,6 +2,7 @@ import type { Arithmetic } from './arithmetic.ts';
 import {
   f32,
   f32x4,
+  f64,
   i32,
   sumLanes,
   type FunctionBuilder,
@@ -60,10 +61,14 @@ export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmet
       const [to, w, b] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
       const sums = AT_A_TIME.map(() => fn.local('v128'));
       const sum = fn.local('f32'); // of what fills no vector
-      const count = fn.let(f32.convert_i32_s(size));
+      const count = fn.let(f64.promote_f32(f32.convert_i32_s(size)));
+      /** In float64: what is wrong with it is wrong with the whole row. */
       const meanOfSums = () => {
         const [low, high] = [0, 2].map((v) => fn.let(f32x4.add(sums[v], sums[v + 1])));
-        return f32.div(f32.add(sumLanes(fn.let(f32x4.add(low, high))), sum), count);
+        const four = fn.let(f32x4.add(low, high));
+        const lane = (i: number) => f64.promote_f32(f32x4.extract_lane(four, i));
+        const lanes = f64.add(f64.add(lane(0), lane(2)), f64.add(lane(1), lane(3)));
+        return f64.div(f64.add(lanes, f64.promote_f32(sum)), count);
       };
       const pass = (addresses: Address[], vectors: (numbers: readonly number[]) => void, single: () => void) => {
         for (const v of sums) fn.set(v, f32x4.const(0));
@@ -91,7 +96,7 @@ export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmet
             fn.store(f32.store(to, z));
           },
         );
-        const mean = fn.let(meanOfSums());
+        const mean = fn.let(f32.demote_f64(meanOfSums()));
         const means = fn.let(f32x4.splat(mean));
 
         pass(
@@ -105,7 +110,7 @@ export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmet
             fn.set(sum, f32.add(sum, f32.mul(d, d)));
           },
         );
-        const inverse = fn.let(f32.div(f32.const(1), f32.sqrt(f32.add(meanOfSums(), eps))));
+        const inverse = fn.let(f32.demote_f64(f64.div(f64.one, f64.sqrt(f64.add(meanOfSums(), f64.promote_f32(eps))))));
         const inverses = fn.let(f32x4.splat(inverse));
 
         fn.set(w, weight);

@@ -98,7 +98,14 @@ function validates(arithmetic: Arithmetic): boolean {
   return WebAssembly.validate(module.assemble({ initial: 1, maximum: 1, shared: false }));
 }
 
-/** Sets V8's flag. @returns why not, or null */
+/**
+ * Sets V8's flag. @returns why not, or null
+ *
+ * Nothing is compared with the reference kernels here: V8 puts in what it has paired function by function, from another
+ * thread, long after the first call, and tells nobody, so that a check at the start would try the code of the baseline compiler, and a
+ * longer one could not know which it tried. (Without that compiler, by --no-liftoff at run time, V8 14 crashes.) `.ci/run`
+ * runs the conformance suite with both flags set from the start instead.
+ */
 function enableTurbo(): string | null {
   const { process } = globalThis as { process?: NodeJS.Process };
   const version = Number(process?.versions?.v8?.split('.')[0] ?? 0);

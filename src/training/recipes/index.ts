@@ -12,3 +12,4 @@ export {
 } from './similarity.ts';
 export { TextClassification, TextRegression, type TextRecipeOptions } from './textClassification.ts';
 export { TokenClassification } from './tokenClassification.ts';
+export { AnswerExtraction, type QuestionRecipeOptions } from './questionAnswering.ts';

@@ -3,6 +3,7 @@ import {
   call,
   f32,
   f32x4,
+  f64,
   i16x8,
   i32,
   i32x4,
@@ -215,6 +216,17 @@ describe('numbers', () => {
   it.each(Object.entries(floats))('f32.%s', (_, [op, f]) => {
     const compiled = evaluate('f32', (_fn, a, b) => op(a, b));
     for (const a of floatEdges) for (const b of floatEdges) expect([a, b, compiled(a, b)]).toEqual([a, b, f(a, b)]);
+  });
+
+  it('f64: add, div, sqrt, one, from float32 and back with one rounding', () => {
+    const [wide, narrow] = [f64.promote_f32, f32.demote_f64];
+    const add = evaluate('f32', (_, a, b) => narrow(f64.div(f64.one, f64.add(wide(a), wide(b)))));
+    const sqrt = evaluate('f32', (_, a, b) => narrow(f64.div(f64.sqrt(wide(a)), wide(b))));
+    for (const a of floatEdges)
+      for (const b of floatEdges) {
+        expect([a, b, add(a, b)]).toEqual([a, b, Math.fround(1 / (a + b))]);
+        expect([a, b, sqrt(a, b)]).toEqual([a, b, Math.fround(Math.sqrt(a) / b)]);
+      }
   });
 
   it('f32.ge, f32.convert_i32_s, i32.reinterpret_f32', () => {
