@@ -97,17 +97,36 @@ describe('sizes', () => {
     spawnSync(process.execPath, ['tools/size.mjs', ...options], { cwd: root, encoding: 'utf8' });
 
   it('are printed per folder, within limits that are wide enough', () => {
-    const { status, stdout, stderr } = size('--lines', '99999', '--file-lines', '9999', '--kilobytes', '9999');
+    const { status, stdout, stderr } = size(
+      '--lines',
+      '99999',
+      '--file-lines',
+      '9999',
+      '--kilobytes',
+      '9999',
+      '--embed-kilobytes',
+      '9999',
+    );
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(/^\* src\/bert +\d+ files +\d+ lines$/m);
     expect(stdout).toMatch(/^\* to be read in an afternoon: \d+ lines of 99999$/m);
   });
 
   it('over a limit are an error', () => {
-    const { status, stderr } = size('--lines', '10', '--file-lines', '100', '--kilobytes', '1');
+    const { status, stderr } = size(
+      '--lines',
+      '10',
+      '--file-lines',
+      '100',
+      '--kilobytes',
+      '1',
+      '--embed-kilobytes',
+      '1',
+    );
     expect(status).toBe(1);
     expect(stderr).toMatch(/^over budget: \d+ code lines in src\/tensor\/kernels, .*, at most 10$/m);
     expect(stderr).toMatch(/^over budget: src\/\S+: \d+ code lines, at most 100$/m);
-    expect(stderr).toMatch(/^over budget: bundle: [\d.]+ kB gzip, at most 1$/m);
+    expect(stderr).toMatch(/^over budget: bundle of src\/index.ts: [\d.]+ kB gzip, at most 1$/m);
+    expect(stderr).toMatch(/^over budget: bundle of src\/embed.ts: [\d.]+ kB gzip, at most 1$/m);
   });
 });

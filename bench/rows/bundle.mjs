@@ -8,7 +8,7 @@ import { bench, dist, root } from '../lib/paths.mjs';
 export const rows = [15];
 
 const entries = {
-  bertscript: `import { SentenceEncoder } from ${JSON.stringify(join(dist, 'index.js'))};
+  bertscript: `import { SentenceEncoder } from ${JSON.stringify(join(dist, 'embed.js'))};
     globalThis.embed = async (folder, texts) => (await SentenceEncoder.fromPretrained(folder)).encode(texts);`,
   'transformers.js (its script)': `import { pipeline } from '@huggingface/transformers';
     globalThis.embed = async (model, texts) =>

@@ -1,7 +1,7 @@
 /** NFC, NFKC and NFKD (Unicode Standard 3.11), at the Unicode version of Rust's unicode-normalization-alignments. */
 import { compatibility, excludedFromComposition } from './normalFormTables.ts';
 import type { NormalizedString } from './normalizedString.ts';
-import { decodeDecompositions, decodeRuns, HANGUL_FIRST, HANGUL_LAST, REARRANGED, unicode } from './unicode.ts';
+import { decodeRuns, HANGUL_FIRST, HANGUL_LAST, numbersIn, REARRANGED, unicode } from './unicode.ts';
 import { eachDecomposed, JAMO_L, JAMO_T, JAMO_V, TRAILING, VOWELS } from './unicodeNormalizers.ts';
 
 const LEADING = 19;
@@ -45,6 +45,22 @@ function decode(): NormalForms {
   composes.fill(1, JAMO_V, JAMO_V + VOWELS);
   composes.fill(1, JAMO_T + 1, JAMO_T + TRAILING);
   return { compatibility: decodeDecompositions(compatibility), compositions, composes };
+}
+
+/** By length of the values: the keys, then each value as its difference from the one before it in its column. */
+function decodeDecompositions(groups: readonly (readonly string[])[]): Map<number, number[]> {
+  const result = new Map<number, number[]>();
+  groups.forEach(([keys, values], index) => {
+    const numbers = numbersIn(values);
+    let column: number[] = new Array(index + 1).fill(0);
+    for (const [first, end] of decodeRuns(keys)) {
+      for (let code = first; code < end; code++) {
+        column = column.map((previous) => previous + numbers.next().value!);
+        result.set(code, column);
+      }
+    }
+  });
+  return result;
 }
 
 function pairKey(first: number, second: number): number {

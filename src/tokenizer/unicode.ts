@@ -1,9 +1,10 @@
 /**
  * What the Rust `tokenizers` take each code point for, decoded on first use from generated tables.
  *
- * The JavaScript engine is never asked (`\p{…}`, `toLowerCase`, `normalize`): engines have different Unicode versions,
- * and so have the Rust crates, one for each of these questions. See `tools/unicode/generate.py`.
+ * The JavaScript engine is not asked (`\p{…}`, `toLowerCase`): engines have different Unicode versions, and so have the
+ * Rust crates, one for each of these questions. See `tools/unicode/generate.py`; `decomposeAll` is the exception.
  */
+import { show, TokenizerError } from '../errors.ts';
 import * as tables from './unicodeTables.ts';
 
 /** Classes of a code point, as bits of `Unicode.classes`. */
@@ -40,35 +41,21 @@ export function unicode(): Unicode {
 }
 
 function decodeTables(): Unicode {
-  const classes = new Uint16Array(0x110000);
-  const mark = (first: number, end: number, bit: number) => {
-    for (let code = first; code < end; code++) classes[code] |= bit;
-  };
-  const sets: [string, number][] = [
-    [tables.removed, REMOVED],
-    [tables.whitespace, WHITESPACE],
-    [tables.chinese, CHINESE],
-    [tables.nonspacingMarks, NONSPACING_MARK],
-    [tables.punctuation, PUNCTUATION],
-    [tables.marks, MARK],
-    [tables.wordCharacters, WORD_CHARACTER],
-  ];
-  for (const [table, bit] of sets) for (const [first, end] of decodeRuns(table)) mark(first, end, bit);
-
+  const classes = decodeClasses();
   const lowercase = decodeLowercase();
-  const decompositions = decodeDecompositions(tables.decompositions);
+  const decompositions = decomposeAll();
   const combiningClasses = decodeCombiningClasses();
-  for (const code of lowercase.keys()) mark(code, code + 1, LOWERED);
-  for (const code of decompositions.keys()) mark(code, code + 1, REARRANGED);
-  for (const code of combiningClasses.keys()) mark(code, code + 1, REARRANGED);
-  mark(HANGUL_FIRST, HANGUL_LAST + 1, REARRANGED);
+  for (const code of lowercase.keys()) classes[code] |= LOWERED;
+  for (const code of decompositions.keys()) classes[code] |= REARRANGED;
+  for (const code of combiningClasses.keys()) classes[code] |= REARRANGED;
+  for (let code = HANGUL_FIRST; code <= HANGUL_LAST; code++) classes[code] |= REARRANGED;
   return { classes, lowercase, decompositions, combiningClasses };
 }
 
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
-/** Base64 VLQ, as in source maps: five bits a digit, the lowest first, the sixth for more to come; bit 0 is the sign. */
-export function* numbersIn(text: string): Generator<number, undefined> {
+/** Base64 VLQ, as in source maps: five bits a digit, the lowest first, the sixth for more to come. */
+function* unsignedIn(text: string): Generator<number, undefined> {
   let value = 0;
   let shift = 0;
   for (const character of text) {
@@ -76,10 +63,16 @@ export function* numbersIn(text: string): Generator<number, undefined> {
     value |= (digit & 31) << shift;
     shift += 5;
     if (digit & 32) continue;
-    yield value & 1 ? -(value >> 1) : value >> 1;
+    yield value;
     value = 0;
     shift = 0;
   }
+  return undefined;
+}
+
+/** The same with a sign, in bit 0 of each number. */
+export function* numbersIn(text: string): Generator<number, undefined> {
+  for (const number of unsignedIn(text)) yield number & 1 ? -(number >> 1) : number >> 1;
   return undefined;
 }
 
@@ -94,6 +87,18 @@ export function decodeRuns(table: string): [number, number][] {
     runs.push([first, end]);
   }
   return runs;
+}
+
+/** From the lengths of runs whose code points are of the same classes, and which classes those are. */
+function decodeClasses(): Uint16Array {
+  const classes = new Uint16Array(0x110000);
+  const kinds = unsignedIn(tables.runKinds);
+  let end = 0;
+  for (const length of unsignedIn(tables.runLengths)) {
+    classes.fill(tables.kinds[kinds.next().value!], end, end + length);
+    end += length;
+  }
+  return classes;
 }
 
 /** Runs of keys, one or two apart, whose values lie at the same distances from them. */
@@ -119,20 +124,29 @@ function decodeLowercase(): Map<number, number[]> {
   return result;
 }
 
-/** By length of the values: the keys, then each value as its difference from the one before it in its column. */
-export function decodeDecompositions(groups: readonly (readonly string[])[]): Map<number, number[]> {
+/**
+ * Which code points decompose is a table; into what, the JavaScript engine says, whose answer for those is the same in
+ * every version of Unicode, by the stability policy of normalization. A sum over all of them is checked.
+ *
+ * @throws TokenizerError where the engine was built without Unicode normalization
+ */
+function decomposeAll(): Map<number, number[]> {
   const result = new Map<number, number[]>();
-  groups.forEach(([keys, values], index) => {
-    const numbers = numbersIn(values);
-    let column: number[] = new Array(index + 1).fill(0);
-    for (const [first, end] of decodeRuns(keys)) {
-      for (let code = first; code < end; code++) {
-        column = column.map((previous) => previous + numbers.next().value!);
-        result.set(code, column);
-      }
+  let check = 0x811c9dc5; // FNV-1a
+  for (const [first, end] of decodeRuns(tables.decomposed)) {
+    for (let code = first; code < end; code++) {
+      const parts = Array.from(String.fromCodePoint(code).normalize('NFD'), (part) => part.codePointAt(0)!);
+      result.set(code, parts);
+      for (const number of [code, ...parts]) check = Math.imul(check ^ number, 0x01000193);
     }
+  }
+  if (check >>> 0 === tables.decomposedCheck) return result;
+  throw new TokenizerError({
+    what: 'String.prototype.normalize',
+    expected: 'canonical decompositions as the Unicode Standard has them',
+    got: `others, such as of U+00E9 ${show('\u00e9'.normalize('NFD'))}`,
+    fix: 'use a JavaScript engine with full Unicode support (Node: built with ICU)',
   });
-  return result;
 }
 
 function decodeCombiningClasses(): Map<number, number> {

@@ -49,6 +49,7 @@ describe('package.json', () => {
     for (const folder of ['tensor', 'layers', 'bert', 'tokenizer', 'safetensors', 'hub', 'tasks', 'parity']) {
       expect(names).toContain(`./${folder}`);
     }
+    expect(names).toContain('./embed');
   });
 });
 

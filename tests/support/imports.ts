@@ -40,6 +40,7 @@ export function importsOf(text: string): Import[] {
 const mayImport: [path: string, parts: string[]][] = [
   ['src/errors.ts', []],
   ['src/index.ts', ['tensor', 'layers', 'bert', 'tokenizer', 'safetensors', 'hub', 'metrics', 'training', 'tasks']],
+  ['src/embed.ts', ['bert', 'tokenizer', 'hub', 'tasks', 'tensor']],
   ['src/tensor/', []],
   ['src/layers/', ['tensor']],
   ['src/safetensors/', []],
