@@ -23,6 +23,12 @@ export * from './heads.ts';
 export type { Labels } from './losses.ts';
 export { BertModel, BertPooler } from './model.ts';
 export * from './outputs.ts';
-export { BertPreTrainedModel, randomWeights, type LoadOptions, type ModelClass } from './preTrainedModel.ts';
+export {
+  BertPreTrainedModel,
+  openModelFiles,
+  randomWeights,
+  type LoadOptions,
+  type ModelClass,
+} from './preTrainedModel.ts';
 export { quantizationConfig, quantizeRows, quantizeTensors, toInt8Range } from './quantization.ts';
 export { modelFiles } from './save.ts';

@@ -110,10 +110,16 @@ export class VectorIndex {
     return largest(likeness, count);
   }
 
+  /** Lengths are 1 but for rounding, which is taken out here, or a vector would be 1.00000004 like itself. */
   #cosine(query: Float32Array, row: number): number {
-    let sum = 0;
-    for (let i = 0, at = row * this.dimensions; i < query.length; i++) sum += query[i] * this.#vectors[at++];
-    return sum;
+    let [dot, a, b] = [0, 0, 0];
+    for (let i = 0, at = row * this.dimensions; i < query.length; i++) {
+      const [x, y] = [query[i], this.#vectors[at++]];
+      dot += x * y;
+      a += x * x;
+      b += y * y;
+    }
+    return dot === 0 ? 0 : Math.min(Math.max(dot / Math.sqrt(a * b), -1), 1);
   }
 }
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { configClassOf, type BertConfig } from '../../bert/index.ts';
+import { configClassOf, openModelFiles, type BertConfig } from '../../bert/index.ts';
 import { show } from '../../errors.ts';
-import { nameOf, openFiles, readObject } from '../../hub/index.ts';
+import { nameOf, readObject } from '../../hub/index.ts';
 import { loadTensors, type TensorView } from '../../safetensors/index.ts';
 import type { Io } from '../io.ts';
 import { addModelOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
@@ -13,7 +13,7 @@ const TOKENS = 128;
 export function inspect(io: Io): Command {
   const command = new Command('inspect').description('config, tensors and sizes of a model');
   return addModelOptions(command).action(async (flags: ModelFlags) => {
-    const files = openFiles(modelLocation(flags, io));
+    const files = openModelFiles(modelLocation(flags, io));
     const json = await readObject(files, 'config.json', 'the config of a model');
     const name = nameOf(files, 'config.json');
     const config = configClassOf(json, name).fromJSON(json, name);

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { AutoModel, quantizationConfig, quantizeTensors } from '../../bert/index.ts';
+import { AutoModel, openModelFiles, quantizationConfig, quantizeTensors } from '../../bert/index.ts';
 import { UsageError } from '../../errors.ts';
-import { filesBelow, openFiles, readJson, readObject, type ModelFiles } from '../../hub/index.ts';
+import { filesBelow, readJson, readObject, type ModelFiles } from '../../hub/index.ts';
 import { calibrationBatches, roundEncoder } from '../../quantization/index.ts';
 import {
   loadTensors,
@@ -63,7 +63,7 @@ export function quantize(io: Io): Command {
     .action(async ({ output, method, force = false, json, ...flags }: QuantizeFlags) => {
       const location = modelLocation(flags, io);
       await checkOutput(output, location, force, io);
-      const all = openFiles(location);
+      const all = openModelFiles(location);
       const [base = '', ...folders] = await moduleFolders(all);
       const files = filesBelow(all, base);
       const at = (path: string) => (base === '' ? path : `${base}/${path}`);

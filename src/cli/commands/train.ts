@@ -51,7 +51,7 @@ export function train(io: Io): Command {
       const examples = await task.read({ path: flags.train, columns }, io);
       const evaluation = flags.eval === undefined ? [] : await task.read({ path: flags.eval, columns }, io);
       const files = openFiles(modelLocation(flags, io));
-      const labels = task.labels && (await labelsFor(files, task.labels([...examples, ...evaluation])));
+      const labels = task.labels && (await labelsFor(files, flags.task, task.labels([...examples, ...evaluation])));
       const { engine } = await loadOptions(flags, io);
       const model = await task.load(files, {
         ...given({ engine, labels }),

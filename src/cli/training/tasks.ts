@@ -171,9 +171,17 @@ async function table<T>({ path, columns }: DataFile, io: Io, read: TableReader<T
 
 const sorted = (labels: readonly string[]): string[] => [...new Set(labels)].sort();
 
-/** Labels of a new head: those of the model when it has names for all that the data has, else those of the data. */
-export async function labelsFor(files: ModelFiles, wanted: readonly string[]): Promise<readonly string[]> {
+/**
+ * Labels of a new head: those of the model when it has names for all that the data has, else those of the data. A regression
+ * has one.
+ */
+export async function labelsFor(
+  files: ModelFiles,
+  task: string,
+  wanted: readonly string[],
+): Promise<readonly string[]> {
   const { id2label } = await readAnyConfig(files);
+  if (task === 'regression') return id2label.length === 1 ? id2label : wanted;
   return wanted.every((label) => id2label.includes(label)) ? id2label : wanted;
 }
 

@@ -1,0 +1,124 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { cp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { run, temporaryFolder, tinyModel, type World } from './harness.ts';
+
+let world: World;
+const lines = (file: string) =>
+  readFileSync(join(world.folder, file), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, number>);
+
+const rows = Array.from(
+  { length: 12 },
+  (_, i) => `${i % 2 ? 'hello world' : 'a cat sat'}${i > 5 ? ' !' : ''}\t${i % 2}`,
+);
+const common = ['--model', 'model', '--threads', '1', '--lr', '0.01', '--batch-size', '4', '--epochs', '3'];
+const classify = ['train', '--task', 'classification', '--train', 'train.tsv', '--eval', 'train.tsv', ...common];
+
+beforeAll(async () => {
+  const folder = await temporaryFolder();
+  world = { folder };
+  await writeFile(join(folder, 'train.tsv'), ['text\tlabel', ...rows].join('\n'));
+  await writeFile(join(folder, 'bare.tsv'), rows.join('\n'));
+  await writeFile(
+    join(folder, 'scores.jsonl'),
+    rows.map((row, i) => JSON.stringify({ text: row, text_pair: 'mat', label: i })).join('\n'),
+  );
+  await writeFile(join(folder, 'tags.conll'), 'hello\tB-X\nworld\tI-X\n\ncat\tO\nsat\tO\n');
+  await writeFile(join(folder, 'text.txt'), 'hello world a cat sat on the mat\nthe mat\n\nthe cat sat on a mat !\n');
+  const answers = [{ text: 'cat', answer_start: 2 }];
+  const qas = [{ id: '1', question: 'hello ?', answers }];
+  await writeFile(
+    join(folder, 'squad.json'),
+    JSON.stringify({ data: [{ paragraphs: [{ context: 'a cat sat', qas }] }] }),
+  );
+  const model = join(folder, 'model');
+  await cp(join(import.meta.dirname, '../fixtures/bert/base'), model, { recursive: true });
+  await tinyModel(model);
+});
+
+describe('train', () => {
+  test('writes a model that evaluates as it said, a log of every step, and a curve', async () => {
+    const outcome = await run([...classify, '--epochs', '12', '--dropout', '0', '--output', 'out', '--json'], world);
+    expect(outcome).toMatchObject({ code: 0 });
+    const [report] = outcome.json<Record<string, number>>();
+    expect(report).toMatchObject({ steps: 36, accuracy: 1 });
+    const log = lines('out/metrics.jsonl');
+    expect(log.filter((line) => 'loss' in line).map(({ step }) => step)).toEqual(
+      Array.from({ length: 36 }, (_, i) => i + 1),
+    );
+    expect(log.filter((line) => 'epoch' in line)).toHaveLength(12);
+    expect(readFileSync(join(world.folder, 'out/loss.svg'), 'utf8')).toContain('<svg');
+    expect(existsSync(join(world.folder, 'out/.training'))).toBe(false);
+    const again = await run(
+      [
+        'evaluate',
+        '--task',
+        'classification',
+        '--eval',
+        'train.tsv',
+        '--model',
+        'out',
+        '--json',
+        '--confusion',
+        'c.svg',
+      ],
+      world,
+    );
+    expect(again.json()[0]).toMatchObject({ accuracy: 1, confusion: { labels: ['0', '1'] } });
+    expect(readFileSync(join(world.folder, 'c.svg'), 'utf8')).toContain('<svg');
+    const labels = await run(['classify', 'hello world', '--model', 'out', '--json'], world);
+    expect(labels.json<{ labels: { label: string }[] }>()[0].labels[0].label).toBe('1');
+  });
+
+  test('the same seed gives the same losses; columns can be named; --max-steps', async () => {
+    const bare = classify.map((part) => (part === 'train.tsv' ? 'bare.tsv' : part));
+    const short = [...bare, '--columns', 'text,label', '--max-steps', '2', '--no-shuffle'];
+    expect((await run([...short, '--output', 'one'], world)).code).toBe(0);
+    expect((await run([...short, '--output', 'two'], world)).code).toBe(0);
+    expect(lines('one/metrics.jsonl')).toEqual(lines('two/metrics.jsonl'));
+    expect(lines('one/metrics.jsonl').filter((line) => 'loss' in line)).toHaveLength(2);
+  });
+
+  const tasks: [task: string, file: string][] = [
+    ['regression', 'scores.jsonl'],
+    ['token-classification', 'tags.conll'],
+    ['question-answering', 'squad.json'],
+    ['similarity', 'scores.jsonl'],
+    ['mlm', 'text.txt'],
+  ];
+  test.each(tasks)('%s', async (task, file) => {
+    const output = `out-${task}`;
+    const flags = ['--task', task, '--train', file, '--eval', file, '--output', output, ...common, '--max-steps', '2'];
+    const outcome = await run(['train', ...flags, '--json'], world);
+    expect(outcome).toMatchObject({ code: 0 });
+    const evaluated = await run(['evaluate', '--task', task, '--eval', file, '--model', output, '--json'], world);
+    expect(evaluated).toMatchObject({ code: 0 });
+  });
+
+  test('--dry-run trains nothing', async () => {
+    const outcome = await run([...classify, '--dry-run', '--json'], world);
+    expect(outcome.json()[0]).toMatchObject({ examples: 12, steps: 9, seconds_per_step: expect.any(Number) as number });
+  });
+
+  test('refuses to spoil what is there, unless it goes on with it', async () => {
+    const outcome = await run([...classify, '--output', 'model'], world);
+    expect(outcome).toMatchObject({ code: 2, stderr: expect.stringContaining('holds model.safetensors') as string });
+    await rm(join(world.folder, 'resumed'), { recursive: true, force: true });
+    expect((await run([...classify, '--output', 'resumed', '--resume'], world)).code).toBe(0);
+  });
+
+  const bad: [name: string, flags: string[], message: string][] = [
+    ['no output', [], '--output'],
+    ['int8', ['--output', 'x', '--dtype', 'q8'], '--dtype q8'],
+    ['a learning rate that diverges', ['--output', 'x', '--lr', '1e38'], 'a finite loss'],
+  ];
+  test.each(bad)('%s is one line of error', async (_, flags, message) => {
+    const outcome = await run([...classify, ...flags], world);
+    expect(outcome.code).toBe(2);
+    expect(outcome.stderr.trim().split('\n').at(-1)).toContain(message);
+  });
+});
