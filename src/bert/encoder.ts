@@ -13,7 +13,7 @@ import {
 } from '../layers/index.ts';
 import { add, checkpoint, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
-import type { AfterLayer, AttentionScheme } from './families/family.ts';
+import type { AfterLayer, AttentionScheme, Family } from './families/family.ts';
 
 /** One post-norm encoder layer (Devlin et al. 2019, §3; Vaswani et al. 2017, §3.1). */
 export class BertLayer extends Module {
@@ -22,7 +22,9 @@ export class BertLayer extends Module {
   readonly attentionNorm: LayerNorm | null;
   readonly feedForward: Module & { forward(x: Tensor): Tensor };
   readonly outputNorm: LayerNorm;
-  readonly dropout: Dropout;
+  /** After attention, and after the feed-forward layers. */
+  readonly attentionDropout: Dropout;
+  readonly outputDropout: Dropout;
 
   constructor(
     config: BertConfig,
@@ -40,15 +42,18 @@ export class BertLayer extends Module {
     this.attentionNorm = hasAttentionNorm ? normAt('attention.output.LayerNorm') : null;
     this.feedForward = (family.feedForward ?? plainFeedForward)(config, weights);
     this.outputNorm = normAt('output.LayerNorm');
-    this.dropout = new Dropout(config.hiddenDropoutProb);
+    const dropoutAfter = (part: Family['noDropout']) =>
+      new Dropout(family.noDropout === part ? 0 : config.hiddenDropoutProb);
+    this.attentionDropout = dropoutAfter('attention');
+    this.outputDropout = dropoutAfter('feedForward');
   }
 
   /** x: [totalTokens, hiddenSize] → same */
   forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, relations: Relations = {}): Tensor {
     const attended = this.attentionOutput.forward(this.attention.forward(x, batch, trace, relations));
-    const normed = this.attentionNorm!.forward(this.dropout.forward(attended, batch.tokenKeys), x); // residual, then norm
+    const normed = this.attentionNorm!.forward(this.attentionDropout.forward(attended, batch.tokenKeys), x); // residual, then norm
     const transformed = this.feedForward.forward(normed);
-    return this.outputNorm.forward(this.dropout.forward(transformed, batch.tokenKeys), normed);
+    return this.outputNorm.forward(this.outputDropout.forward(transformed, batch.tokenKeys), normed);
   }
 }
 
@@ -57,9 +62,9 @@ export class PreNormLayer extends BertLayer {
   override forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, relations: Relations = {}): Tensor {
     const normed = this.attentionNorm ? this.attentionNorm.forward(x) : x;
     const attended = this.attentionOutput.forward(this.attention.forward(normed, batch, trace, relations));
-    const sum = add(x, this.dropout.forward(attended, batch.tokenKeys));
+    const sum = add(x, this.attentionDropout.forward(attended, batch.tokenKeys));
     const transformed = this.feedForward.forward(this.outputNorm.forward(sum));
-    return add(sum, this.dropout.forward(transformed, batch.tokenKeys));
+    return add(sum, this.outputDropout.forward(transformed, batch.tokenKeys));
   }
 }
 

@@ -23,7 +23,7 @@ import type { Tensor } from './tensor.ts';
  *
  * What an optimizer relies on: `parameter.grad` is made by the first `withGradients` that names the parameter and stays, as
  * the parameter does; `grad.data` is laid out as `parameter.data`, element for element (of a matrix, packed as the kernels
- * read it, with padding that is zero in both). A step writes to `data` in place, so that the weights can be used at once.
+ * read it, with padding that is zero in both). Take `data` anew after anything was made by the engine: memory that grows moves it. A step writes to `data` in place, so that the weights can be used at once.
  *
  * The tape owns an engine scope: what is computed inside lives until its end, inner scopes included, since backward needs it.
  */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { loadAnyModel, type BertPreTrainedModel } from '../../src/bert/index.ts';
+import { loadAnyModel, type BertPreTrainedModel, type LogitsOutput } from '../../src/bert/index.ts';
+import { PackedBatch } from '../../src/layers/index.ts';
 import { compareWithReference, runReference, type Reference } from '../../src/parity/index.ts';
 import { toFloat64 } from '../../src/safetensors/index.ts';
 import { Engine, withGradients, zeroGradients } from '../../src/tensor/index.ts';
@@ -90,5 +91,44 @@ describe('the comparison notices', () => {
         compareWithReference(reference, outputs, { tolerance: 1e-3 }).comparisons.filter(({ ok }) => !ok).length,
       ).toBeGreaterThan(10);
     }
+  });
+});
+
+describe('dropout of a whole model', () => {
+  const inputIds = [
+    [2, 9, 4, 30, 7],
+    [5, 6, 8],
+    [11, 3, 3, 40, 12, 50, 1],
+    [33, 21],
+  ];
+  const attentionMask = [[1, 1, 0, 1, 1], [1, 1, 1], [1, 0, 0, 1, 1, 1, 1], [1, 1]]; // prettier-ignore
+  const logitsOf = (model: BertPreTrainedModel, sequences: number[], step = 0) => {
+    const pick = (rows: number[][]) => sequences.map((sequence) => rows[sequence]);
+    const batch = new PackedBatch({ inputIds: pick(inputIds), attentionMask: pick(attentionMask) });
+    batch.ordinals.set(sequences);
+    return withGradients(
+      model.parameters(),
+      () => {
+        const output = model.forward(batch) as LogitsOutput;
+        const labels = output.logits.shape[1];
+        return sequences.map((_, i) => [...output.logits.data.slice(i * labels, (i + 1) * labels)]);
+      },
+      { step },
+    );
+  };
+
+  it('is the same alone and in a batch, in another order, on two threads; and within rounding on the reference', async () => {
+    const [model, other, slow] = await Promise.all(
+      [engines.simd.engine, new Engine({ kernels: 'simd', threads: 2 }), engines['float32 reference'].engine].map(
+        async (engine) => (await load('sequenceClassification', engine)).train(),
+      ),
+    );
+    const together = logitsOf(model, [0, 1, 2, 3]);
+    expect([0, 1, 2, 3].map((sequence) => logitsOf(model, [sequence])[0])).toEqual(together);
+    expect(logitsOf(model, [3, 1, 0, 2])).toEqual([3, 1, 0, 2].map((sequence) => together[sequence]));
+    expect(logitsOf(other, [0, 1, 2, 3])).toEqual(together);
+    logitsOf(slow, [0, 1, 2, 3]).forEach((row, i) => row.forEach((x, n) => expect(x).toBeCloseTo(together[i][n], 4)));
+    expect(logitsOf(model, [0, 1, 2, 3], 1)).not.toEqual(together);
+    expect(logitsOf(model.eval(), [0, 1, 2, 3])).not.toEqual(together);
   });
 });

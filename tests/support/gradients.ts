@@ -254,6 +254,10 @@ export const cases: Record<string, Case> = {
       { shapes: { x: [tokens, 6] }, f: ({ x }) => poolSequences(x, offsets, how) },
     ]),
   ),
+  'crossEntropy of many classes': {
+    shapes: { x: [7, 203] },
+    f: ({ x }) => add(crossEntropyRows(x, labels), crossEntropyRows(scale(x, 30), labels, { labelSmoothing: 0.2 })),
+  },
   crossEntropyRows: { shapes: { x: [7, 9] }, f: ({ x }) => crossEntropyRows(x, labels) },
   'crossEntropy, smoothed': { shapes: { x: [7, 9] }, f: ({ x }) => crossEntropy(x, labels, { labelSmoothing: 0.1 }) },
   'crossEntropy of columns that are not there': {

@@ -29,6 +29,8 @@ export interface Family {
   readonly preNorm?: boolean;
   /** Which linear layers and norms of the encoder have no bias. Default: all have one. */
   readonly biases?: (config: BertConfig) => { attentionOutput?: boolean; norm?: boolean };
+  /** Where a layer has no dropout: after attention, after the feed-forward layers. Default: both have it. */
+  readonly noDropout?: 'attention' | 'feedForward';
   /** What else is made of the first layer's input and output. */
   readonly afterFirstLayer?: (config: BertConfig, encoder: Weights) => AfterLayer | null;
   /** Whether the encoder has a pooler. Default: yes. */

@@ -1,24 +1,17 @@
-import type {
-  AdamStep,
-  AttentionDropout,
-  BackwardKernels,
-  DropoutMask,
-  FunctionName,
-} from '../kernels/backwardKernels.ts';
+import type { AttentionDropout, BackwardKernels, DropoutMask, FunctionName } from '../kernels/backwardKernels.ts';
 import type { FloatArray, PackedMatrix } from '../kernels/kernels.ts';
 import { GOLDEN, maskBits, maskRow, maskThreshold } from '../kernels/mix.ts';
 import { referenceBackward } from '../kernels/referenceBackward.ts';
 import { activationNumber } from './activation.ts';
 import { attentionBackwardScratchBytes } from './attentionBackward.ts';
-import { SimdBase, type KernelCall } from './simdBase.ts';
+import type { KernelCall } from './simdBase.ts';
+import { SimdTraining } from './simdTraining.ts';
 
-/** Numbers whose squares are summed by one call. */
-const SQUARES_AT_A_TIME = 2 ** 14;
 /** Bytes by which rows of a transpose are further apart than they are long, so that they do not compete for one place in the cache. */
 const APART = 64;
 
 /** The backward kernels in WebAssembly. What is rare or tiny stays with the reference kernels. */
-export abstract class SimdBackward extends SimdBase implements BackwardKernels {
+export abstract class SimdBackward extends SimdTraining implements BackwardKernels {
   linearBackward(
     dx: FloatArray | null,
     dWeight: FloatArray | null,
@@ -408,59 +401,6 @@ export abstract class SimdBackward extends SimdBase implements BackwardKernels {
     });
   }
 
-  sumSquares(x: FloatArray): number {
-    const whole = x.length - (x.length % 4);
-    let sum = 0;
-    for (let i = whole; i < x.length; i++) sum += x[i] * x[i];
-    this.with([], [x], ([from]) => {
-      const count = Math.ceil(whole / SQUARES_AT_A_TIME);
-      const sums = this.memory.take(4 * count);
-      const call = (part: number): KernelCall => {
-        const begin = part * SQUARES_AT_A_TIME;
-        return [
-          'sumSquares',
-          sums + 4 * part,
-          from + 4 * begin,
-          (Math.min(whole, begin + SQUARES_AT_A_TIME) - begin) >> 2,
-        ];
-      };
-      this.runner.run(Array.from({ length: count }, (_, part) => call(part)));
-      for (const part of new Float32Array(this.memory.memory.buffer, sums, count)) sum += part;
-    });
-    return sum;
-  }
-
-  adamW(p: FloatArray, grad: FloatArray, m: FloatArray, v: FloatArray, step: AdamStep): void {
-    const { stepSize, beta1, beta2, eps, inverseRootCorrection, decay, l2, gradScale } = step;
-    const whole = p.length - (p.length % 4);
-    const rest = [p, grad, m, v].map((numbers) => Float32Array.from(numbers.subarray(whole)));
-    const [lastP, lastGrad, lastM, lastV] = rest;
-    referenceBackward.adamW(lastP, lastGrad, lastM, lastV, step);
-    [p, grad, m, v].forEach((numbers, i) => numbers.set(rest[i], whole));
-    this.with([p, m, v], [grad], ([pAt, mAt, vAt, gradAt]) => {
-      const vectors = whole >> 2;
-      this.runner.run(
-        this.divide(vectors, 80 * vectors).map(([first, last]): KernelCall => [
-          'adamW',
-          ...[pAt, gradAt, mAt, vAt].map((address) => address + 16 * first),
-          last - first,
-          stepSize,
-          beta1,
-          1 - beta1,
-          beta2,
-          1 - beta2,
-          eps,
-          inverseRootCorrection,
-          decay,
-          l2,
-          gradScale,
-        ]),
-        undefined,
-        true,
-      );
-    });
-  }
-
   readonly relativeBiasBackward = referenceBackward.relativeBiasBackward;
   readonly disentangledBiasBackward = referenceBackward.disentangledBiasBackward;
   readonly rotaryBackward = referenceBackward.rotaryBackward;
@@ -475,6 +415,4 @@ export abstract class SimdBackward extends SimdBase implements BackwardKernels {
   readonly normalizeRowsBackward = referenceBackward.normalizeRowsBackward;
   readonly gather = referenceBackward.gather;
   readonly gatherBackward = referenceBackward.gatherBackward;
-  readonly crossEntropy = referenceBackward.crossEntropy;
-  readonly crossEntropyBackward = referenceBackward.crossEntropyBackward;
 }
