@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
+import { BertModel, loadAdapter } from '../bert/index.ts';
+import { UsageError } from '../errors.ts';
 import { SentenceEncoder, type EncodeTextOptions, type PoolingMode, type SentenceEmbedding } from '../tasks/index.ts';
 import type { TextInput } from '../tokenizer/index.ts';
 import { note, type Io } from './io.ts';
-import { loadOptions, modelLocation, noteUnused, type ModelFlags } from './modelOptions.ts';
+import { adapterLocation, loadOptions, modelLocation, noteUnused, type ModelFlags } from './modelOptions.ts';
 import { given, oneOf, wholeNumber } from './values.ts';
 
 const poolingModes = ['mean', 'cls', 'max', 'mean_sqrt_len_tokens', 'weightedmean', 'lasttoken'] as const;
@@ -34,6 +36,12 @@ export async function loadEncoder(flags: ModelFlags, io: Io): Promise<SentenceEn
   const location = modelLocation(flags, io);
   const encoder = await SentenceEncoder.fromPretrained(location, await loadOptions(flags, io));
   await noteUnused(encoder.model, location, io);
+  const adapter = adapterLocation(flags, io);
+  if (adapter === undefined) return encoder;
+  if (!(encoder.model instanceof BertModel)) {
+    throw new UsageError({ what: '--adapter', expected: 'a model with layers to adapt', got: 'a table of vectors' });
+  }
+  await loadAdapter(encoder.model, adapter);
   return encoder;
 }
 

@@ -12,6 +12,8 @@ export interface Io {
   readonly versions: { bertscript: string; node: string; platform: string };
   /** Folder of the model that comes with the package, if it is there. */
   readonly shippedModel: string | undefined;
+  /** Folder of the adapters for it, if they are there. */
+  readonly shippedAdapters?: string | undefined;
 
   /** A path as the user wrote it → the absolute one. */
   resolve(path: string): string;

@@ -9,6 +9,8 @@ import { oneOf, wholeNumber } from './values.ts';
 /** The flags that every command takes. */
 export interface ModelFlags {
   model?: string;
+  /** Of the commands that take it. */
+  adapter?: string;
   dtype: 'auto' | 'f32' | 'q8';
   threads: number | 'auto';
   turbo?: boolean;
@@ -19,7 +21,6 @@ export interface ModelFlags {
 export function addModelOptions(command: Command): Command {
   return command
     .option('--model <dir>', 'folder or address of a model (default: the one shipped with the package)')
-    .option('--adapter <dir>', 'LoRA adapter (not supported yet)', refuseAdapter)
     .option('--dtype <type>', 'weights: auto (as stored), f32 or q8', oneOf('--dtype', ['auto', 'f32', 'q8']), 'auto')
     .option('--threads <n>', 'threads, or auto: one per core', parseThreads, 'auto')
     .option('--turbo', 'ask V8 for 256-bit vectors (Node 24 and later)')
@@ -27,13 +28,24 @@ export function addModelOptions(command: Command): Command {
     .option('--json', 'print JSON, one object per line');
 }
 
-function refuseAdapter(): never {
-  throw new UsageError({
-    what: '--adapter',
-    got: 'an option that this version does not support yet',
-    fix: 'merge the adapter into the weights and pass those with --model',
-  });
+/** Of the commands that can do with one. */
+export function addAdapterOption(command: Command): Command {
+  return command.option('--adapter <dir>', "folder or address of a LoRA adapter in PEFT's format, with its head");
 }
+
+/**
+ * @param usual name of the shipped adapter to take when neither a model nor an adapter is given
+ * @returns undefined when there is none to load
+ */
+export function adapterLocation({ model, adapter }: ModelFlags, io: Io, usual?: string): string | undefined {
+  if (adapter === '') throw new UsageError({ what: '--adapter', expected: 'a folder or an address', got: 'nothing' });
+  if (adapter !== undefined) return resolved(adapter, io);
+  if (usual === undefined || model !== undefined || io.shippedAdapters === undefined) return undefined;
+  return `${io.shippedAdapters}/${usual}`;
+}
+
+const resolved = (location: string, io: Io) =>
+  /^[a-z][a-z0-9+.-]+:\/\//i.test(location) ? location : io.resolve(location);
 
 function parseThreads(text: string): number | 'auto' {
   return text === 'auto' ? text : wholeNumber('--threads', 1)(text);
@@ -42,7 +54,7 @@ function parseThreads(text: string): number | 'auto' {
 /** @throws UsageError if no model was named and none is shipped */
 export function modelLocation({ model }: Pick<ModelFlags, 'model'>, io: Io): string {
   if (model === '') throw new UsageError({ what: '--model', expected: 'a folder or an address', got: 'nothing' });
-  if (model !== undefined) return /^[a-z][a-z0-9+.-]+:\/\//i.test(model) ? model : io.resolve(model);
+  if (model !== undefined) return resolved(model, io);
   if (io.shippedModel !== undefined) return io.shippedModel;
   throw new UsageError({
     what: 'no model',

@@ -19,6 +19,7 @@ export function nodeIo(root: URL): Io {
     env: process.env,
     versions: { bertscript: version, node: process.version, platform: `${process.platform} ${process.arch}` },
     shippedModel: findShippedModel(root),
+    shippedAdapters: findShippedAdapters(root),
     ...nodeFiles(userFolder(root)),
     progress: (label, total): Progress =>
       process.stderr.isTTY ? progressBar(process.stderr, label, total) : { update: () => {}, stop: () => {} },
@@ -79,6 +80,11 @@ function findShippedModel(root: URL): string | undefined {
   } catch {
     return undefined; // not installed
   }
+}
+
+function findShippedAdapters(root: URL): string | undefined {
+  const folder = fileURLToPath(new URL('weights/adapters', root));
+  return existsSync(folder) ? folder : undefined;
 }
 
 async function readStdin(): Promise<Uint8Array> {

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import type { LoadOptions } from '../bert/index.ts';
 import {
   loadTask,
   type Head,
@@ -10,7 +9,7 @@ import {
 } from '../tasks/index.ts';
 import type { TextInput } from '../tokenizer/index.ts';
 import { note, type Io } from './io.ts';
-import { loadOptions, modelLocation, noteUnused, type ModelFlags } from './modelOptions.ts';
+import { adapterLocation, loadOptions, modelLocation, noteUnused, type ModelFlags } from './modelOptions.ts';
 import { jsonLine, table, writeLines, type Cell } from './output.ts';
 import { given, oneOf } from './values.ts';
 
@@ -25,16 +24,22 @@ export function addOverflow(command: Command, usual: Overflow = 'truncate'): Com
   return command.option('--overflow <way>', `for texts too long: ${ways}`, oneOf('--overflow', overflows));
 }
 
-/** Loads the model that the flags name, for a task that needs a head. */
+/**
+ * Loads the model, and the adapter, that the flags name, for a task that needs a head.
+ *
+ * @param usual the shipped adapter that has it
+ */
 export async function openTask<T>(
   task: string,
   head: Head,
   make: (loaded: TaskModel) => T,
   flags: ModelFlags,
   io: Io,
+  usual?: string,
 ): Promise<T> {
   const location = modelLocation(flags, io);
-  const options: LoadOptions = await loadOptions(flags, io);
+  const adapter = adapterLocation(flags, io, usual);
+  const options = { ...(await loadOptions(flags, io)), ...given({ adapter }) };
   const loaded = await loadTask(task, head, location, options);
   await noteUnused(loaded.model, location, io);
   return make(loaded);

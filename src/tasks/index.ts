@@ -14,7 +14,7 @@ export {
   type TokenEmbeddings,
 } from './featureExtraction.ts';
 export { fillMask, type FillMask, type FillMaskOptions, type FillMaskResult, type MaskFilling } from './fillMask.ts';
-export { loadTask, type Head, type TaskModel } from './load.ts';
+export { loadTask, type Head, type TaskModel, type TaskOptions } from './load.ts';
 export { pipeline, type TaskName, type Tasks } from './pipeline.ts';
 export {
   questionAnswering,

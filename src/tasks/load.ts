@@ -1,6 +1,12 @@
-import { loadAnyModel, type AnyOutput, type BertPreTrainedModel, type LoadOptions } from '../bert/index.ts';
+import {
+  loadAnyModel,
+  loadWithAdapter,
+  type AnyOutput,
+  type BertPreTrainedModel,
+  type LoadOptions,
+} from '../bert/index.ts';
 import { ConfigError, show } from '../errors.ts';
-import { nameOf, openFiles, readObject, type ModelLocation } from '../hub/index.ts';
+import { nameOf, openFiles, readJson, readObject, type ModelLocation } from '../hub/index.ts';
 import type { FloatArray, Tensor } from '../tensor/index.ts';
 import { AutoTokenizer, type Encoding, type Tokenizer } from '../tokenizer/index.ts';
 
@@ -10,6 +16,11 @@ export interface TaskModel {
   tokenizer: Tokenizer;
   /** Class numbers by name, where a config gives them beside the names by number. */
   label2id?: Readonly<Record<string, number>>;
+}
+
+export interface TaskOptions extends LoadOptions {
+  /** A LoRA adapter in PEFT's format, with the head that the task needs: its `config.json` names the class and the labels. */
+  adapter?: ModelLocation;
 }
 
 /** What a task needs on top of the encoder. */
@@ -33,23 +44,26 @@ export async function loadTask(
   task: string,
   head: Head,
   location: ModelLocation,
-  options: LoadOptions = {},
+  { adapter, ...options }: TaskOptions = {},
 ): Promise<TaskModel> {
   const files = openFiles(location);
-  const { architectures, label2id } = await readObject(files, 'config.json', 'the config of a model');
+  const adapterFiles = adapter === undefined ? undefined : openFiles(adapter);
+  // An adapter of PEFT's own comes without a config.json: then the model must have the head.
+  const named = adapterFiles && (await readJson(adapterFiles, 'config.json')) !== undefined ? adapterFiles : files;
+  const { architectures, label2id } = await readObject(named, 'config.json', 'the config of a model');
   const names: readonly unknown[] = Array.isArray(architectures) ? architectures : [];
   const name = names.length > 0 ? String(names[0]) : 'no class in "architectures"';
   const found = classes.find(([pattern]) => pattern.test(name));
   if (found?.[2] !== head) {
     const serves = found ? `, which serves ${found[1]}` : '';
     throw new ConfigError({
-      what: `${task}: ${nameOf(files, 'config.json')}`,
+      what: `${task}: ${nameOf(named, 'config.json')}`,
       expected: `a model …${head}`,
       got: `${name}${serves}`,
       fix: 'use a checkpoint that was trained for this task',
     });
   }
-  const model = await loadAnyModel(files, options);
+  const model = adapterFiles ? await loadWithAdapter(files, adapterFiles, options) : await loadAnyModel(files, options);
   const tokenizer = await AutoTokenizer.fromPretrained(files);
   const isObject = typeof label2id === 'object' && label2id !== null;
   return { model, tokenizer, ...(isObject && { label2id: label2id as Record<string, number> }) };

@@ -1,10 +1,10 @@
-import type { LoadOptions } from '../bert/index.ts';
+import { BertModel, loadAdapter } from '../bert/index.ts';
 import { ConfigError, show } from '../errors.ts';
 import type { ModelLocation } from '../hub/index.ts';
 import { extractiveSummarization, type ExtractiveSummarization } from './extractiveSummarization.ts';
 import { featureExtraction, type FeatureExtraction } from './featureExtraction.ts';
 import { fillMask, type FillMask } from './fillMask.ts';
-import { loadTask, type Head, type TaskModel } from './load.ts';
+import { loadTask, type Head, type TaskModel, type TaskOptions } from './load.ts';
 import { questionAnswering, type QuestionAnswering } from './questionAnswering.ts';
 import { rerank, type Rerank } from './rerank.ts';
 import { search, type SemanticSearch } from './search.ts';
@@ -34,12 +34,17 @@ export interface Tasks {
 
 export type TaskName = keyof Tasks;
 
-type Loader<T> = (location: ModelLocation, options: LoadOptions) => Promise<T>;
+type Loader<T> = (location: ModelLocation, options: TaskOptions) => Promise<T>;
 
 const onEncoder =
   <T>(make: (encoder: BertSentenceEncoder) => T): Loader<T> =>
-  async (location, options) =>
-    make(await SentenceEncoder.fromPretrained(location, options));
+  async (location, { adapter, ...options }) => {
+    const encoder = await SentenceEncoder.fromPretrained(location, options);
+    if (adapter === undefined) return make(encoder);
+    if (encoder.model instanceof BertModel) await loadAdapter(encoder.model, adapter);
+    else throw new ConfigError({ what: 'adapter', expected: 'a model with layers', got: 'a table of vectors' });
+    return make(encoder);
+  };
 
 const onHead =
   <T>(task: TaskName, head: Head, make: (loaded: TaskModel) => T): Loader<T> =>
@@ -74,7 +79,7 @@ const loaders: { readonly [Name in TaskName]: Loader<Tasks[Name]> } = {
 export async function pipeline<Name extends TaskName>(
   task: Name,
   location: ModelLocation,
-  options: LoadOptions = {},
+  options: TaskOptions = {},
 ): Promise<Tasks[Name]> {
   if (!Object.hasOwn(loaders, task)) {
     const expected = `one of ${Object.keys(loaders).join(', ')}`;

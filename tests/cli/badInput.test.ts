@@ -79,7 +79,15 @@ describe('values', () => {
       args: ['embed', 'a', '--kernels', 'wasm'],
       says: /--kernels: expected one of auto, simd, reference, got "wasm"/,
     },
-    adapter: { args: ['embed', 'a', '--adapter', 'x'], says: /--adapter: .* does not support yet; merge/ },
+    'no adapter': {
+      args: ['embed', 'a', '--adapter', 'x'],
+      says: /x: expected a folder with a model, got no such folder/,
+    },
+    'an adapter where none can be': { args: ['tokenize', 'a', '--adapter', 'x'], says: /unknown option.*--adapter/ },
+    'alpha without rank': {
+      args: ['train', '--task', 'mlm', '--train', 'x', '--output', 'y', '--lora-alpha', '3'],
+      says: /--lora-alpha: expected --lora-rank beside it/,
+    },
     'no threads': { args: ['embed', 'a', '--threads', '0'], says: /--threads: expected a whole number of at least 1/ },
     'half a thread': { args: ['embed', 'a', '--threads', '1.5'], says: /--threads: .*got "1.5"/ },
     'top-k 0': {

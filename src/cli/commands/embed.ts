@@ -4,7 +4,7 @@ import type { TextInput } from '../../tokenizer/index.ts';
 import { addEncodingOptions, embedAll, loadEncoder, type EncodingFlags } from '../encoding.ts';
 import { addInputOptions, readInput, type InputFlags } from '../input.ts';
 import { note, type Io } from '../io.ts';
-import { addModelOptions, type ModelFlags } from '../modelOptions.ts';
+import { addAdapterOption, addModelOptions, type ModelFlags } from '../modelOptions.ts';
 import { jsonLine, writeLines } from '../output.ts';
 import { checkVectorFile, writeVectorFile, type EmbeddingRow } from '../vectorFile.ts';
 
@@ -16,7 +16,7 @@ interface EmbedFlags extends InputFlags, ModelFlags, EncodingFlags {
 /** Texts → vectors, as JSON lines or in a file of arrays. */
 export function embed(io: Io): Command {
   const command = new Command('embed').description('turn texts into vectors; prints JSON lines');
-  return addEncodingOptions(addModelOptions(addInputOptions(command, { pairs: true })))
+  return addEncodingOptions(addAdapterOption(addModelOptions(addInputOptions(command, { pairs: true }))))
     .option('--no-normalize', 'leave the vectors as long as they are')
     .option('--output <file>', 'write to .jsonl, .npy or .safetensors instead of stdout', checkVectorFile)
     .action(async (args: string[], flags: EmbedFlags) => {

@@ -1,9 +1,18 @@
 import { Command } from 'commander';
+import { UsageError } from '../../errors.ts';
 import { openFiles } from '../../hub/index.ts';
+import { loadTask } from '../../tasks/index.ts';
 import { AutoTokenizer } from '../../tokenizer/index.ts';
 import { heatmap } from '../../training/index.ts';
 import { note, type Io } from '../io.ts';
-import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
+import {
+  adapterLocation,
+  addAdapterOption,
+  addModelOptions,
+  loadOptions,
+  modelLocation,
+  type ModelFlags,
+} from '../modelOptions.ts';
 import { jsonLine, table } from '../output.ts';
 import {
   addMaskingOptions,
@@ -29,7 +38,7 @@ const names = Object.keys(trainingTasks);
 /** How well a model does on labelled examples. */
 export function evaluate(io: Io): Command {
   const command = new Command('evaluate').description('measure how well a model does on labelled examples');
-  return addSimilarityOptions(addMaskingOptions(addModelOptions(command)))
+  return addSimilarityOptions(addMaskingOptions(addAdapterOption(addModelOptions(command))))
     .requiredOption('--task <name>', names.join(', '), oneOf('--task', names))
     .requiredOption('--eval <file>', 'examples, as for train')
     .option('--columns <names>', 'names of the columns of a file without a header, as text,label')
@@ -41,7 +50,15 @@ export function evaluate(io: Io): Command {
       const columns = flags.columns?.split(',').map((name) => name.trim());
       const examples = await task.read({ path: flags.eval, columns }, io);
       const files = openFiles(modelLocation(flags, io));
-      const model = await task.load(files, await loadOptions(flags, io));
+      const adapter = adapterLocation(flags, io);
+      if (adapter !== undefined && task.head === undefined) {
+        throw new UsageError({ what: '--adapter', expected: 'a task with a head of its own', got: flags.task });
+      }
+      const loading = await loadOptions(flags, io);
+      const model =
+        adapter === undefined || task.head === undefined
+          ? await task.load(files, loading)
+          : (await loadTask('evaluate', task.head, files, { ...loading, adapter })).model;
       const options = given<RecipeFlags>({ maxLength: flags.maxLength, seed: flags.seed, ...maskingOptions(flags) });
       const recipe = task.recipe(model, await AutoTokenizer.fromPretrained(files), options);
       const metrics = await recipe.evaluate(examples);

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { tokenClassification, type TokenClassificationOptions } from '../../tasks/index.ts';
 import { addInputOptions, readSingleTexts, type InputFlags } from '../input.ts';
 import type { Io } from '../io.ts';
-import { addModelOptions, type ModelFlags } from '../modelOptions.ts';
+import { addAdapterOption, addModelOptions, type ModelFlags } from '../modelOptions.ts';
 import { addOverflow, fixed, openTask, printResults, watch, type OverflowFlags } from '../taskRun.ts';
 import { oneOf } from '../values.ts';
 
@@ -18,13 +18,13 @@ interface NerFlags extends InputFlags, ModelFlags, OverflowFlags {
 /** Texts → the names in them, with their places. */
 export function ner(io: Io): Command {
   const command = new Command('ner').description('entities in texts, from a model for token classification');
-  return addOverflow(addModelOptions(addInputOptions(command, { pairs: false })), 'chunk')
+  return addOverflow(addAdapterOption(addModelOptions(addInputOptions(command, { pairs: false }))), 'chunk')
     .option('--aggregation <way>', strategies.join(', '), oneOf('--aggregation', strategies), 'none')
     .option('--ignore-labels <a,b>', 'labels to leave out', (text: string) => text.split(','), ['O'])
     .option('--offsets <unit>', 'unit of start and end: utf16 or codepoint', oneOf('--offsets', units), 'utf16')
     .action(async (args: string[], { json, aggregation, ignoreLabels, offsets, ...flags }: NerFlags) => {
       const texts = await readSingleTexts(args, flags, io);
-      const task = await openTask('ner', 'ForTokenClassification', tokenClassification, flags, io);
+      const task = await openTask('ner', 'ForTokenClassification', tokenClassification, flags, io, 'entities');
       const own: TokenClassificationOptions = { aggregationStrategy: aggregation, ignoreLabels, offsets };
       async function* rows() {
         let index = 0;

@@ -3,7 +3,7 @@ import { UsageError } from '../../errors.ts';
 import { questionAnswering, type QuestionAnsweringOptions } from '../../tasks/index.ts';
 import { readInputFile } from '../input.ts';
 import type { Io } from '../io.ts';
-import { addModelOptions, type ModelFlags } from '../modelOptions.ts';
+import { addAdapterOption, addModelOptions, type ModelFlags } from '../modelOptions.ts';
 import { addOverflow, fixed, openTask, printResults, watch, type OverflowFlags } from '../taskRun.ts';
 import { decodeText } from '../textFormats.ts';
 import { given, oneOf, wholeNumber } from '../values.ts';
@@ -23,7 +23,7 @@ interface QaFlags extends ModelFlags, OverflowFlags {
 /** The stretch of a context that answers a question. */
 export function qa(io: Io): Command {
   const command = new Command('qa').description('the part of a context that answers a question');
-  return addOverflow(addModelOptions(command), 'chunk')
+  return addOverflow(addAdapterOption(addModelOptions(command)), 'chunk')
     .requiredOption('--question <text>', 'what to ask')
     .option('--context <text>', 'where the answer is')
     .option('--context-file <file>', 'the same from a text file; - is stdin')
@@ -33,7 +33,7 @@ export function qa(io: Io): Command {
     .option('--offsets <unit>', 'unit of start and end: utf16 or codepoint', oneOf('--offsets', units), 'utf16')
     .action(async ({ json, question, context, contextFile, ...flags }: QaFlags) => {
       const text = await contextOf(context, contextFile, io);
-      const task = await openTask('qa', 'ForQuestionAnswering', questionAnswering, flags, io);
+      const task = await openTask('qa', 'ForQuestionAnswering', questionAnswering, flags, io, 'question-answering');
       const { topK, maxAnswerLength, handleImpossibleAnswer, offsets } = flags;
       const own = given<QuestionAnsweringOptions>({ topK, maxAnswerLength, handleImpossibleAnswer, offsets });
       async function* rows() {

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { rerank, type RankedDocument } from '../../tasks/index.ts';
 import { addInputOptions, readSingleTexts, type InputFlags } from '../input.ts';
 import type { Io } from '../io.ts';
-import { addModelOptions, type ModelFlags } from '../modelOptions.ts';
+import { addAdapterOption, addModelOptions, type ModelFlags } from '../modelOptions.ts';
 import { printRows } from '../output.ts';
 import { addOverflow, fixed, openTask, watch, type OverflowFlags } from '../taskRun.ts';
 import { wholeNumber } from '../values.ts';
@@ -15,7 +15,7 @@ interface RerankFlags extends InputFlags, ModelFlags, OverflowFlags {
 /** Texts in the order in which they answer a query. */
 export function rerankCommand(io: Io): Command {
   const command = new Command('rerank').description('texts by how well they answer a query, from a cross-encoder');
-  return addOverflow(addModelOptions(addInputOptions(command, { pairs: false })))
+  return addOverflow(addAdapterOption(addModelOptions(addInputOptions(command, { pairs: false }))))
     .requiredOption('--query <text>', 'what to look for')
     .option('--top-k <n>', 'how many to show (default: all)', wholeNumber('--top-k', 1))
     .action(async (args: string[], { json, query, topK, ...flags }: RerankFlags) => {

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { adapterFiles, addLora, mergeAdapters } from '../../bert/index.ts';
 import { UsageError } from '../../errors.ts';
 import { openFiles } from '../../hub/index.ts';
 import { AutoTokenizer } from '../../tokenizer/index.ts';
@@ -6,11 +7,14 @@ import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
 import { jsonLine } from '../output.ts';
 import {
+  addLoraOptions,
   addMaskingOptions,
   addSimilarityOptions,
   addTrainingOptions,
   fineTuneOptions,
+  loraOptions,
   maskingOptions,
+  type LoraFlags,
   type MaskingFlags,
   type SimilarityFlags,
   type TrainingFlags,
@@ -19,7 +23,7 @@ import { checkOutput, dryRun, runTraining, type TrainingJob } from '../training/
 import { labelsFor, shown, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, oneOf } from '../values.ts';
 
-interface TrainFlags extends ModelFlags, TrainingFlags, MaskingFlags, SimilarityFlags {
+interface TrainFlags extends ModelFlags, TrainingFlags, MaskingFlags, SimilarityFlags, LoraFlags {
   task: string;
   train: string;
   eval?: string;
@@ -32,7 +36,7 @@ const names = Object.keys(trainingTasks);
 /** Fine-tunes a model on examples. */
 export function train(io: Io): Command {
   const command = new Command('train').description('fine-tune a model on labelled examples');
-  return addSimilarityOptions(addMaskingOptions(addTrainingOptions(addModelOptions(command))))
+  return addLoraOptions(addSimilarityOptions(addMaskingOptions(addTrainingOptions(addModelOptions(command)))))
     .requiredOption('--task <name>', names.join(', '), oneOf('--task', names))
     .requiredOption('--train <file>', 'examples: .tsv .csv .jsonl with text, text_pair and label; CoNLL; SQuAD; text')
     .option('--eval <file>', 'examples to evaluate on after each epoch')
@@ -46,6 +50,7 @@ export function train(io: Io): Command {
         const fix = 'leave --dtype out, and quantize the trained model';
         throw new UsageError({ what: '--dtype q8', expected: 'float weights, which can be trained', fix });
       }
+      const lora = loraOptions(flags);
       if (!isDry) await checkOutput(output, resume, io);
       const columns = flags.columns?.split(',').map((name) => name.trim());
       const examples = await task.read({ path: flags.train, columns }, io);
@@ -62,6 +67,7 @@ export function train(io: Io): Command {
       const started = model.loadReport?.initialized ?? [];
       if (started.length > 0)
         await note(io, `${started.length} new tensors start at random: ${started.slice(0, 3).join(', ')}`);
+      const parameters = lora && addLora(model, lora);
       if (flags.gradientCheckpointing) model.gradientCheckpointingEnable();
       const recipe = task.recipe(
         model,
@@ -74,8 +80,16 @@ export function train(io: Io): Command {
           scoreRange: scoreRange(examples),
         }),
       );
-      const options = fineTuneOptions(flags);
-      const job: TrainingJob<never> = { recipe, train: examples, evaluation, options, output, source: files };
+      const options = { ...fineTuneOptions(flags), ...given({ parameters }) };
+      const extra = () => {
+        const adapter = adapterFiles(model, { base: flags.model ?? null, half: flags.loraHalf ?? false });
+        mergeAdapters(model); // the model that is written beside it needs none
+        return new Map([...adapter].map(([name, bytes]) => [`adapter/${name}`, bytes]));
+      };
+      const job: TrainingJob<never> = {
+        ...{ recipe, train: examples, evaluation, options, output, source: files },
+        ...(lora && { extra }),
+      };
       if (isDry) return dryRun(job, json, io);
       const result = await runTraining(job, io);
       const { best = {}, steps } = result;

@@ -3,7 +3,7 @@ import { UsageError } from '../../errors.ts';
 import { zeroShotClassification } from '../../tasks/index.ts';
 import { addInputOptions, readSingleTexts, type InputFlags } from '../input.ts';
 import type { Io } from '../io.ts';
-import { addModelOptions, type ModelFlags } from '../modelOptions.ts';
+import { addAdapterOption, addModelOptions, type ModelFlags } from '../modelOptions.ts';
 import { addOverflow, fixed, openTask, printResults, watch, type OverflowFlags } from '../taskRun.ts';
 import { given } from '../values.ts';
 
@@ -18,7 +18,7 @@ export function zeroShot(io: Io): Command {
   const command = new Command('zero-shot').description(
     'which of your labels fits, from a model of natural language inference',
   );
-  return addOverflow(addModelOptions(addInputOptions(command, { pairs: false })))
+  return addOverflow(addAdapterOption(addModelOptions(addInputOptions(command, { pairs: false }))))
     .requiredOption('--labels <a,b>', 'labels, with commas between', parseLabels)
     .option('--multi-label', 'any number of labels may be right')
     .option('--hypothesis-template <text>', 'sentence with {} for the label (default: "This example is {}.")')

@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import type { LoraTraining } from '../../bert/index.ts';
+import { UsageError } from '../../errors.ts';
 import {
   isBiasOrNorm,
   type FineTuneOptions,
@@ -91,6 +93,44 @@ export function addSimilarityOptions(command: Command): Command {
 
 export interface SimilarityFlags {
   similarityLoss?: SimilarityLoss;
+}
+
+export interface LoraFlags {
+  loraRank?: number;
+  loraAlpha?: number;
+  loraTargets?: string[];
+  loraHalf?: boolean;
+  seed: number;
+}
+
+export function addLoraOptions(command: Command): Command {
+  return command
+    .option(
+      '--lora-rank <n>',
+      'train adapters of this rank, and the head; written to adapter/, and merged into the model',
+      wholeNumber('--lora-rank', 1),
+    )
+    .option('--lora-alpha <a>', 'the adapters count alpha / rank times (default: twice the rank)', positive)
+    .option('--lora-targets <a,b>', 'ends of names of the layers that get one (default: queries and values)', (text) =>
+      text.split(','),
+    )
+    .option('--lora-half', 'write the adapter in 16 bits');
+}
+
+/** @returns undefined when no adapters are asked for */
+export function loraOptions({ loraRank, loraAlpha, loraTargets, loraHalf, seed }: LoraFlags): LoraTraining | undefined {
+  if (loraRank !== undefined)
+    return given<LoraTraining>({ rank: loraRank, alpha: loraAlpha, targets: loraTargets, seed });
+  const flag = Object.entries({ '--lora-alpha': loraAlpha, '--lora-targets': loraTargets, '--lora-half': loraHalf });
+  const [name] = flag.find(([, value]) => value !== undefined) ?? [];
+  if (name === undefined) return undefined;
+  throw new UsageError({ what: name, expected: '--lora-rank beside it', got: 'none' });
+}
+
+function positive(text: string): number {
+  const value = nonNegative('--lora-alpha')(text);
+  if (value > 0) return value;
+  throw new UsageError({ what: '--lora-alpha', expected: 'a number above 0', got: text });
 }
 
 /** The flags as `fineTune` takes them. */

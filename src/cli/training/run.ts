@@ -69,7 +69,7 @@ export interface TrainingJob<Example> {
   output: string;
   /** Where the model came from, whose tokenizer goes along. */
   source: ModelFiles;
-  /** Besides the model itself, what the folder gets. */
+  /** Besides the model itself, what the folder gets. Asked for before the model is written, which it may still change. */
   extra?: (model: BertPreTrainedModel) => Map<string, Uint8Array>;
 }
 

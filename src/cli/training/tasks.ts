@@ -10,6 +10,7 @@ import {
 import { InputError, UsageError } from '../../errors.ts';
 import type { ModelFiles } from '../../hub/index.ts';
 import { confusionMatrix } from '../../metrics/index.ts';
+import type { Head } from '../../tasks/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
 import {
   AnswerExtraction,
@@ -43,6 +44,8 @@ export interface TrainingTask<Example = unknown> {
   read(file: DataFile, io: Io): Promise<Example[]>;
   /** Names of the classes of the data, if the task has classes. */
   labels?(examples: readonly Example[]): string[];
+  /** What the model class is called after its family, for tasks that adapters serve. */
+  head?: Head;
   load(files: ModelFiles, options: LoadOptions): Promise<BertPreTrainedModel>;
   recipe(model: BertPreTrainedModel, tokenizer: Tokenizer, options: RecipeFlags): Recipe<Example, never>;
   /** True and predicted classes, for a confusion matrix. */
@@ -68,6 +71,7 @@ const asRecipe = (recipe: unknown) => recipe as Recipe<never, never>;
 const classification: TrainingTask<LabelledText> = {
   read: (file, io) => table(file, io, readLabelledTexts),
   labels: (examples) => sorted(examples.map(({ label }) => label)),
+  head: 'ForSequenceClassification',
   load: (files, options) => AutoModelForSequenceClassification.fromPretrained(files, options),
   recipe: (model, tokenizer, options) => asRecipe(new TextClassification(model, tokenizer, options)),
   confusion: (recipe, examples) => {
@@ -87,6 +91,7 @@ const classification: TrainingTask<LabelledText> = {
 const regression: TrainingTask<ScoredText> = {
   read: (file, io) => table(file, io, readScoredTexts),
   labels: () => ['LABEL_0'],
+  head: 'ForSequenceClassification',
   load: (files, options) => AutoModelForSequenceClassification.fromPretrained(files, options),
   recipe: (model, tokenizer, options) => asRecipe(new TextRegression(model, tokenizer, options)),
 };
@@ -94,6 +99,7 @@ const regression: TrainingTask<ScoredText> = {
 const tokenClassification: TrainingTask<TaggedSentence> = {
   read: async ({ path }, io) => all(readConll(await io.readFile(path), path), path),
   labels: (examples) => sorted(examples.flatMap(({ tags }) => tags)),
+  head: 'ForTokenClassification',
   load: (files, options) => AutoModelForTokenClassification.fromPretrained(files, options),
   recipe: (model, tokenizer, options) => asRecipe(new TokenClassification(model, tokenizer, options)),
   confusion: (recipe, examples) => {
@@ -110,6 +116,7 @@ const answers: TrainingTask<QuestionExample> = {
     if (examples.length > 0) return examples;
     throw new InputError({ what: path, expected: 'at least one question', got: 'none' });
   },
+  head: 'ForQuestionAnswering',
   load: (files, options) => AutoModelForQuestionAnswering.fromPretrained(files, options),
   recipe: (model, tokenizer, { maxLength }) =>
     asRecipe(new AnswerExtraction(model, tokenizer, maxLength === undefined ? {} : { maxLength })),
@@ -130,6 +137,7 @@ const similarity: TrainingTask<SimilarityExample> = {
 
 const mlm: TrainingTask<string[]> = {
   read: async ({ path }, io) => all(readDocuments(await io.readFile(path), path), path),
+  head: 'ForMaskedLM',
   load: (files, options) => AutoModelForMaskedLM.fromPretrained(files, options),
   recipe: (model, tokenizer, options) =>
     asRecipe(new MaskedLanguageModelling(model as BertForMaskedLM, tokenizer, options)),
