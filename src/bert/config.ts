@@ -11,6 +11,8 @@ export interface BertConfigOptions {
   hiddenSize: number;
   numHiddenLayers: number;
   numAttentionHeads: number;
+  /** Columns of a head. null, as everywhere but in models whose heads were pruned, means `hiddenSize` / `numAttentionHeads`. */
+  attentionHeadSize: number | null;
   intermediateSize: number;
   hiddenAct: ActivationName;
   hiddenDropoutProb: number;
@@ -38,6 +40,7 @@ const defaults: BertConfigOptions = {
   hiddenSize: 768,
   numHiddenLayers: 12,
   numAttentionHeads: 12,
+  attentionHeadSize: null,
   intermediateSize: 3072,
   hiddenAct: 'gelu',
   hiddenDropoutProb: 0.1,
@@ -81,6 +84,7 @@ const fields: Record<Key, [jsonKey: string, check: Check]> = {
   hiddenSize: ['hidden_size', count],
   numHiddenLayers: ['num_hidden_layers', wholeNumber(1, 1000)],
   numAttentionHeads: ['num_attention_heads', count],
+  attentionHeadSize: ['attention_head_size', orNull(count)],
   intermediateSize: ['intermediate_size', count],
   hiddenAct: ['hidden_act', activation],
   hiddenDropoutProb: ['hidden_dropout_prob', probability],
@@ -163,7 +167,7 @@ export class BertConfig {
       Object.assign(this, { [key]: value });
     }
     Object.assign(this, { embeddingSize: this.embeddingSize ?? this.hiddenSize });
-    if (this.hiddenSize % this.numAttentionHeads !== 0) {
+    if (this.attentionHeadSize === null && this.hiddenSize % this.numAttentionHeads !== 0) {
       throw new ConfigError({
         what: `${source}: ${nameIn('hiddenSize')}`,
         expected: `a multiple of ${nameIn('numAttentionHeads')}, ${this.numAttentionHeads}`,
@@ -192,8 +196,19 @@ export class BertConfig {
 
   /** The same model for other classes. */
   withLabels(labels: readonly string[]): this {
+    return this.with({ id2label: [...labels] });
+  }
+
+  /** A copy with some options changed, which are not checked. */
+  with(changes: Partial<BertConfigOptions>): this {
     const copy = Object.create(Object.getPrototypeOf(this) as object) as this;
-    return Object.assign(copy, this, { id2label: [...labels] });
+    return Object.assign(copy, this, changes);
+  }
+
+  /** Columns of all heads together. */
+  get attentionSize(): number {
+    const { attentionHeadSize, numAttentionHeads, hiddenSize } = this;
+    return attentionHeadSize === null ? hiddenSize : attentionHeadSize * numAttentionHeads;
   }
 
   get numLabels(): number {
@@ -239,6 +254,7 @@ export class BertConfig {
     for (const [key, { jsonKey }] of fieldsOf(this.family)) {
       if (jsonKey !== null) json[jsonKey] = (this as unknown as Record<string, unknown>)[key];
     }
+    if (this.attentionHeadSize === null) delete json.attention_head_size; // which transformers does not know
     json.id2label = Object.fromEntries(this.id2label.map((label, id) => [id, label]));
     json.label2id = Object.fromEntries(this.id2label.map((label, id) => [label, id]));
     return json;

@@ -38,7 +38,9 @@ export class BertLayer extends Module {
     const normAt = (path: string) => new LayerNorm(weights.scope(path), hiddenSize, layerNormEps, { bias: norm });
     this.attention = attention;
     this.attention.dropout = config.attentionProbsDropoutProb;
-    this.attentionOutput = new Linear(weights.scope('attention.output.dense'), hiddenSize, hiddenSize, { bias });
+    this.attentionOutput = new Linear(weights.scope('attention.output.dense'), config.attentionSize, hiddenSize, {
+      bias,
+    });
     this.attentionNorm = hasAttentionNorm ? normAt('attention.output.LayerNorm') : null;
     this.feedForward = (family.feedForward ?? plainFeedForward)(config, weights);
     this.outputNorm = normAt('output.LayerNorm');
@@ -68,8 +70,8 @@ export class PreNormLayer extends BertLayer {
   }
 }
 
-const plainAttention = ({ hiddenSize, numAttentionHeads }: BertConfig, layer: Weights) =>
-  new MultiHeadSelfAttention(layer.scope('attention.self'), hiddenSize, numAttentionHeads);
+const plainAttention = ({ hiddenSize, numAttentionHeads, attentionSize }: BertConfig, layer: Weights) =>
+  new MultiHeadSelfAttention(layer.scope('attention.self'), hiddenSize, numAttentionHeads, attentionSize);
 
 const plainFeedForward = ({ hiddenSize, intermediateSize, hiddenAct }: BertConfig, layer: Weights) =>
   new FeedForward(

@@ -31,4 +31,4 @@ export {
   type ModelClass,
 } from './preTrainedModel.ts';
 export { quantizationConfig, quantizeRows, quantizeTensors, toInt8Range } from './quantization.ts';
-export { modelFiles } from './save.ts';
+export { filesOf, modelFiles } from './save.ts';

@@ -1,5 +1,6 @@
-import { writeSafetensors } from '../safetensors/index.ts';
+import { writeSafetensors, type TensorInput } from '../safetensors/index.ts';
 import { architectureOf } from './auto.ts';
+import type { BertConfig } from './config.ts';
 import type { BertPreTrainedModel } from './preTrainedModel.ts';
 
 /**
@@ -7,9 +8,19 @@ import type { BertPreTrainedModel } from './preTrainedModel.ts';
  * times their scales). The tokenizer's files go beside them.
  */
 export function modelFiles(model: BertPreTrainedModel, producer = 'bertscript'): Map<string, Uint8Array> {
-  const config = { ...model.config.toJSON(), architectures: [architectureOf(model)], dtype: 'float32' };
+  return filesOf(model, model.config, model.stateDict(), producer);
+}
+
+/** The same for a model of that class with another config and other tensors, such as a pruned one. */
+export function filesOf(
+  model: BertPreTrainedModel,
+  newConfig: BertConfig,
+  tensors: ReadonlyMap<string, TensorInput>,
+  producer = 'bertscript',
+): Map<string, Uint8Array> {
+  const config = { ...newConfig.toJSON(), architectures: [architectureOf(model)], dtype: 'float32' };
   return new Map([
     ['config.json', new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`)],
-    ['model.safetensors', writeSafetensors(model.stateDict(), { format: 'pt', producer })],
+    ['model.safetensors', writeSafetensors(tensors, { format: 'pt', producer })],
   ]);
 }

@@ -62,11 +62,12 @@ export class MultiHeadSelfAttention extends SelfAttention {
   readonly key: Linear;
   readonly value: Linear;
 
-  constructor(weights: Weights, hiddenSize: number, heads: number) {
+  /** @param width columns of all heads together */
+  constructor(weights: Weights, hiddenSize: number, heads: number, width = hiddenSize) {
     super(weights.path, heads);
-    this.query = new Linear(weights.scope('query'), hiddenSize, hiddenSize);
-    this.key = new Linear(weights.scope('key'), hiddenSize, hiddenSize);
-    this.value = new Linear(weights.scope('value'), hiddenSize, hiddenSize);
+    this.query = new Linear(weights.scope('query'), hiddenSize, width);
+    this.key = new Linear(weights.scope('key'), hiddenSize, width);
+    this.value = new Linear(weights.scope('value'), hiddenSize, width);
   }
 
   forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, { bias = undefined }: Relations = {}): Tensor {

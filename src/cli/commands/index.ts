@@ -11,6 +11,7 @@ import { info } from './info.ts';
 import { inspect } from './inspect.ts';
 import { ner } from './ner.ts';
 import { parity } from './parity.ts';
+import { prune } from './prune.ts';
 import { qa } from './qa.ts';
 import { quantize } from './quantize.ts';
 import { rerankCommand } from './rerank.ts';
@@ -43,6 +44,7 @@ export const commands: readonly ((io: Io) => Command)[] = [
   quantize,
   train,
   evaluate,
+  prune,
   trainTokenizer,
   demo,
 ];

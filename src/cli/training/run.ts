@@ -12,7 +12,7 @@ import {
   type TrainingResult,
   type TrainingStore,
 } from '../../training/index.ts';
-import { CheckFailed, note, type Io } from '../io.ts';
+import { CheckFailed, note, type Io, type WriteInside } from '../io.ts';
 import { jsonLine, megabytes } from '../output.ts';
 import { shown } from './tasks.ts';
 
@@ -118,11 +118,7 @@ async function writeModel<Example>(job: TrainingJob<Example>, { history }: Train
   const { recipe, output, source, extra } = job;
   const { model } = recipe;
   await io.writeFolder(output, async (write) => {
-    const isEncoder = !('classifier' in model || 'predictions' in model || 'qaOutputs' in model);
-    for (const name of [...TOKENIZER_FILES, ...(isEncoder ? SENTENCE_FILES : [])]) {
-      const content = await source.read(name);
-      if (content !== undefined) await write(name, content);
-    }
+    await writeCompanions(model, source, write);
     await write('loss.svg', lossCurve(history));
     for (const [name, content] of extra?.(model) ?? []) await write(name, content);
     for (const [name, content] of modelFiles(model, `bertscript ${io.versions.bertscript} train`)) {
@@ -130,6 +126,19 @@ async function writeModel<Example>(job: TrainingJob<Example>, { history }: Train
     }
   });
   await io.removeFolder(`${output}/${STATE_FOLDER}`);
+}
+
+/** Copies what belongs to the model but is neither its config nor its weights. */
+export async function writeCompanions(
+  model: BertPreTrainedModel,
+  source: ModelFiles,
+  write: WriteInside,
+): Promise<void> {
+  const isEncoder = !('classifier' in model || 'predictions' in model || 'qaOutputs' in model);
+  for (const name of [...TOKENIZER_FILES, ...(isEncoder ? SENTENCE_FILES : [])]) {
+    const content = await source.read(name);
+    if (content !== undefined) await write(name, content);
+  }
 }
 
 function lossCurve(history: readonly LogRecord[]): string {

@@ -2,6 +2,13 @@ export { MaskedLanguageModelling, type MaskedLMOptions, type TokenExample } from
 export { maskTokens, type MaskedTokens, type MaskingOptions, type MaskVocabulary } from './masking.ts';
 export { MultipleChoice, type ChoiceExample } from './multipleChoice.ts';
 export { sentencePairs, type SentencePairOptions } from './pretraining.ts';
+export {
+  importanceByGradient,
+  importanceByNorm,
+  prunedFiles,
+  type Importance,
+  type PruningOptions,
+} from './pruning.ts';
 export { fineTune, setDropout, stepsOf, type ExampleBatch, type FineTuneOptions, type Recipe } from './recipe.ts';
 export {
   SentenceSimilarity,

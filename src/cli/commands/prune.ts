@@ -1,0 +1,114 @@
+import { Command } from 'commander';
+import { loadAnyModel, openModelFiles } from '../../bert/index.ts';
+import { ConfigError, UsageError } from '../../errors.ts';
+import { MemoryFiles } from '../../hub/index.ts';
+import { AutoTokenizer, type Tokenizer } from '../../tokenizer/index.ts';
+import { importanceByGradient, prunedFiles, type Metrics, type PruningOptions } from '../../training/index.ts';
+import { note, type Io } from '../io.ts';
+import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
+import { jsonLine } from '../output.ts';
+import { checkOutput, writeCompanions } from '../training/run.ts';
+import { shown, trainingTasks } from '../training/tasks.ts';
+import { given, nonNegative, oneOf, wholeNumber } from '../values.ts';
+
+interface PruneFlags extends ModelFlags {
+  output: string;
+  feedForward?: number;
+  heads?: number;
+  layers?: number[];
+  magnitude?: number;
+  task?: string;
+  data?: string;
+  columns?: string;
+  maxLength?: number;
+}
+
+const tasks = Object.keys(trainingTasks);
+
+/** Writes a smaller model. */
+export function prune(io: Io): Command {
+  const command = new Command('prune').description('take the least important parts out of a model');
+  return addModelOptions(command)
+    .requiredOption('--output <dir>', 'folder for the new model')
+    .option('--feed-forward <share>', 'share of the feed-forward columns that go', nonNegative('--feed-forward'))
+    .option('--heads <share>', 'share of the heads that go; transformers cannot load that', nonNegative('--heads'))
+    .option('--layers <list>', 'numbers of the layers that stay, such as 0,2,4', layerList)
+    .option('--magnitude <share>', 'share of the weights that become zero', nonNegative('--magnitude'))
+    .option('--task <name>', `what --data is for: ${tasks.join(', ')}`, oneOf('--task', tasks))
+    .option('--data <file>', 'examples on which importance is measured (default: by the size of weights)')
+    .option('--columns <names>', 'names of the columns of a file without a header, as text,label')
+    .option('--max-length <n>', 'tokens of a text; the rest is cut', wholeNumber('--max-length', 4))
+    .action(async ({ json, ...flags }: PruneFlags) => {
+      const { output, feedForward, heads, layers, magnitude } = flags;
+      const options = given<PruningOptions>({ feedForward, heads, layers, magnitude });
+      if (Object.keys(options).length === 0) {
+        const expected = 'at least one of --feed-forward, --heads, --layers and --magnitude';
+        throw new UsageError({ what: 'prune', expected, got: 'none' });
+      }
+      if ((flags.task === undefined) !== (flags.data === undefined)) {
+        throw new UsageError({ what: '--task', expected: '--data beside it', got: 'one of them alone' });
+      }
+      await checkOutput(output, false, io);
+      const files = openModelFiles(modelLocation(flags, io));
+      const loading = { ...(await loadOptions(flags, io)), dtype: 'f32' } as const;
+      const measured = await measurement(flags, io);
+      const model = await (measured?.task.load ?? loadAnyModel)(files, loading);
+      const before = measured?.recipeOf(model, await AutoTokenizer.fromPretrained(files));
+      if (before && measured && (feedForward || heads)) {
+        const progress = io.progress('examples', measured.examples.length);
+        const onBatch = (done: number, total: number) => progress.update(done, '', total);
+        options.importance = await importanceByGradient(before, measured.examples, { onBatch }).finally(() =>
+          progress.stop(),
+        );
+      }
+      const made = prunedFiles(model, options, `bertscript ${io.versions.bertscript} prune`);
+      const pruned = await loadAnyModel(new MemoryFiles(made), { engine: model.engine });
+      const report: Report = { output, parameters_before: sizeOf(model), parameters: sizeOf(pruned) };
+      if (before && measured) {
+        const after = measured.recipeOf(pruned, await AutoTokenizer.fromPretrained(files));
+        report.before = await before.evaluate(measured.examples);
+        report.after = await after.evaluate(measured.examples);
+      }
+      await io.writeFolder(output, async (write) => {
+        await writeCompanions(model, files, write);
+        for (const [name, content] of made) await write(name, content);
+      });
+      if (heads)
+        await note(io, 'transformers has no config key for fewer heads of the same size, and cannot load this model');
+      await io.stdout.write(json ? jsonLine(report) : readable(report));
+    });
+}
+
+interface Report {
+  output: string;
+  parameters_before: number;
+  parameters: number;
+  before?: Metrics;
+  after?: Metrics;
+}
+
+/** The examples of `--data`, and what to do with them. */
+async function measurement({ task: name, data, columns, maxLength }: PruneFlags, io: Io) {
+  if (name === undefined || data === undefined) return undefined;
+  const task = trainingTasks[name];
+  const examples = await task.read({ path: data, columns: columns?.split(',').map((column) => column.trim()) }, io);
+  type Model = Parameters<typeof task.recipe>[0];
+  const recipeOf = (model: Model, tokenizer: Tokenizer) => task.recipe(model, tokenizer, given({ maxLength }));
+  return { task, examples, recipeOf };
+}
+
+function layerList(text: string): number[] {
+  const numbers = text.split(',').map(Number);
+  if (/^\d+(,\d+)*$/.test(text)) return numbers;
+  throw new ConfigError({ what: '--layers', expected: 'numbers with commas between, such as 0,2,4', got: text });
+}
+
+const sizeOf = (model: { parameters(): { size: number }[] }) =>
+  model.parameters().reduce((sum, { size }) => sum + size, 0);
+
+function readable({ output, parameters_before, parameters, before, after }: Report): string {
+  const share = ((100 * parameters) / parameters_before).toFixed(0);
+  const lines = [`${output}: ${parameters} of ${parameters_before} parameters, ${share} %`];
+  if (before && after) lines.push(`before  ${shown(before)}`, `after   ${shown(after)}`);
+  return `${lines.join('\n')}\n`;
+}
