@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as library from '../../src/index.ts';
 import { SentenceEncoder, type EngineInfo } from '../../src/index.ts';
+import * as training from '../../src/training/index.ts';
 import { root } from '../support/paths.ts';
 import { serveFiles } from '../support/serve.ts';
+import { learn } from './lesson.js';
 
 const candidates = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const executablePath = candidates.find((path) => path && existsSync(path));
@@ -72,4 +75,26 @@ describe.skipIf(!executablePath)('the built package in Chromium', () => {
   it('embeds on two threads where the headers allow', async () => {
     expect(await embed(isolation, 2)).toMatchObject({ kernels: 'simd', threads: 2 });
   });
+
+  it.each([
+    ['reference', 1e-6],
+    ['simd', 1e-5], // the browser's multiply-add is fused
+  ] as const)(
+    'trains a classifier in a tab, with the losses that Node has, on the %s kernels',
+    async (kernels, apart) => {
+      const fixtures = join(root, 'tests/fixtures');
+      const folders = { '/dist/': dist, '/fixtures/': fixtures, '/': join(root, 'tests/browser') };
+      const { address, server } = await serveFiles(folders, {});
+      servers.push(server);
+      const page = await browser.newPage();
+      await page.goto(`${address}/page.html`);
+      await page.waitForFunction('window.ready');
+      const losses = (await page.evaluate(`window.learn('${kernels}')`)) as number[];
+      const location = join(fixtures, 'bert/sequenceClassification');
+      const inNode = await learn(library, training, location, kernels);
+      expect(losses).toHaveLength(12);
+      losses.forEach((loss, i) => expect(Math.abs(loss - inNode[i])).toBeLessThan(apart));
+      expect(losses.at(-1)).toBeLessThan(0.8 * losses[0]);
+    },
+  );
 });
