@@ -85,7 +85,7 @@ export class VectorIndex {
       throw new InputError({ what: 'query', expected, got: `${query.length}`, fix });
     }
     const wanted = unitVector(query, 'query');
-    const usual = this.precision === 'binary' ? Math.max(20, Math.ceil(LEAST_CANDIDATES / topK)) : 4;
+    const usual = this.precision === 'binary' ? Math.max(20, Math.ceil(LEAST_CANDIDATES / Math.max(topK, 1))) : 4;
     const chosen = this.#choose(wanted, topK, topK * expectCount('rescore', rescore ?? usual));
     const hits = chosen.map((index) => ({ index, score: this.#cosine(wanted, index) }));
     return hits.sort((a, b) => b.score - a.score || a.index - b.index).slice(0, topK);
