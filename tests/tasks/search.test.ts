@@ -55,6 +55,7 @@ describe('VectorIndex', () => {
     ]);
     expect(index.search([2, 2]).map(({ index: i }) => i)).toEqual([1, 2, 0]);
     expect(index.search([1, 1], { topK: 0 })).toEqual([]);
+    expect(new VectorIndex([[1]], { precision: 'binary' }).search([1], { topK: 0 })).toEqual([]);
     const flat = new VectorIndex({ data: Float32Array.of(1, 0, 0, 1), dimensions: 2 });
     expect([flat.size, flat.search([0, 3])[0].index]).toEqual([2, 1]);
   });
