@@ -10,6 +10,7 @@ import { readSentencePiece, type SentencePieceModel } from './sentencePiece.ts';
 import { sentencePieceReaders } from './sentencePieceReaders.ts';
 import type { Pipeline, SpecialTokenNames } from './tokenizer.ts';
 import { readTokenizerConfig } from './tokenizerConfig.ts';
+import { readExactUnigram } from './unigram.ts';
 
 type Json = Record<string, unknown>;
 type Vocab = (readonly [string, number])[];
@@ -168,7 +169,8 @@ function modelPipeline(bytes: Uint8Array, name: string, config: JsonField, famil
     post_processor: templateProcessing(family.template, special, ids),
     decoder: metaspace,
   };
-  return pipelineOf(new JsonField(name, json), config, { ...family, readers: sentencePieceReaders });
+  const readers = () => ({ ...sentencePieceReaders(), models: { Unigram: readExactUnigram } });
+  return pipelineOf(new JsonField(name, json), config, { ...family, readers });
 }
 
 /** Those of the config first, then the special ones, then what the file has of pieces that are found whole. */

@@ -158,17 +158,37 @@ function byteToken(byte: number): string {
   return `<0x${digits[byte >> 4]}${digits[byte & 15]}>`;
 }
 
-/** The Unigram model of a tokenizer.json. */
+/** The Unigram model of a tokenizer.json, with scores as Rust reads them. */
 export function readUnigram(json: JsonField): Unigram {
+  return read(json, asRustReads);
+}
+
+/** The same with the very scores that are there. */
+export function readExactUnigram(json: JsonField): Unigram {
+  return read(json, (score) => score);
+}
+
+function read(json: JsonField, readScore: (score: number) => number): Unigram {
   const unkId = json.get('unk_id');
   const vocab = readPieces(json.get('vocab'));
   if (!unkId.isMissing && unkId.count() >= vocab.length) unkId.fail(`the id of one of ${vocab.length} tokens`);
   return new Unigram({
     name: `${json.file}: model.vocab`,
-    vocab,
+    vocab: vocab.map(([token, score]) => [token, readScore(score)]),
     unkId: unkId.optional((id) => id.count()),
     byteFallback: json.get('byte_fallback').optional((flag) => flag.boolean()) ?? false,
   });
+}
+
+/**
+ * A number as Rust's serde_json reads it by default: its digits without the point, rounded to a float64, divided by a power
+ * of ten, rounded again. The last bit may be wrong, and decides between ways to cut a word that are equally likely.
+ */
+function asRustReads(score: number): number {
+  const text = String(score);
+  const [whole, fraction] = text.split('.');
+  if (fraction === undefined || fraction.includes('e')) return score;
+  return Number(whole + fraction) / Number(`1e${fraction.length}`);
 }
 
 /** A list of [token, score], without a field for each: there may be hundreds of thousands. */
