@@ -36,7 +36,7 @@ export async function loadEncoder(flags: ModelFlags, io: Io): Promise<SentenceEn
   const location = modelLocation(flags, io);
   const encoder = await SentenceEncoder.fromPretrained(location, await loadOptions(flags, io));
   await noteUnused(encoder.model, location, io);
-  const adapter = adapterLocation(flags, io);
+  const adapter = await adapterLocation(flags, io);
   if (adapter === undefined) return encoder;
   if (!(encoder.model instanceof BertModel)) {
     throw new UsageError({ what: '--adapter', expected: 'a model with layers to adapt', got: 'a table of vectors' });

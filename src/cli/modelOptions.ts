@@ -37,11 +37,16 @@ export function addAdapterOption(command: Command): Command {
  * @param usual name of the shipped adapter to take when neither a model nor an adapter is given
  * @returns undefined when there is none to load
  */
-export function adapterLocation({ model, adapter }: ModelFlags, io: Io, usual?: string): string | undefined {
+export async function adapterLocation(
+  { model, adapter }: ModelFlags,
+  io: Io,
+  usual?: string,
+): Promise<string | undefined> {
   if (adapter === '') throw new UsageError({ what: '--adapter', expected: 'a folder or an address', got: 'nothing' });
   if (adapter !== undefined) return resolved(adapter, io);
   if (usual === undefined || model !== undefined || io.shippedAdapters === undefined) return undefined;
-  return `${io.shippedAdapters}/${usual}`;
+  const folder = `${io.shippedAdapters}/${usual}`;
+  return (await io.exists(`${folder}/adapter_config.json`)) ? folder : undefined;
 }
 
 const resolved = (location: string, io: Io) =>

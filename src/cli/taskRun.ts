@@ -38,7 +38,7 @@ export async function openTask<T>(
   usual?: string,
 ): Promise<T> {
   const location = modelLocation(flags, io);
-  const adapter = adapterLocation(flags, io, usual);
+  const adapter = await adapterLocation(flags, io, usual);
   const options = { ...(await loadOptions(flags, io)), ...given({ adapter }) };
   const loaded = await loadTask(task, head, location, options);
   await noteUnused(loaded.model, location, io);

@@ -50,7 +50,7 @@ export function evaluate(io: Io): Command {
       const columns = flags.columns?.split(',').map((name) => name.trim());
       const examples = await task.read({ path: flags.eval, columns }, io);
       const files = openFiles(modelLocation(flags, io));
-      const adapter = adapterLocation(flags, io);
+      const adapter = await adapterLocation(flags, io);
       if (adapter !== undefined && task.head === undefined) {
         throw new UsageError({ what: '--adapter', expected: 'a task with a head of its own', got: flags.task });
       }
