@@ -47,3 +47,26 @@ describe('prune', () => {
     expect(stderr).toContain(message);
   });
 });
+
+test('distill: the student starts as the layers that were asked for and comes nearer to its teacher', async () => {
+  const flags = ['--layers', '1', '--task', 'classification', '--train', 'data.tsv', '--eval', 'data.tsv', '--json'];
+  const how = ['--alpha', '1', '--cosine', '0.5', '--dropout', '0', '--epochs', '8', '--lr', '0.002', '--threads', '1'];
+  const { code, json, stderr } = await run(
+    ['distill', '--teacher', 'classifier', '--output', 'student', ...flags, ...how],
+    world,
+  );
+  expect(code, stderr).toBe(0);
+  expect(json()[0]).toMatchObject({ steps: 8, output: 'student' });
+  expect(await config('student')).toMatchObject({ num_hidden_layers: 1, intermediate_size: 37 });
+  const log = await readFile(join(folder, 'student/metrics.jsonl'), 'utf8');
+  const losses = log.split('\n').flatMap((line) => (line.includes('"loss"') ? [(JSON.parse(line) as { loss: number }).loss] : [])); // prettier-ignore
+  expect(losses).toHaveLength(8);
+  expect(losses[7]).toBeLessThan(0.7 * losses[0]);
+  // A student with all of the teacher's layers has nothing to learn from it.
+  const same = ['--layers', '0,1', ...flags.slice(2), ...how.slice(0, -6), '--max-steps', '1', '--threads', '1'];
+  expect((await run(['distill', '--teacher', 'classifier', '--output', 'same', ...same], world)).code).toBe(0);
+  const first = JSON.parse((await readFile(join(folder, 'same/metrics.jsonl'), 'utf8')).split('\n')[0]) as {
+    loss: number;
+  };
+  expect(Math.abs(first.loss)).toBeLessThan(1e-5);
+});

@@ -3,6 +3,7 @@ import type { Io } from '../io.ts';
 import { classify } from './classify.ts';
 import { decode } from './decode.ts';
 import { demo } from './demo.ts';
+import { distill } from './distill.ts';
 import { embed } from './embed.ts';
 import { fillMaskCommand } from './fillMask.ts';
 import { evaluate } from './evaluate.ts';
@@ -44,6 +45,7 @@ export const commands: readonly ((io: Io) => Command)[] = [
   quantize,
   train,
   evaluate,
+  distill,
   prune,
   trainTokenizer,
   demo,

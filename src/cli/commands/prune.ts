@@ -97,7 +97,7 @@ async function measurement({ task: name, data, columns, maxLength }: PruneFlags,
   return { task, examples, recipeOf };
 }
 
-function layerList(text: string): number[] {
+export function layerList(text: string): number[] {
   const numbers = text.split(',').map(Number);
   if (/^\d+(,\d+)*$/.test(text)) return numbers;
   throw new ConfigError({ what: '--layers', expected: 'numbers with commas between, such as 0,2,4', got: text });

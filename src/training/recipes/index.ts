@@ -1,3 +1,4 @@
+export { Distillation, type DistillationOptions, type LogitsRecipe } from './distillation.ts';
 export { MaskedLanguageModelling, type MaskedLMOptions, type TokenExample } from './maskedLM.ts';
 export { maskTokens, type MaskedTokens, type MaskingOptions, type MaskVocabulary } from './masking.ts';
 export { MultipleChoice, type ChoiceExample } from './multipleChoice.ts';

@@ -48,9 +48,16 @@ abstract class TextRecipe<Example extends { text: LabelledText['text'] }> implem
     return [{ encoding, target: this.targetOf(example), length: encoding.length }];
   }
 
-  loss({ examples }: ExampleBatch<Prepared>): Tensor {
-    const output = this.model.forward(inputsOf(examples.map(({ encoding }) => encoding)));
-    return this.model.loss(output, { labels: examples.map(({ target }) => target) });
+  inputs({ examples }: ExampleBatch<Prepared>) {
+    return inputsOf(examples.map(({ encoding }) => encoding));
+  }
+
+  labels({ examples }: ExampleBatch<Prepared>) {
+    return { labels: examples.map(({ target }) => target) };
+  }
+
+  loss(batch: ExampleBatch<Prepared>): Tensor {
+    return this.model.loss(this.model.forward(this.inputs(batch)), this.labels(batch));
   }
 
   /** Logits of each example, and the mean loss. */

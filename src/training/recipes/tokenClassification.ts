@@ -50,9 +50,16 @@ export class TokenClassification implements Recipe<TaggedSentence, Prepared> {
     throw new InputError({ what: `tag ${show(tag)}`, expected, fix: 'give the model the tags of the data' });
   }
 
-  loss({ examples }: ExampleBatch<Prepared>): Tensor {
-    const output = this.model.forward(inputsOf(examples.map(({ encoding }) => encoding)));
-    return this.model.loss(output, { labels: examples.map(({ labels }) => labels) });
+  inputs({ examples }: ExampleBatch<Prepared>) {
+    return inputsOf(examples.map(({ encoding }) => encoding));
+  }
+
+  labels({ examples }: ExampleBatch<Prepared>) {
+    return { labels: examples.map(({ labels }) => labels) };
+  }
+
+  loss(batch: ExampleBatch<Prepared>): Tensor {
+    return this.model.loss(this.model.forward(this.inputs(batch)), this.labels(batch));
   }
 
   evaluate(sentences: readonly TaggedSentence[]): Metrics {
