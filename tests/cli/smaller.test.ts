@@ -70,3 +70,21 @@ test('distill: the student starts as the layers that were asked for and comes ne
   };
   expect(Math.abs(first.loss)).toBeLessThan(1e-5);
 });
+
+test('pretrain: from documents to a model with a vocabulary of its own, whose perplexity falls', async () => {
+  const document = ['The cat sat on the mat.', 'The dog sat on the log.', 'A cat and a dog ran in the sun.'].join('\n');
+  await writeFile(join(folder, 'corpus.txt'), Array(20).fill(document).join('\n\n'));
+  const size = ['--vocab-size', '90', '--layers', '1', '--hidden', '32', '--heads', '2', '--held-out', '5'];
+  const how = ['--epochs', '6', '--lr', '0.005', '--batch-size', '4', '--max-length', '32', '--threads', '1'];
+  const flags = ['--input', 'corpus.txt', '--output', 'new', ...size, ...how, '--json'];
+  const { code, json, stderr } = await run(['pretrain', ...flags], world);
+  expect(code, stderr).toBe(0);
+  const [{ perplexity }] = json<{ perplexity: number }>();
+  const log = (await readFile(join(folder, 'new/metrics.jsonl'), 'utf8')).trim().split('\n');
+  const all = log.map((line) => JSON.parse(line) as Record<string, number>).filter((record) => 'perplexity' in record);
+  expect(all).toHaveLength(6);
+  expect(perplexity).toBeLessThan(0.7 * all[0].perplexity);
+  expect(await config('new')).toMatchObject({ architectures: ['BertForPreTraining'], hidden_size: 32 });
+  const { code: used, stdout } = await run(['fill-mask', 'the [MASK] sat', '--model', 'new'], world);
+  expect({ used, stdout }).toEqual({ used: 0, stdout: expect.stringMatching(/\w/) });
+});

@@ -12,6 +12,7 @@ import { info } from './info.ts';
 import { inspect } from './inspect.ts';
 import { ner } from './ner.ts';
 import { parity } from './parity.ts';
+import { pretrain } from './pretrain.ts';
 import { prune } from './prune.ts';
 import { qa } from './qa.ts';
 import { quantize } from './quantize.ts';
@@ -45,6 +46,7 @@ export const commands: readonly ((io: Io) => Command)[] = [
   quantize,
   train,
   evaluate,
+  pretrain,
   distill,
   prune,
   trainTokenizer,

@@ -2,7 +2,7 @@ export { Distillation, type DistillationOptions, type LogitsRecipe } from './dis
 export { MaskedLanguageModelling, type MaskedLMOptions, type TokenExample } from './maskedLM.ts';
 export { maskTokens, type MaskedTokens, type MaskingOptions, type MaskVocabulary } from './masking.ts';
 export { MultipleChoice, type ChoiceExample } from './multipleChoice.ts';
-export { sentencePairs, type SentencePairOptions } from './pretraining.ts';
+export { PreTraining, sentencePairs, type SentencePairOptions } from './pretraining.ts';
 export {
   importanceByGradient,
   importanceByNorm,

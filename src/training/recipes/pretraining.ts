@@ -1,8 +1,10 @@
+import type { BertForPreTraining } from '../../bert/index.ts';
 import { ConfigError, show } from '../../errors.ts';
-import { randomStream, randomUniform } from '../../tensor/index.ts';
+import { randomStream, randomUniform, type Tensor } from '../../tensor/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
-import type { TokenExample } from './maskedLM.ts';
-import { boundaries, tokensOf } from './maskedLM.ts';
+import type { Metrics } from '../trainer.ts';
+import { boundaries, MaskedLanguageModelling, tokensOf, type MaskedLMOptions, type TokenExample } from './maskedLM.ts';
+import type { ExampleBatch, Recipe } from './recipe.ts';
 
 export interface SentencePairOptions {
   /** Tokens of a pair, special ones included. */
@@ -99,4 +101,28 @@ function joined(sentences: readonly Sentence[]): Sentence {
     all.words.push(...words.map((word) => word + before));
   }
   return all;
+}
+
+/** BERT's pretraining on such pairs: masked words and next sentence. Examples are pairs, as `sentencePairs` makes them. */
+export class PreTraining implements Recipe<TokenExample, TokenExample> {
+  readonly model: BertForPreTraining;
+  readonly metric = { name: 'eval_loss', lower: true };
+  readonly #words: MaskedLanguageModelling;
+
+  constructor(model: BertForPreTraining, tokenizer: Tokenizer, options: MaskedLMOptions = {}) {
+    this.model = model;
+    this.#words = new MaskedLanguageModelling(model, tokenizer, options);
+  }
+
+  prepare(pair: TokenExample): TokenExample[] {
+    return [pair];
+  }
+
+  loss(batch: ExampleBatch<TokenExample>): Tensor {
+    return this.#words.loss(batch);
+  }
+
+  evaluate(pairs: readonly TokenExample[]): Metrics {
+    return this.#words.evaluateExamples(pairs);
+  }
 }
