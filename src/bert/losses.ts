@@ -2,13 +2,11 @@ import { ConfigError, InputError, show } from '../errors.ts';
 import type { PackedBatch } from '../layers/index.ts';
 import {
   add,
+  binaryCrossEntropy,
   crossEntropy,
   gather,
-  mean,
-  multiply,
+  meanSquared,
   scale,
-  softplus,
-  subtract,
   type Engine,
   type Tensor,
 } from '../tensor/index.ts';
@@ -67,20 +65,9 @@ export function lossOf(output: ModelOutput, labels: Labels, problemType: string 
     const flat = isPerClass ? Array.from(given as ArrayLike<Numbers>).flatMap((row) => Array.from(row)) : given;
     const targets = targetsOf(logits.engine, numbersOf('labels', flat as Numbers, rows * classes));
     const flatLogits = logits.reshape([rows * classes]);
-    return type === 'regression' ? meanSquaredError(flatLogits, targets) : binaryCrossEntropy(flatLogits, targets);
+    return type === 'regression' ? meanSquared(flatLogits, targets) : binaryCrossEntropy(flatLogits, targets);
   }
   return crossEntropy(logits, Int32Array.from(numbersOf('labels', given as Numbers, rows)));
-}
-
-/** Mean of (x - target)². [n] → [] */
-function meanSquaredError(x: Tensor, targets: Tensor): Tensor {
-  const difference = subtract(x, targets);
-  return mean(multiply(difference, difference));
-}
-
-/** Mean of -target·ln σ(x) - (1 - target)·ln(1 - σ(x)) = softplus(x) - target·x. [n] → [] */
-function binaryCrossEntropy(x: Tensor, targets: Tensor): Tensor {
-  return mean(subtract(softplus(x), multiply(x, targets)));
 }
 
 const targetsOf = (engine: Engine, values: Numbers): Tensor => engine.tensor(Array.from(values), [values.length]);

@@ -48,6 +48,7 @@ export {
 } from './ops/elementwise.ts';
 export { concatRows, embedding, embeddingSum, gather, selectColumns, selectRows } from './ops/gather.ts';
 export { layerNorm } from './ops/layerNorm.ts';
+export { binaryCrossEntropy, meanSquared } from './ops/losses.ts';
 export { linear, matmul } from './ops/linear.ts';
 export {
   disentangledBias,

@@ -9,7 +9,6 @@ import {
   multiply,
   normalizeRows,
   scale,
-  softplus,
   sqrt,
   subtract,
   sum,
@@ -17,7 +16,7 @@ import {
   type Tensor,
 } from '../tensor/index.ts';
 
-export { crossEntropy, type CrossEntropyOptions } from '../tensor/index.ts';
+export { binaryCrossEntropy, crossEntropy, meanSquared, type CrossEntropyOptions } from '../tensor/index.ts';
 
 /** The mean of all numbers. → [] */
 export function meanOf(x: Tensor): Tensor {
@@ -27,22 +26,6 @@ export function meanOf(x: Tensor): Tensor {
 function expectSame(what: string, a: Tensor, b: Tensor): void {
   if (a.shape.join() === b.shape.join()) return;
   throw new ShapeError({ what, expected: `shape ${a.shape.join('×')}`, got: b.shape.join('×') });
-}
-
-/**
- * Binary cross entropy of logits with targets between 0 and 1, the mean over all, as torch.nn.BCEWithLogitsLoss.
- * It is softplus(x) - x·target, which no logit makes infinite.
- */
-export function binaryCrossEntropy(logits: Tensor, targets: Tensor): Tensor {
-  expectSame('binaryCrossEntropy: targets', logits, targets);
-  return meanOf(subtract(softplus(logits), multiply(logits, targets)));
-}
-
-/** Mean squared difference, as torch.nn.MSELoss. */
-export function meanSquared(predictions: Tensor, targets: Tensor): Tensor {
-  expectSame('meanSquared: targets', predictions, targets);
-  const difference = subtract(predictions, targets);
-  return meanOf(multiply(difference, difference));
 }
 
 /**
