@@ -16,6 +16,14 @@ it.each([
   expect(row.labels[0].label).toBe(label);
 });
 
+it('entities: a person and a place', async () => {
+  const args = ['ner', 'Angela Merkel flew to Berlin.', '--aggregation', 'simple', ...adapter('entities')];
+  const [row] = (await run(args, world)).json<{ entities: { entity: string; start: number; end: number }[] }>();
+  const kinds = new Map(row.entities.map(({ entity, start }) => [start, entity]));
+  expect(kinds.get(0)).toBe('person');
+  expect(kinds.get(22)).toBe('location');
+});
+
 it('masked-words: some words', async () => {
   const args = ['fill-mask', 'Paris is the [MASK] of France.', ...adapter('masked-words')];
   const [row] = (await run(args, world)).json<{ masks: { token: string }[][] }>();
