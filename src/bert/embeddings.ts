@@ -45,7 +45,7 @@ export class BertEmbeddings extends Module {
       ['inputIds', this.wordEmbeddings, batch.inputIds],
     ];
     if (this.positionEmbeddings) lookups.push(['positionIds', this.positionEmbeddings, this.#positionIds(batch)]);
-    if (this.tokenTypeEmbeddings) lookups.push(['tokenTypeIds', this.tokenTypeEmbeddings, batch.tokenTypeIds]);
+    if (this.tokenTypeEmbeddings) lookups.push(['tokenTypeIds', this.tokenTypeEmbeddings, this.#tokenTypeIds(batch)]);
     for (const [name, { weight }, ids] of lookups) expectRows(name, ids, weight.shape[0], batch);
     const summed = embeddingSum(
       lookups.map(([, { weight }]) => weight),
@@ -54,6 +54,11 @@ export class BertEmbeddings extends Module {
       lookups.map(([, { paddingId }]) => paddingId),
     );
     return this.dropout.forward(this.norm.forward(summed), batch.tokenKeys);
+  }
+
+  /** Where there is a single type, it is every token's: tokenizers of RoBERTa's kind number the second text's 1 nevertheless. */
+  #tokenTypeIds({ tokenTypeIds }: PackedBatch): Int32Array {
+    return this.config.typeVocabSize === 1 ? new Int32Array(tokenTypeIds.length) : tokenTypeIds;
   }
 
   /** Those given, or as the family counts. */

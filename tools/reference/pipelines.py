@@ -79,7 +79,7 @@ def make_checkpoints():
         model = randomize(getattr(transformers, CLASSES.get(name, "BertForSequenceClassification"))(config), 7 + seed)
         shared = shared or {k: v.half().contiguous() for k, v in model.state_dict().items() if k.startswith("bert.")}
         model.load_state_dict({k: v.float() for k, v in shared.items() if not (k.startswith("bert.pooler") and name in CLASSES)}, strict=False)
-        spread(model.eval())
+        spread(model.eval(), load_tokenizer())
         state = model.half().state_dict()
         head = {k: v.contiguous() for k, v in state.items() if not k.startswith("bert.") and "decoder" not in k}
         save_file(head, FOLDER / f"{name}.safetensors")
@@ -91,12 +91,13 @@ def make_checkpoints():
     save_file(shared, FOLDER / "encoder.safetensors")
 
 
-def spread(model):
+def spread(model, tokenizer):
     """Makes a head's labels differ from text to text, and from token to token."""
     head = getattr(model, "classifier", getattr(model, "qa_outputs", None))
+    head = getattr(head, "out_proj", head)
     if head is None:
         return
-    inputs = load_tokenizer()([*TEXTS, *NAMES], padding=True, return_tensors="pt")
+    inputs = tokenizer([*TEXTS, *NAMES], padding=True, return_tensors="pt")
     with torch.no_grad():
         output = model(**inputs)
         logits = output.logits if "logits" in output else torch.stack([output.start_logits, output.end_logits], -1)
