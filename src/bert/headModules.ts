@@ -1,6 +1,6 @@
 import { Dropout, LayerNorm, Linear, Module, type PackedBatch } from '../layers/index.ts';
 import type { MatrixParameter, ModelInputs, Parameter, Weights } from '../layers/index.ts';
-import { activation as activate, linear, poolSequences, type ActivationName, type Tensor } from '../tensor/index.ts';
+import { activation as activate, linear, poolSequences, selectRows, type ActivationName, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import type { FirstTokenHead, HeadLayer } from './families/family.ts';
 import { BertModel } from './model.ts';
@@ -143,9 +143,10 @@ export class MaskedLanguageModelHead extends Module {
     if (same) this.decoderWeight = wordEmbeddings;
   }
 
-  /** x: [totalTokens, hiddenSize] → [totalTokens, vocabSize] */
-  forward(x: Tensor): Tensor {
-    const transformed = this.norm.forward(this.dense.forward(x, this.activation));
+  /** x: [totalTokens, hiddenSize] → [totalTokens, vocabSize], or [tokens.length, vocabSize] of some tokens */
+  forward(x: Tensor, tokens?: Int32Array): Tensor {
+    const wanted = tokens ? selectRows(x, tokens) : x;
+    const transformed = this.norm.forward(this.dense.forward(wanted, this.activation));
     return linear(transformed, this.decoderWeight, this.decoderBias);
   }
 }

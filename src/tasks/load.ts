@@ -4,6 +4,7 @@ import {
   type AnyOutput,
   type BertPreTrainedModel,
   type LoadOptions,
+  type PredictionOptions,
 } from '../bert/index.ts';
 import { ConfigError, show } from '../errors.ts';
 import { nameOf, openFiles, readJson, readObject, type ModelLocation } from '../hub/index.ts';
@@ -91,12 +92,14 @@ export function forwardWindows<T>(
   { model }: { model: Pick<BertPreTrainedModel, 'engine' | 'forward'> },
   windows: readonly Encoding[],
   read: (output: AnyOutput) => T[],
+  options: PredictionOptions = {},
 ): T[] {
   return model.engine.scope(() => {
-    const output: AnyOutput = model.forward({
+    const inputs = {
       inputIds: windows.map(({ inputIds }) => inputIds),
       tokenTypeIds: windows.map(({ tokenTypeIds }) => tokenTypeIds),
-    });
+    };
+    const output: AnyOutput = model.forward(inputs, options);
     return read(output);
   });
 }
