@@ -47,6 +47,15 @@ describe('VectorIndex', () => {
     expect(first.index).toBe(rounded.indexOf(Math.max(...rounded)));
   });
 
+  it('refuses what is no vectors and no option', () => {
+    expect(() => new VectorIndex(null as never)).toThrow('VectorIndex: expected one vector at least, got null');
+    expect(() => new VectorIndex({ data: new Float32Array(6), dimensions: 1.5 })).toThrow('rows of 1.5 numbers');
+    expect(() => new VectorIndex([[1]], { precison: 'int8' } as never)).toThrow('options of VectorIndex: precison');
+    const index = new VectorIndex([[1, 0]]);
+    expect(() => index.search([1, 0], { top_k: 1 } as never)).toThrow('options of search: top_k');
+    expect(() => index.search(undefined as never)).toThrow('query: expected 2 numbers');
+  });
+
   it('takes vectors of any length, and zeros', () => {
     const index = new VectorIndex([
       [0, 0],
@@ -132,5 +141,9 @@ describe('extractive-summarization', () => {
     expect(none.sentences).toEqual([]);
     await expect(summarize('a', { sentences: 0 })).rejects.toThrow('sentences: expected a whole number of at least 1');
     await expect(summarize(1 as never)).rejects.toThrow('text 0: expected a string, got 1');
+    for (const diversity of [-0.1, 1.5, NaN, 'much' as never]) {
+      await expect(summarize('a', { diversity })).rejects.toThrow('diversity: expected a number from 0 to 1, got ');
+    }
+    await expect(summarize.stream(5 as never).next()).rejects.toThrow('inputs: expected an array or another iterable');
   });
 });
