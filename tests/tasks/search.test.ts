@@ -1,6 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ConfigError, InputError } from '../../src/errors.ts';
-import { cosineSimilarity, pipeline, searchVectors, VectorIndex, type Tasks } from '../../src/tasks/index.ts';
+import { AbortError, ConfigError, InputError } from '../../src/errors.ts';
+import {
+  cosineSimilarity,
+  extractiveSummarization,
+  pipeline,
+  searchVectors,
+  VectorIndex,
+  type SentenceEncoder,
+  type Tasks,
+} from '../../src/tasks/index.ts';
 import { randomStream, randomUniform } from '../../src/tensor/index.ts';
 
 // Search, similarity and summaries, on the shipped model.
@@ -132,6 +140,20 @@ describe('extractive-summarization', () => {
       return cosineSimilarity(a.embedding, b.embedding);
     };
     expect(await alike(0)).toBeGreaterThan((await alike(0.7)) + 0.1);
+  });
+
+  it('of a long text can be aborted while its sentences are ranked', async () => {
+    const embedding = Float32Array.from({ length: 64 }, (_, i) => i - 20);
+    const result = { embedding, tokenCount: 3, truncated: false, dtype: 'f32' };
+    const encoder = { encode: (texts: readonly string[]) => texts.map(() => result) };
+    const controller = new AbortController();
+    let turns = 0;
+    const timer = setInterval(() => ++turns === 3 && controller.abort(), 0);
+    const summary = extractiveSummarization(encoder as unknown as SentenceEncoder)('A sentence. '.repeat(4000), {
+      signal: controller.signal,
+    });
+    await expect(summary).rejects.toThrow(AbortError);
+    clearInterval(timer);
   });
 
   it('of little or nothing is what there is; a list gives a list', async () => {
