@@ -22,6 +22,7 @@ export * from './families/index.ts';
 export * from './heads.ts';
 export type { Labels } from './losses.ts';
 export { BertModel, BertPooler } from './model.ts';
+export { modelInputs } from './modelInputs.ts';
 export * from './outputs.ts';
 export {
   BertPreTrainedModel,
