@@ -51,6 +51,8 @@ export async function prunedVocabulary(
   const kept = new Set(json.added_tokens?.map(({ id }) => id));
   const { clsTokenId, sepTokenId, padTokenId, unkTokenId, maskTokenId } = tokenizer;
   for (const id of [clsTokenId, sepTokenId, padTokenId, unkTokenId, maskTokenId]) if (id !== undefined) kept.add(id);
+  const { added_tokens_decoder: added = {} } = (await readJson(files, 'tokenizer_config.json')) ?? {};
+  for (const id of Object.keys(added as object)) if (names.has(Number(id))) kept.add(Number(id));
   const counts = countTokens(tokenizer, texts);
   const characters = new Set<string>();
   for (const [id, count] of counts) {
@@ -83,8 +85,8 @@ async function readTokenizer(files: ModelFiles): Promise<TokenizerJson> {
     const bytes = await files.read(name);
     return bytes && new TextDecoder().decode(bytes);
   };
-  const json = await text('tokenizer.json');
-  if (json !== undefined) return JSON.parse(json) as TokenizerJson;
+  const json = await readJson(files, 'tokenizer.json');
+  if (json !== undefined) return json as unknown as TokenizerJson;
   const [words, vocabulary, merges] = [await text('vocab.txt'), await text('vocab.json'), await text('merges.txt')];
   if (words !== undefined) {
     const vocab = Object.fromEntries(lines(words).map((token, id) => [token, id]));
@@ -100,6 +102,11 @@ async function readTokenizer(files: ModelFiles): Promise<TokenizerJson> {
     got: 'none of them',
     fix: "write a tokenizer.json with transformers' save_pretrained",
   });
+}
+
+async function readJson(files: ModelFiles, name: string): Promise<Record<string, unknown> | undefined> {
+  const bytes = await files.read(name);
+  return bytes && (JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>);
 }
 
 const lines = (text: string) => text.replace(/\r?\n$/, '').split(/\r?\n/);
@@ -149,10 +156,6 @@ async function rewrite(
   const made = new Map<string, Uint8Array>();
   const put = (name: string, text: string) => made.set(name, new TextEncoder().encode(text));
   const numbered = Object.fromEntries([...now].map(([old, id]) => [names.get(old) ?? '', id]));
-  const read = async (name: string) => {
-    const bytes = await files.read(name);
-    return bytes && (JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>);
-  };
   if (await files.read('tokenizer.json')) {
     const added = json.added_tokens?.map((token) => ({ ...token, id: now.get(token.id)! }));
     const padding = json.padding && { ...json.padding, pad_id: now.get(json.padding.pad_id) ?? 0 };
@@ -165,9 +168,9 @@ async function rewrite(
     const pairs = json.model.merges!.map((merge) => (typeof merge === 'string' ? merge : merge.join(' ')));
     put('merges.txt', ['#version: 0.2', ...pairs, ''].join('\n'));
   }
-  const added = await read('added_tokens.json');
+  const added = await readJson(files, 'added_tokens.json');
   if (added) put('added_tokens.json', JSON.stringify(pickKeys(added, numbered)));
-  const config = await read('tokenizer_config.json');
+  const config = await readJson(files, 'tokenizer_config.json');
   if (config) {
     const decoder = (config.added_tokens_decoder ?? {}) as Record<string, unknown>;
     const kept = Object.entries(decoder).filter(([id]) => now.has(Number(id)));
