@@ -17,8 +17,9 @@ export { openCheckpoint, type CheckpointStore, type LoadReport } from './checkpo
 export { BertConfig, type BertConfigOptions, type ConfigClass } from './config.ts';
 export { BertEmbeddings } from './embeddings.ts';
 export { BertEncoder, BertLayer } from './encoder.ts';
-export type { Family } from './families/family.ts';
+export { positionsOf, type Family } from './families/family.ts';
 export * from './families/index.ts';
+export { MaskedLanguageModelHead } from './headModules.ts';
 export * from './heads.ts';
 export type { Labels } from './losses.ts';
 export { BertModel, BertPooler } from './model.ts';

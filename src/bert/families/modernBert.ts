@@ -111,6 +111,10 @@ export const modernBert: Family = {
   positions: null,
   pooler: false,
   preNorm: true,
+  dropout: (config) => {
+    const { embeddingDropout, attentionProbsDropoutProb: attention } = config as ModernBertConfig;
+    return { embeddings: embeddingDropout, attention, feedForward: null }; // that of the feed-forward layers is inside them
+  },
   biases: (config) => {
     const { attentionBias, normBias } = config as ModernBertConfig;
     return { attentionOutput: attentionBias, norm: normBias };
@@ -129,10 +133,10 @@ export const modernBert: Family = {
     };
   },
   feedForward(config, layer) {
-    const { hiddenSize, intermediateSize, hiddenAct, mlpBias: bias } = config as ModernBertConfig;
+    const { hiddenSize, intermediateSize, hiddenAct, mlpBias: bias, hiddenDropoutProb } = config as ModernBertConfig;
     const up = new Linear(layer.scope('intermediate.dense'), hiddenSize, 2 * intermediateSize, { bias });
     const down = new Linear(layer.scope('output.dense'), intermediateSize, hiddenSize, { bias });
-    return new GatedFeedForward('', up, down, hiddenAct);
+    return new GatedFeedForward('', up, down, hiddenAct, { dropout: hiddenDropoutProb });
   },
   heads: {
     maskedLanguageModelActivation: (config) => (config as ModernBertConfig).classifierActivation,
