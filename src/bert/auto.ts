@@ -2,15 +2,10 @@ import { ConfigError, show } from '../errors.ts';
 import { type ModelFiles, type ModelLocation } from '../hub/index.ts';
 import { readConfig, type BertConfig, type ConfigClass } from './config.ts';
 import * as families from './families/index.ts';
+import { openModelFiles } from './files.ts';
 import * as heads from './heads.ts';
 import { BertModel } from './model.ts';
-import {
-  BertPreTrainedModel,
-  loadModel,
-  openModelFiles,
-  type LoadOptions,
-  type ModelClass,
-} from './preTrainedModel.ts';
+import { BertPreTrainedModel, loadModel, type LoadOptions, type ModelClass } from './preTrainedModel.ts';
 
 type AnyModelClass = ModelClass<BertPreTrainedModel>;
 
