@@ -42,7 +42,7 @@ export class BertEmbeddings extends Module {
     this.norm = new LayerNorm(weights.scope('LayerNorm'), normSize, config.layerNormEps, {
       bias: family.biases?.(config).norm ?? true,
     });
-    this.dropout = new Dropout(config.hiddenDropoutProb);
+    this.dropout = new Dropout(config.family.dropout?.(config).embeddings ?? config.hiddenDropoutProb);
   }
 
   /**
@@ -54,7 +54,7 @@ export class BertEmbeddings extends Module {
       ['inputIds', this.wordEmbeddings, batch.inputIds],
     ];
     if (this.positionEmbeddings) lookups.push(['positionIds', this.positionEmbeddings, this.#positionIds(batch)]);
-    if (this.tokenTypeEmbeddings) lookups.push(['tokenTypeIds', this.tokenTypeEmbeddings, this.#tokenTypeIds(batch)]);
+    if (this.tokenTypeEmbeddings) lookups.push(['tokenTypeIds', this.tokenTypeEmbeddings, batch.tokenTypeIds]);
     for (const [name, { weight }, ids] of lookups) expectRows(name, ids, weight.shape[0], batch);
     const summed = embeddingSum(
       lookups.map(([, { weight }]) => weight),
@@ -64,11 +64,6 @@ export class BertEmbeddings extends Module {
     );
     const x = this.projection ? this.projection.forward(summed) : summed;
     return this.dropout.forward(this.norm.forward(x), batch.tokenKeys);
-  }
-
-  /** Where there is a single type, it is every token's: tokenizers of RoBERTa's kind number the second text's 1 nevertheless. */
-  #tokenTypeIds({ tokenTypeIds }: PackedBatch): Int32Array {
-    return this.config.typeVocabSize === 1 ? new Int32Array(tokenTypeIds.length) : tokenTypeIds;
   }
 
   /** Those given, or as the family counts. */

@@ -3,7 +3,13 @@ import { Linear, PackedBatch, type Weights } from '../layers/index.ts';
 import { gather, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import { BertWithHead, BertWithSequenceHead, DenseHead, MaskedLanguageModelHead, type Inputs } from './headModules.ts';
-import type { ForwardOptions, LogitsOutput, PredictionOptions, PreTrainingOutput, QuestionAnsweringOutput } from './outputs.ts';
+import type {
+  ForwardOptions,
+  LogitsOutput,
+  PredictionOptions,
+  PreTrainingOutput,
+  QuestionAnsweringOutput,
+} from './outputs.ts';
 import { randomWeights } from './preTrainedModel.ts';
 
 // The heads of BERT under transformers' names. Those of other families extend them, and are told apart by the config's family.
@@ -143,7 +149,7 @@ export class BertForMultipleChoice extends BertWithSequenceHead {
   forward(inputs: Inputs, options: ForwardOptions & { choices?: number } = {}): LogitsOutput {
     const choices = options?.choices ?? 1;
     const batch = PackedBatch.from(inputs);
-    if (batch.size % choices !== 0) {
+    if (!(Number.isSafeInteger(choices) && choices > 0) || batch.size % choices !== 0) {
       throw new InputError({
         what: `${this.constructor.name}: number of sequences`,
         expected: `a multiple of ${choices} choices`,

@@ -1,7 +1,7 @@
 import { ConfigError, InputError, show, TokenizerError } from '../errors.ts';
 import type { AnyOutput } from '../bert/index.ts';
 import type { Encoding, Tokenizer } from '../tokenizer/index.ts';
-import { expectOutput, expectTokenizer, forwardWindows, maxLengthOf, type TaskModel } from './load.ts';
+import { expectFinite, expectOutput, expectTokenizer, forwardWindows, maxLengthOf, type TaskModel } from './load.ts';
 import { callable, checkRunOptions, runJobs, type RunOptions, type Task, type TextReport } from './run.ts';
 import { expectCount, softmax, topIndices } from './scores.ts';
 import { expectText, placeTokens, readText } from './windows.ts';
@@ -86,7 +86,7 @@ export function fillMask(loaded: TaskModel): FillMask {
   });
 }
 
-/** Of each window, by their places, the logits of its masks: [vocabSize]. Other tokens' are not computed. */
+/** Of each window, by their places, the logits of its masks: [vocabSize]. Other tokens' are not computed. @throws CheckpointError if one is not finite */
 function forwardMasks(loaded: TaskModel, windows: readonly Encoding[], mask: number) {
   const places = windows.map(({ inputIds }) => Array.from(inputIds.keys()).filter((i) => inputIds[i] === mask));
   let begin = 0;
@@ -101,7 +101,11 @@ function forwardMasks(loaded: TaskModel, windows: readonly Encoding[], mask: num
     const perMask = output.logitsPer === 'predictionToken' ? output.logits : undefined;
     const { data, shape } = expectOutput('logits of masked words', output.predictionLogits ?? perMask);
     let row = 0;
-    const next = () => data.slice(row * shape[1], ++row * shape[1]);
+    const next = () => {
+      const logits = data.slice(row * shape[1], ++row * shape[1]);
+      expectFinite(logits);
+      return logits;
+    };
     return places.map((own) => new Map(own.map((i) => [i, next()])));
   };
   return forwardWindows(loaded, windows, read, { predictionTokens });

@@ -390,6 +390,13 @@ describe('configs', () => {
     ['nomicBert', 'NomicBertModel', { rope_parameters: { rope_theta: 0 } }, 'rope_parameters'],
     ['ropeLongRope', 'NomicBertModel', { rope_parameters: { rope_type: 'longrope', short_factor: [1, 2], long_factor: [1, 2] } }, 'short_factor'], // prettier-ignore
     ['modernBert', 'ModernBertModel', { layer_types: ['local'] }, 'layer_types'],
+    ['modernBert', 'ModernBertModel', { layer_types: ['full_attention'] }, 'layer_types: expected one for each of the'],
+    [
+      'modernBert',
+      'ModernBertModel',
+      { num_attention_heads: 24 },
+      'hidden_size / num_attention_heads: expected an even',
+    ],
     ['modernBert', 'ModernBertModel', { classifier_pooling: 'max' }, 'classifier_pooling'],
     ['deberta', 'DebertaModel', { talking_head: true }, 'head_logits_proj'],
     ['electraSummary', 'ElectraForMultipleChoice', { summary_type: 'attn' }, 'summary_type'], // nor transformers'

@@ -10,6 +10,7 @@ them and may be a part of a character; xlmRoberta, Unigram, words split at space
 Where a pipeline is at fault, the right answer is computed from its own parts, as in pipelines.py, and here too:
 - without a continuing_subword_prefix the pipeline takes for a word whatever has no space before it, so that a comma, or the quotation mark
   before a name, is a part of the name. Here the tokenizer says which tokens are a word;
+- words that were read back one by one are put together without the spaces that their tokens hold. Here all tokens are read back at once;
 - a space that is a token of its own has no place in the text: the pipeline may answer with it, that is, with nothing;
 - fill-mask leaves special tokens out of its texts, words that the vocabulary lacks too, but not where there are several masks.
 "same" tells where the pipeline itself says what is written here.
@@ -171,11 +172,22 @@ def by_words(ner, text, strategy):
     scores = np.exp(chosen - chosen.max(-1, keepdims=True))
     scores = scores / scores.sum(-1, keepdims=True)
     special = np.array([1] + [0] * count)
+    aggregate_word, group_sub_entities = type(ner).aggregate_word, type(ner).group_sub_entities
+
+    def word(pieces, strategy):
+        return aggregate_word(ner, pieces, strategy) | {"tokens": [piece["word"] for piece in pieces]}
+
+    def group(words):
+        tokens = [token for word in words for token in word.get("tokens", [word["word"]])]
+        return group_sub_entities(ner, words) | {"word": ner.tokenizer.convert_tokens_to_string(tokens)}
+
+    ner.aggregate_word, ner.group_sub_entities = word, group
     pieces = ner.gather_pre_entities(text, np.array([0] + whole["input_ids"]), scores, [(0, 0)] + whole["offset_mapping"], special, strategy)
     words = whole.word_ids()
     for token, piece in enumerate(pieces):
         piece["is_subword"] = token > 0 and words[token] == words[token - 1]
     answer = ner.aggregate(pieces, strategy)
+    del ner.aggregate_word, ner.group_sub_entities
     return [e for e in answer if e.get("entity") != "O" and e.get("entity_group") != "O"]
 
 

@@ -1,3 +1,4 @@
+import { ConfigError } from '../../errors.ts';
 import { GatedFeedForward, Linear, RotarySelfAttention } from '../../layers/index.ts';
 import type { ActivationName } from '../../tensor/index.ts';
 import { activation, BertConfig, count, flag, orNull, probability } from '../config.ts';
@@ -91,6 +92,10 @@ export const modernBert: Family = {
   positions: null,
   pooler: false,
   preNorm: true,
+  dropout: (config) => {
+    const { embeddingDropout, attentionProbsDropoutProb: attention } = config as ModernBertConfig;
+    return { embeddings: embeddingDropout, attention, feedForward: null }; // that of the feed-forward layers is inside them
+  },
   biases: (config) => {
     const { attentionBias, normBias } = config as ModernBertConfig;
     return { attentionOutput: attentionBias, norm: normBias };
@@ -110,10 +115,10 @@ export const modernBert: Family = {
     };
   },
   feedForward(config, layer) {
-    const { hiddenSize, intermediateSize, hiddenAct, mlpBias: bias } = config as ModernBertConfig;
+    const { hiddenSize, intermediateSize, hiddenAct, mlpBias: bias, hiddenDropoutProb } = config as ModernBertConfig;
     const up = new Linear(layer.scope('intermediate.dense'), hiddenSize, 2 * intermediateSize, { bias });
     const down = new Linear(layer.scope('output.dense'), intermediateSize, hiddenSize, { bias });
-    return new GatedFeedForward('', up, down, hiddenAct);
+    return new GatedFeedForward('', up, down, hiddenAct, { dropout: hiddenDropoutProb });
   },
   heads: {
     maskedLanguageModelActivation: (config) => (config as ModernBertConfig).classifierActivation,
@@ -131,7 +136,11 @@ export const modernBert: Family = {
 
 function layerTypesOf({ layerTypes, numHiddenLayers, globalAttnEveryNLayers }: ModernBertConfig): LayerType[] {
   const alternating = (i: number) => (i % globalAttnEveryNLayers === 0 ? 'full_attention' : 'sliding_attention');
-  return Array.from({ length: numHiddenLayers }, (_, i) => layerTypes?.[i] ?? alternating(i));
+  if (layerTypes && layerTypes.length !== numHiddenLayers) {
+    const expected = `one for each of the ${numHiddenLayers} layers (num_hidden_layers)`;
+    throw new ConfigError({ what: 'layer_types', expected, got: `${layerTypes.length}` });
+  }
+  return layerTypes ? [...layerTypes] : Array.from({ length: numHiddenLayers }, (_, i) => alternating(i));
 }
 
 /** The rotation of each type of layer; files of today have its base in `rope_parameters`. */

@@ -163,6 +163,10 @@ export class Rotations extends Module {
 
   constructor(pairs: number, ropes: Readonly<Record<string, Rope>>) {
     super('');
+    if (!Number.isInteger(pairs)) {
+      const expected = 'an even number, for pairs of numbers are turned';
+      throw new ConfigError({ what: 'hidden_size / num_attention_heads', expected, got: `${2 * pairs}` });
+    }
     this.pairs = pairs;
     this.ropes = ropes;
   }
