@@ -92,6 +92,17 @@ interface Expected {
     answers: { windows: number; list: { score: number; start: number; end: number; answer: string }[] };
   }[];
   'feature-extraction': { text: string; vectors: number[][] }[];
+  'integrated-gradients': {
+    /** Default: sentiment. */
+    model?: Checkpoint;
+    text: string;
+    pair: string | null;
+    target: number;
+    token: number | null;
+    scores: number[];
+    logit: number;
+    baseline_logit: number;
+  }[];
   'attention-rollout': { text: string; rollout: number[][] };
 }
 

@@ -237,6 +237,14 @@ def classification(family):
     return result
 
 
+def attributions(family):
+    sequences, tokens, words = (open_checkpoint(family, name) for name in ("topics", "ner", "masked"))
+    integrated_gradients = pipelines.integrated_gradients
+    return [{"model": "topics"} | integrated_gradients(*sequences, *PAIRS[0], target=1),
+            {"model": "ner"} | integrated_gradients(*tokens, NAMES[0], target=3, token=5),
+            {"model": "masked"} | integrated_gradients(*words, f"The {words[1].mask_token} is white.", target=70, token=2)]
+
+
 def questions(family):
     from transformers.pipelines import question_answering
     from transformers.pipelines.question_answering import QuestionAnsweringPipeline
@@ -277,10 +285,10 @@ def main(parts):
             made = {"question-answering": questions(family)}
         else:
             made = {"text-classification": classification(family), "zero-shot-classification": zero_shot(family),
-                    "token-classification": entities(family), "fill-mask": masked(family)}
+                    "token-classification": entities(family), "fill-mask": masked(family), "integrated-gradients": attributions(family)}
         expected = json.loads(path.read_text()) if path.exists() else {"versions": {}}
         for task, cases in made.items():
-            expected[task] = plain(cases)
+            expected[task] = plain(cases, 14 if task == "integrated-gradients" else 8)
             expected["versions"][task] = f"transformers {transformers.__version__}, torch {torch.__version__}"
         path.write_text(json.dumps(expected, ensure_ascii=False, separators=(",", ":")) + "\n")
 
