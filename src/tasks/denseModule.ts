@@ -3,7 +3,8 @@ import { ConfigError, show } from '../errors.ts';
 import { nameOf, readObject, type ModelFiles } from '../hub/index.ts';
 import { Linear, Weights } from '../layers/index.ts';
 import type { ActivationName, Engine, Tensor } from '../tensor/index.ts';
-import { MODULE_CONFIG } from './sentenceModules.ts';
+
+export const MODULE_CONFIG = 'the config of a module that modules.json names';
 
 /** PyTorch's class names of the activations that Dense modules are saved with. */
 const denseActivations: Record<string, ActivationName> = {

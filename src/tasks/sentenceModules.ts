@@ -1,3 +1,4 @@
+import { MODULE_CONFIG, readDense } from './denseModule.ts';
 import { ConfigError, show } from '../errors.ts';
 import { filesBelow, nameOf, readJson, readObject, readObjectIfAny, type ModelFiles } from '../hub/index.ts';
 import { normalizeRows, type Engine, type Pooling, type Tensor } from '../tensor/index.ts';
@@ -15,7 +16,6 @@ export const poolings: Readonly<Record<PoolingMode, Pooling>> = {
 };
 
 const STATIC = 'StaticEmbedding';
-export const MODULE_CONFIG = 'the config of a module that modules.json names';
 
 /** What comes after the encoder in a sentence-transformers model. */
 export interface SentenceModules {
@@ -68,7 +68,6 @@ export async function readSentenceModules(files: ModelFiles, engine: Engine): Pr
   for (const { type, path } of result.normalize ? rest.slice(0, -1) : rest) {
     if (type === 'Normalize') result.steps.push(normalizeRows);
     else if (type === 'Dense') {
-      const { readDense } = await import('./denseModule.ts'); // few models have one
       result.steps.push(await readDense(filesBelow(files, path), engine));
     } else {
       throw new ConfigError({
