@@ -73,6 +73,15 @@ export async function loadArchitecture(
       got: `${name}`,
     });
   }
+  const fits: boolean = config instanceof modelClass.configClass; // a BERT class takes any family's
+  if (!fits) {
+    throw new ConfigError({
+      what: `${files.location}/config.json: architectures`,
+      expected: `one of ${namesOf(config).join(', ')}, for model_type is ${config.family.modelType}`,
+      got: `${name}`,
+      fix: 'correct the one that is wrong',
+    });
+  }
   return loadModel(modelClass, config, files, options);
 }
 
