@@ -82,6 +82,11 @@ export class FunctionBuilder {
     this.#code.push(...call(callee, values).code);
   }
 
+  /** Computes a value for the sake of the computing. */
+  drop(value: Value): void {
+    this.#code.push(...value.code, 0x1a);
+  }
+
   /** Runs the body `count` times; a count of 0 or less runs it not at all. */
   repeat(count: Value<'i32'>, body: () => void): void {
     const left = this.let(count);
@@ -248,14 +253,17 @@ export const i32 = {
   mul: binary<'i32', 'i32'>('i32', 0x6c),
   div_u: binary<'i32', 'i32'>('i32', 0x6e),
   and: binary<'i32', 'i32'>('i32', 0x71),
+  or: binary<'i32', 'i32'>('i32', 0x72),
   xor: binary<'i32', 'i32'>('i32', 0x73),
   shl: binary<'i32', 'i32'>('i32', 0x74),
   shr_u: binary<'i32', 'i32'>('i32', 0x76),
-  /** The smaller of two; each is computed twice. */
-  min: (a: Value<'i32'>, b: Value<'i32'>): Value<'i32'> => ({
+  /** a where the condition holds, else b; both are computed. */
+  select: (a: Value<'i32'>, b: Value<'i32'>, condition: Value<'i32'>): Value<'i32'> => ({
     type: 'i32',
-    code: [...a.code, ...b.code, ...i32.lt_s(a, b).code, 0x1b], // select
+    code: [...a.code, ...b.code, ...condition.code, 0x1b],
   }),
+  /** The smaller of two; each is computed twice. */
+  min: (a: Value<'i32'>, b: Value<'i32'>): Value<'i32'> => i32.select(a, b, i32.lt_s(a, b)),
 };
 
 export const f32 = {
