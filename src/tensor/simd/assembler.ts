@@ -98,6 +98,21 @@ export class FunctionBuilder {
     this.#untilZero(this.let(count), 1, body);
   }
 
+  /**
+   * The same with `times` copies of the body in one round, each told its number, and `advance` at the end of a whole round.
+   * Between copies the loop may end, so that any count goes, and so that V8 computes a copy before it loads for the next.
+   */
+  repeatUnrolled(count: Value<'i32'>, times: number, body: (copy: number) => void, advance: () => void): void {
+    const left = this.let(count);
+    this.#code.push(0x02, EMPTY_BLOCK, 0x03, EMPTY_BLOCK);
+    for (let copy = 0; copy < times; copy++) {
+      if (copy > 0) this.#code.push(...i32.eq(left, i32.const(copy)).code, 0x0d, 1);
+      body(copy);
+    }
+    advance();
+    this.#code.push(...i32.sub(left, i32.const(times)).code, 0x22, ...unsigned(left.index), 0x0d, 0, 0x0b, 0x0b);
+  }
+
   /** Runs the body while `condition` holds, tested before each round. */
   while(condition: Value<'i32'>, body: () => void): void {
     this.if(condition, () => {
