@@ -11,7 +11,7 @@ import {
 import { Engine, type Tensor, type WeightType } from '../tensor/index.ts';
 import { openCheckpoint, type LoadReport } from './checkpoint.ts';
 import { BertConfig, readConfig, type ConfigClass } from './config.ts';
-import { lossOf, type Labels } from './losses.ts';
+import type { Labels } from './losses.ts';
 import type { ForwardOptions, ModelOutput } from './outputs.ts';
 import { withTensorFlow } from './tensorFlow.ts';
 
@@ -65,8 +65,13 @@ export abstract class BertPreTrainedModel extends Module {
    *
    * @throws InputError if labels are missing or malformed; ConfigError if the class has no loss
    */
-  loss(output: ModelOutput, labels: Labels): Tensor {
-    return lossOf(output, labels, this.config.problemType);
+  loss(_output: ModelOutput, _labels: Labels): Tensor {
+    throw new ConfigError({
+      what: 'loss',
+      expected: 'a model with a head',
+      got: `a ${this.constructor.name}`,
+      fix: 'load another class',
+    });
   }
 
   /** Trades time for memory in training; see `BertEncoder.gradientCheckpointing`. */

@@ -1,5 +1,3 @@
-import type { AttentionDropout, BackwardKernels, FunctionName } from './backwardKernels.ts';
-
 /** Float storage. float32 is the working type; float64 exists to prove the arithmetic. */
 export type FloatArray = Float32Array | Float64Array;
 
@@ -45,6 +43,9 @@ export type ActivationName =
   | 'swish'
   | 'tanh';
 
+/** Names of element-wise functions: activations, and what losses are made of. softplus(x) = ln(1 + eˣ). */
+export type FunctionName = ActivationName | 'abs' | 'exp' | 'log' | 'softplus' | 'sqrt';
+
 export type BinaryOperation = 'add' | 'subtract' | 'multiply' | 'divide';
 
 /**
@@ -67,13 +68,13 @@ export interface RotaryShape {
 }
 
 /**
- * The arithmetic that a forward pass needs (and, in `BackwardKernels`, training), over flat row-major arrays. A kernel knows typed arrays and sizes, never tensors;
- * it trusts its arguments (ops check them), writes its first argument, allocates nothing that leaves it, and computes each
- * row from that row alone, so that results do not depend on what else is in the batch.
+ * The arithmetic of a forward pass over flat row-major arrays; that of training is apart, in `BackwardKernels`. A kernel knows
+ * typed arrays and sizes, never tensors; it trusts its arguments (ops check them), writes its first argument, allocates
+ * nothing that leaves it, and computes each row from that row alone, so that results do not depend on what else is in the batch.
  *
  * The reference kernels are the specification. Every other set must pass the same suite.
  */
-export interface Kernels extends BackwardKernels {
+export interface Kernels {
   readonly name: string;
 
   /** How many numbers of a packed matrix stand for a weight of this size. */
@@ -108,8 +109,7 @@ export interface Kernels extends BackwardKernels {
   /**
    * Scaled dot-product attention, softmax(q·kᵀ·scale + bias)·v, for every head of every sequence; scale is above 0.
    * y, q, k and v are [totalTokens, heads·headSize]; sequence s is rows offsets[s] to offsets[s+1].
-   * probabilities, when not null, is [heads, Σ length²]: for each head, the [length, length] of each sequence in turn; they
-   * are those before dropout, which acts on what v is weighted by.
+   * probabilities, when not null, is [heads, Σ length²]: for each head, the [length, length] of each sequence in turn.
    * bias, when there is one, has the same layout. spans, when given, is [totalTokens, 2]: a token sees only the tokens
    * spans[t,0] to spans[t,1] of its sequence, itself among them; neither falls from one token to the next.
    */
@@ -125,7 +125,6 @@ export interface Kernels extends BackwardKernels {
     scale: number,
     bias?: FloatArray | null,
     spans?: Int32Array | null,
-    dropout?: AttentionDropout | null,
   ): void;
 
   /**
@@ -205,4 +204,7 @@ export interface Kernels extends BackwardKernels {
 
   /** Each row divided by its Euclidean length; a row shorter than 1e-12 is divided by 1e-12, as PyTorch does. */
   normalizeRows(y: FloatArray, x: FloatArray, rows: number, size: number): void;
+
+  /** y[i] = x[indices[i]], or `fill` where the index is negative. */
+  gather(y: FloatArray, x: FloatArray, indices: Int32Array, fill: number): void;
 }

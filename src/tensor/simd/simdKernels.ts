@@ -1,8 +1,8 @@
-import type { AttentionDropout, FunctionName } from '../kernels/backwardKernels.ts';
 import type {
   ActivationName,
   BinaryOperation,
   FloatArray,
+  FunctionName,
   Kernels,
   PackedMatrix,
   Pooling,
@@ -12,14 +12,18 @@ import { referenceKernels } from '../kernels/reference.ts';
 import { activationNumber } from './activation.ts';
 import { attentionScratchBytes } from './attention.ts';
 import { termCalls, termScratchBytes } from './positions.ts';
-import { SimdBackward } from './simdBackward.ts';
-import { pairsOf, type KernelCall } from './simdBase.ts';
+import type { KernelCall } from './runner.ts';
+import { pairsOf, SimdBase } from './simdBase.ts';
+
+/** The arguments of dropout for attention kernels, by first head and first token: zeros without. */
+export type MaskArguments = (heads: number, tokens: number) => (head: number, token: number) => number[];
+export const noMask: MaskArguments = () => () => [0, 0, 0, 0, 0];
 
 /**
  * The kernels that are written in WebAssembly, behind the interface of typed arrays: finds the addresses of arrays that lie
  * in its memory, copies others in and out, and divides the work. What is rare or tiny stays with the reference kernels.
  */
-export class SimdKernels extends SimdBackward implements Kernels {
+export class SimdKernels extends SimdBase implements Kernels {
   readonly name = 'simd';
 
   packRows(matrix: PackedMatrix, firstRow: number, rows: FloatArray | Int8Array): void {
@@ -129,12 +133,12 @@ export class SimdKernels extends SimdBackward implements Kernels {
     scale: number,
     bias: FloatArray | null = null,
     spans: Int32Array | null = null,
-    dropout: AttentionDropout | null = null,
+    maskOf: MaskArguments = noMask,
   ): void {
     const width = heads * headSize;
     const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
     this.with([y, probabilities], [q, k, v, bias, spans], ([to, saved, query, key, value, biases, seen]) => {
-      const mask = this.attentionMask(dropout, heads, offsets.at(-1)!);
+      const mask = maskOf(heads, offsets.at(-1)!);
       const calls: KernelCall[] = [];
       let longest = 0;
       let square = 0;
@@ -362,6 +366,7 @@ export class SimdKernels extends SimdBackward implements Kernels {
   readonly softmax = referenceKernels.softmax;
   readonly sumRows = referenceKernels.sumRows;
   readonly normalizeRows = referenceKernels.normalizeRows;
+  readonly gather = referenceKernels.gather;
 
   /** Rows rounded to 12 bits for `linearQ8`, in scratch memory: their address, and that of their scales. */
   #round(x: number, rows: number, inFeatures: number): [rounded: number, scales: number] {
