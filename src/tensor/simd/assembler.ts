@@ -254,6 +254,7 @@ export const i32 = {
   load: load('i32', 2, 0x28),
   load8_s: load('i32', 0, 0x2c),
   load16_s: load('i32', 1, 0x2e),
+  load16_u: load('i32', 1, 0x2f),
   reinterpret_f32: unary<'f32', 'i32'>('i32', 0xbc),
   store: store<'i32'>(2, 0x36),
   store16: store<'i32'>(1, 0x3b),
@@ -297,6 +298,7 @@ export const f32 = {
   abs: unary<'f32', 'f32'>('f32', 0x8b),
   ge: binary<'f32', 'i32'>('i32', 0x60),
   convert_i32_s: unary<'i32', 'f32'>('f32', 0xb2),
+  reinterpret_i32: unary<'i32', 'f32'>('f32', 0xbe),
   demote_f64: unary<'f64', 'f32'>('f32', 0xb6),
 };
 

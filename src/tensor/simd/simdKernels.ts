@@ -2,6 +2,7 @@ import type {
   ActivationName,
   BinaryOperation,
   FloatArray,
+  HalfFormat,
   FunctionName,
   Kernels,
   PackedMatrix,
@@ -37,6 +38,16 @@ export class SimdKernels extends SimdBase implements Kernels {
         const to = packed + this.rowAddress(matrix, firstRow + r);
         if (dtype === 'q8') this.exports.packRowQ8(to, from + r * rowBytes, pairsOf(inFeatures));
         else this.exports.packRow(to, from + r * rowBytes, inFeatures);
+      }
+    });
+  }
+
+  packHalves(matrix: PackedMatrix, firstRow: number, halves: Uint16Array, format: HalfFormat): void {
+    const { data, inFeatures } = matrix;
+    this.with([data], [halves], ([packed, from]) => {
+      for (let r = 0; r * inFeatures < halves.length; r++) {
+        const to = packed + this.rowAddress(matrix, firstRow + r);
+        this.exports[`packRow${format}`](to, from + 2 * r * inFeatures, inFeatures);
       }
     });
   }
