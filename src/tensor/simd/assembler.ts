@@ -319,6 +319,9 @@ export const v128 = {
   },
   load: load('v128', 2, ...simd(0)),
   store: store<'v128'>(2, ...simd(11)),
+  /** The lower 32, or 64, bits from an address, and zeros above. */
+  load32_zero: load('v128', 2, ...simd(92)),
+  load64_zero: load('v128', 2, ...simd(93)),
   /** a where the mask is set, else b. */
   bitselect: ternary(...simd(82)),
   and: vectorBinary(78),
@@ -350,11 +353,24 @@ export const f32x4 = {
   pmax: vectorBinary(235),
   abs: vectorUnary(224),
   neg: vectorUnary(225),
+  /** The larger, NaN where either is. */
+  max: vectorBinary(233),
   sqrt: vectorUnary(227),
   lt: vectorBinary(67),
   convert_i32x4_s: vectorUnary(250),
   /** a · b + c, rounded once or twice as the machine likes. */
   relaxed_madd: ternary(...simd(0x105)),
+};
+
+export const f64x2 = {
+  add: vectorBinary(240),
+  mul: vectorBinary(242),
+  /** The lower two lanes, widened. */
+  promote_low_f32x4: vectorUnary(95),
+  extract_lane: (value: Value<'v128'>, lane: number): Value<'f64'> => ({
+    type: 'f64',
+    code: [...value.code, ...simd(33), lane],
+  }),
 };
 
 export const i32x4 = {
