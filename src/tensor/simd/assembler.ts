@@ -246,8 +246,8 @@ const store =
   });
 
 const simd = (opcode: number) => [0xfd, ...unsigned(opcode)];
-const vectorUnary = (opcode: number) => unary<'v128', 'v128'>('v128', ...simd(opcode));
-const vectorBinary = (opcode: number) => binary<'v128', 'v128'>('v128', ...simd(opcode));
+export const vectorUnary = (opcode: number) => unary<'v128', 'v128'>('v128', ...simd(opcode));
+export const vectorBinary = (opcode: number) => binary<'v128', 'v128'>('v128', ...simd(opcode));
 
 export const i32 = {
   const: (value: number): Value<'i32'> => ({ type: 'i32', code: [0x41, ...signed(value)] }),
