@@ -4,7 +4,7 @@ import { ModuleBuilder } from './assembler.ts';
 import { defineAddScaled, defineAttention, definePackers } from './attention.ts';
 import { defineAttentionBackward } from './attentionBackward.ts';
 import { defineBinary, defineGate } from './elementwise.ts';
-import { defineLinearQ8, defineRoundRows } from './int8.ts';
+import { defineLinearQ8, defineRoundRows, type Group } from './int8.ts';
 import { defineGather, defineMatrixRows } from './matrix.ts';
 import { defineLinear, defineProduct, defineTileRows, type Tile } from './linear.ts';
 import { defineMaskRow } from './mask.ts';
@@ -14,12 +14,13 @@ import { defineAdamW, defineAddRow, defineLayerNormBackward, defineSumSquares } 
 import { defineSumPanels, defineTranspose, defineTurnPanel } from './transpose.ts';
 
 /**
- * All kernels for one tile and arithmetic. `tag` goes into a custom section: V8 caches modules by their bytes, process-wide,
+ * All kernels for one tile and arithmetic, with int8 weights in groups of so many. `tag` goes into a custom section: V8 caches modules by their bytes, process-wide,
  * so that a module compiled before a flag was set would stay as it was.
  */
 export function assembleKernels(
   tile: Tile,
   arithmetic: Arithmetic,
+  group: Group,
   pages: { initial: number; maximum: number; shared: boolean },
   tag: string,
 ): Uint8Array<ArrayBuffer> {
@@ -37,10 +38,10 @@ export function assembleKernels(
   defineBinary(module);
   defineGate(module, activate);
   defineLayerNorm(module, arithmetic);
-  defineMatrixRows(module, 4 * tile.vectors);
-  defineGather(module, 4 * tile.vectors);
-  defineRoundRows(module);
-  defineLinearQ8(module, tile, activate);
+  defineMatrixRows(module, 4 * tile.vectors, group);
+  defineGather(module, 4 * tile.vectors, group);
+  defineRoundRows(module, group);
+  defineLinearQ8(module, tile, group, activate);
   const product = defineProduct(module, tile, tileRows);
   const transpose = defineTranspose(module);
   defineTurnPanel(module, 4 * tile.vectors, transpose);

@@ -1,7 +1,8 @@
 import type * as nodeV8 from 'node:v8';
 import { ThreadPool } from '../threads/pool.ts';
 import { mulAdd, relaxedFma, type Arithmetic } from './arithmetic.ts';
-import { f32x4, ModuleBuilder } from './assembler.ts';
+import { f32x4, i32x4, ModuleBuilder, v128 } from './assembler.ts';
+import type { Group } from './int8.ts';
 import type { Tile } from './linear.ts';
 import { assembleKernels } from './module.ts';
 import { OneThread, type KernelExports } from './simdBase.ts';
@@ -36,13 +37,15 @@ export function startSimd({ threads, turbo, workerUrl }: SimdOptions): Simd | st
     const arithmetic = validates(relaxedFma) ? relaxedFma : mulAdd;
     const noTurbo = turbo ? enableTurbo() : 'not asked for (turbo: true)';
     const tile = chooseTile(arithmetic, noTurbo === null);
+    const group = byteGroup(arithmetic);
     const notes: string[] = [];
     if (arithmetic === mulAdd) notes.push('fused multiply-add: no relaxed SIMD here (Node 22 and Chrome 114 have it)');
+    else if (group === 2) notes.push('int8: this machine multiplies no bytes by fours (AVX-VNNI, or dotprod of ARM)');
     if (noTurbo !== null) notes.push(`turbo: ${noTurbo}`);
     const noThreads = threads > 1 ? whyNoThreads() : 'one was asked for (threads: "auto" takes every core)';
     if (noThreads !== null) notes.push(`threads: ${noThreads}`);
     const options = { turbo: noTurbo === null, threads: noThreads === null ? threads : 1, workerUrl };
-    return { ...makeKernels(tile, arithmetic, options), ...options, notes };
+    return { ...makeKernels(tile, arithmetic, { ...options, group }), ...options, notes };
   } catch (error) {
     // A page's policy may forbid compiling WebAssembly; there may be no address space for a memory.
     return `WebAssembly cannot be used here (${(error as Error).message})`;
@@ -53,15 +56,15 @@ export function startSimd({ threads, turbo, workerUrl }: SimdOptions): Simd | st
 export function makeKernels(
   tile: Tile,
   arithmetic: Arithmetic,
-  { turbo = false, threads = 1, workerUrl }: Partial<SimdOptions> = {},
+  { turbo = false, threads = 1, workerUrl, group = 2 }: Partial<SimdOptions & { group: Group }> = {},
 ): Pick<Simd, 'kernels' | 'memory' | 'arithmetic' | 'tile' | 'pool'> {
   const shared = threads > 1;
   const memory = new WasmMemory(new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES, shared }));
-  const module = compile(tile, arithmetic, turbo, shared);
+  const module = compile(tile, arithmetic, group, turbo, shared);
   const instance = new WebAssembly.Instance(module, { env: { memory: memory.memory } });
   const exports = instance.exports as unknown as KernelExports;
   const pool = shared ? new ThreadPool(threads, module, exports, memory, workerUrl) : null;
-  const kernels = new SimdKernels(memory, exports, tile, pool ?? new OneThread(exports));
+  const kernels = new SimdKernels(memory, exports, tile, group, pool ?? new OneThread(exports));
   return { kernels, memory, arithmetic: arithmetic.name, tile, pool };
 }
 
@@ -80,10 +83,16 @@ function chooseTile(arithmetic: Arithmetic, turbo: boolean): Tile {
 const compiled = new Map<string, WebAssembly.Module>();
 
 /** The module for a tile, compiled once per process. */
-function compile(tile: Tile, arithmetic: Arithmetic, turbo: boolean, shared: boolean): WebAssembly.Module {
-  const key = `${tile.rows}x${tile.vectors} ${arithmetic.name} turbo:${turbo} shared:${shared}`;
+function compile(
+  tile: Tile,
+  arithmetic: Arithmetic,
+  group: Group,
+  turbo: boolean,
+  shared: boolean,
+): WebAssembly.Module {
+  const key = `${tile.rows}x${tile.vectors} ${arithmetic.name} group:${group} turbo:${turbo} shared:${shared}`;
   const pages = { initial: 1, maximum: MAXIMUM_PAGES, shared };
-  const module = compiled.get(key) ?? new WebAssembly.Module(assembleKernels(tile, arithmetic, pages, key));
+  const module = compiled.get(key) ?? new WebAssembly.Module(assembleKernels(tile, arithmetic, group, pages, key));
   compiled.set(key, module);
   return module;
 }
@@ -97,6 +106,31 @@ function validates(arithmetic: Arithmetic): boolean {
   });
   return WebAssembly.validate(module.assemble({ initial: 1, maximum: 1, shared: false }));
 }
+
+/**
+ * 4 where one instruction multiplies bytes by fours, of x86 with AVX-VNNI or of ARM with dotprod. Others make up for it with
+ * several, which are slower than pairs are; they show by what they do with bytes above 127, which the standard leaves open.
+ */
+export function byteGroup(arithmetic: Arithmetic): Group {
+  if (arithmetic === mulAdd) return 2;
+  const module = new ModuleBuilder();
+  const parameters = { a: 'i32', b: 'i32' } as const;
+  module.define<typeof parameters, 'i32'>('dot', parameters, (_fn, { a, b }) => {
+    const sum = i32x4.relaxed_dot_i8x16_i7x16_add_s(i32x4.splat(a), i32x4.splat(b), v128.const(0));
+    return i32x4.extract_lane(sum, 0);
+  });
+  const bytes = module.assemble({ initial: 1, maximum: 1, shared: false });
+  if (!WebAssembly.validate(bytes)) return 2;
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+  const { dot } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
+    .exports as unknown as Record<'dot', (a: number, b: number) => number>;
+  const lowest = i32Of(-128);
+  // Four times -128 · 255, and -128 · -128: with less than 32 bits for a sum of two, they come out otherwise.
+  return dot(lowest, i32Of(255)) === -130560 || dot(lowest, lowest) === 65536 ? 4 : 2;
+}
+
+/** Four times one byte. */
+const i32Of = (byte: number) => new Int32Array(Uint8Array.of(byte, byte, byte, byte).buffer)[0];
 
 /**
  * Sets V8's flag. @returns why not, or null
