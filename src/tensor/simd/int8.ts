@@ -160,6 +160,9 @@ export function defineLinearQ8(
       fn.set(left, rows);
       fn.while(i32.gt_s(left, i32.const(0)), () => {
         fn.set(count, i32.min(left, i32.const(tile.rows)));
+        // By fours, sums wait for the ones before, so that a row or two take nearly as long as all: tiles as even as can be.
+        const tilesLeft = i32.div_u(i32.add(left, i32.const(tile.rows - 1)), i32.const(tile.rows));
+        if (group === 4) fn.set(count, i32.div_u(left, tilesLeft));
         for (let r = tile.rows; r >= 1; r--) {
           fn.if(i32.eq(count, i32.const(r)), () =>
             fn.call(tiles[r - 1], yRow, xRow, weight, bias, scales, scaleRow, groups, xStride, yStride),

@@ -128,7 +128,8 @@ export abstract class SimdBase {
   /** `count` units of work in even parts, first and last of each; one part when a single thread works, or there is little. */
   protected divide(count: number, operations: number): [first: number, last: number][] {
     const { threads } = this.runner;
-    const most = threads === 1 ? 1 : Math.min(threads * CALLS_PER_THREAD, Math.ceil(operations / WORTH_A_CALL));
+    if (threads === 1 && count > 0) return [[0, count]];
+    const most = Math.min(threads * CALLS_PER_THREAD, Math.ceil(operations / WORTH_A_CALL));
     const parts = Math.min(count, most);
     const bounds = Array.from({ length: parts + 1 }, (_, p) => Math.round((p * count) / parts));
     return bounds.slice(0, -1).map((first, p) => [first, bounds[p + 1]]);

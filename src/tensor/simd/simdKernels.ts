@@ -366,9 +366,18 @@ export class SimdKernels extends SimdBackward implements Kernels {
 
   /** Rows rounded to 12 bits for `linearQ8`, in scratch memory: their address, and that of their scales. */
   #round(x: number, rows: number, inFeatures: number): [rounded: number, scales: number] {
-    const rounded = this.memory.take(2 * this.group * rows * this.groups(inFeatures));
+    const rowBytes = 2 * this.group * this.groups(inFeatures);
+    const rounded = this.memory.take(rows * rowBytes);
     const scales = this.memory.take(4 * (rows + this.tile.rows));
-    this.exports.roundRows(rounded, scales, x, rows, inFeatures);
+    const calls = this.divide(rows, 8 * rows * inFeatures).map(([first, last]): KernelCall => [
+      'roundRows',
+      rounded + first * rowBytes,
+      scales + 4 * first,
+      x + 4 * first * inFeatures,
+      last - first,
+      inFeatures,
+    ]);
+    this.runner.run(calls);
     return [rounded, scales];
   }
 }
