@@ -257,6 +257,7 @@ export const i32 = {
   load16_u: load('i32', 1, 0x2f),
   reinterpret_f32: unary<'f32', 'i32'>('i32', 0xbc),
   store: store<'i32'>(2, 0x36),
+  store8: store<'i32'>(0, 0x3a),
   store16: store<'i32'>(1, 0x3b),
   eq: binary<'i32', 'i32'>('i32', 0x46),
   ne: binary<'i32', 'i32'>('i32', 0x47),
@@ -390,14 +391,28 @@ export const i32x4 = {
     type: 'v128',
     code: [...a.code, ...i32.const(bits).code, ...simd(173)],
   }),
+  extract_lane: (value: Value<'v128'>, lane: number): Value<'i32'> => ({
+    type: 'i32',
+    code: [...value.code, ...simd(27), lane],
+  }),
   /** Pairs of 16-bit products, added: the integer product's inner step. */
   dot_i16x8_s: vectorBinary(186),
+  /** c + fours of 8-bit products, of int8 a and of b from 0 to 127: beyond those machines differ. */
+  relaxed_dot_i8x16_i7x16_add_s: ternary(...simd(0x113)),
 };
 
 export const i16x8 = {
   /** Eight int8 at an address, widened. */
   load8x8_s: load('v128', 0, ...simd(1)),
   narrow_i32x4_s: vectorBinary(133),
+  shr_u: (a: Value<'v128'>, bits: number): Value<'v128'> => ({
+    type: 'v128',
+    code: [...a.code, ...i32.const(bits).code, ...simd(141)],
+  }),
+};
+
+export const i8x16 = {
+  narrow_i16x8_s: vectorBinary(101),
 };
 
 /** The sum of a vector's lanes, (0 + 2) + (1 + 3). */

@@ -12,7 +12,7 @@ import { referenceKernels } from '../kernels/reference.ts';
 import { activationNumber } from './activation.ts';
 import { attentionScratchBytes } from './attention.ts';
 import type { KernelCall } from './runner.ts';
-import { pairsOf, SimdBase } from './simdBase.ts';
+import { SimdBase } from './simdBase.ts';
 
 /** The arguments of dropout for attention kernels, by first head and first token: zeros without. */
 export type MaskArguments = (heads: number, tokens: number) => (head: number, token: number) => number[];
@@ -28,13 +28,14 @@ export class SimdKernels extends SimdBase implements Kernels {
   packRows(matrix: PackedMatrix, firstRow: number, rows: FloatArray | Int8Array): void {
     const { data, inFeatures, dtype } = matrix;
     const count = inFeatures === 0 ? 0 : rows.length / inFeatures;
-    // An odd row of pairs is filled up with a zero.
-    const source = dtype === 'q8' && inFeatures % 2 === 1 ? withZeroColumn(rows as Int8Array, inFeatures) : rows;
+    const groups = this.groups(inFeatures);
+    const size = this.group * groups;
+    const source = dtype === 'q8' && size > inFeatures ? withZeros(rows as Int8Array, inFeatures, size) : rows;
     const rowBytes = source.BYTES_PER_ELEMENT * (source.length / count);
     this.with([data], [source], ([packed, from]) => {
       for (let r = 0; r < count; r++) {
         const to = packed + this.rowAddress(matrix, firstRow + r);
-        if (dtype === 'q8') this.exports.packRowQ8(to, from + r * rowBytes, pairsOf(inFeatures));
+        if (dtype === 'q8') this.exports.packRowQ8(to, from + r * rowBytes, groups);
         else this.exports.packRow(to, from + r * rowBytes, inFeatures);
       }
     });
@@ -72,8 +73,8 @@ export class SimdKernels extends SimdBase implements Kernels {
     const number = activationNumber(activation);
     this.with([y], [x, data, scale, bias], ([to, from, packed, scales, biases]) => {
       const [source, rowScales] = dtype === 'q8' ? this.#round(from, rows, inFeatures) : [from, 0];
-      const pairs = pairsOf(inFeatures);
-      const panelBytes = this.packedLength(1, inFeatures, dtype) * data.BYTES_PER_ELEMENT;
+      const groups = this.groups(inFeatures);
+      const panelBytes = this.panelLength(inFeatures, dtype) * data.BYTES_PER_ELEMENT;
       /** Panels first to last of the weight, written at `target`. */
       const call = (first: number, last: number, target: number, stride: number): KernelCall => {
         const panel = packed + first * panelBytes;
@@ -92,7 +93,7 @@ export class SimdKernels extends SimdBase implements Kernels {
               bias,
               biasStep,
               rows,
-              pairs,
+              groups,
               count,
               stride,
               number ?? 0,
@@ -324,9 +325,18 @@ export class SimdKernels extends SimdBase implements Kernels {
 
   /** Rows rounded to 12 bits for `linearQ8`, in scratch memory: their address, and that of their scales. */
   #round(x: number, rows: number, inFeatures: number): [rounded: number, scales: number] {
-    const rounded = this.memory.take(4 * rows * pairsOf(inFeatures));
+    const rowBytes = 2 * this.group * this.groups(inFeatures);
+    const rounded = this.memory.take(rows * rowBytes);
     const scales = this.memory.take(4 * (rows + this.tile.rows));
-    this.exports.roundRows(rounded, scales, x, rows, inFeatures);
+    const calls = this.divide(rows, 8 * rows * inFeatures).map(([first, last]): KernelCall => [
+      'roundRows',
+      rounded + first * rowBytes,
+      scales + 4 * first,
+      x + 4 * first * inFeatures,
+      last - first,
+      inFeatures,
+    ]);
+    this.runner.run(calls);
     return [rounded, scales];
   }
 }
@@ -337,9 +347,9 @@ const lookUp = ({ dtype, data, scale }: PackedMatrix) => ({
   scale,
 });
 
-/** [rows, size] → [rows, size + 1] */
-function withZeroColumn(rows: Int8Array, size: number): Int8Array {
-  const wider = new Int8Array((rows.length / size) * (size + 1));
-  for (let r = 0; r * size < rows.length; r++) wider.set(rows.subarray(r * size, (r + 1) * size), r * (size + 1));
+/** [rows, size] → [rows, width] */
+function withZeros(rows: Int8Array, size: number, width: number): Int8Array {
+  const wider = new Int8Array((rows.length / size) * width);
+  for (let r = 0; r * size < rows.length; r++) wider.set(rows.subarray(r * size, (r + 1) * size), r * width);
   return wider;
 }

@@ -13,7 +13,8 @@ import {
   type WeightType,
 } from '../../../src/tensor/index.ts';
 import type { Block } from '../../../src/tensor/memory.ts';
-import { makeKernels } from '../../../src/tensor/simd/start.ts';
+import { mulAdd, relaxedFma } from '../../../src/tensor/simd/arithmetic.ts';
+import { byteGroup, makeKernels } from '../../../src/tensor/simd/start.ts';
 import type { WasmMemory } from '../../../src/tensor/simd/wasmMemory.ts';
 import { describeKernels, heapSetup, type Setup } from '../../conformance.ts';
 import { arithmetics, hasRelaxedFma, reserve, simdSets } from '../../support/kernelSets.ts';
@@ -134,6 +135,26 @@ describe('kernel sets', () => {
     });
     expect(results.length).toBe(4);
     for (const result of results) expect(result).toEqual(results[0]);
+  });
+
+  it('give the same bits on int8 weights, multiplied by twos or by fours', () => {
+    for (const [rows, inner, outputs] of [
+      [13, 384, 40],
+      [5, 1539, 9],
+    ]) {
+      const [x, bias] = [random(rows * inner, 'x'), random(outputs, 'b')];
+      const results = simdSets.map(({ kernels }) => {
+        const y = new Float32Array(rows * outputs);
+        kernels.linear(y, x, packInt8(kernels, outputs, inner), bias, 'linear', rows, inner, outputs);
+        return y;
+      });
+      for (const y of results) expect(y).toEqual(results[0]);
+    }
+  });
+
+  it('multiply int8 by fours where one instruction does it, which takes relaxed SIMD', () => {
+    expect(byteGroup(mulAdd)).toBe(2);
+    expect(hasRelaxedFma ? [2, 4] : [2]).toContain(byteGroup(relaxedFma));
   });
 
   it('agree with the reference kernels on int8 weights, within 1e-6', () => {
