@@ -18,12 +18,17 @@ export function assemble(
   truncation: EncodePlan['truncation'],
   trims?: readonly OffsetTrim[],
 ): Encoding {
-  const specialCount = countSpecialTokens(template);
+  let tokenCount = countSpecialTokens(template);
+  const room = truncation && roomIn(truncation, tokenCount);
+  for (const { length } of texts) tokenCount += length;
+  if (truncation === undefined || tokenCount <= truncation.maxLength) {
+    return new Encoding(template.map((place) => pieceOf(place, texts, trims)));
+  }
   const lengths = texts.map(({ length }) => length);
-  const windows = windowsOfTexts(lengths, specialCount, truncation);
+  const { strategy, stride, side } = truncation;
+  const windows = keptLengths(lengths, room!, strategy).map((kept, i) => windowsOf(lengths[i], kept, stride, side));
   const first = template.map((place) => choices(place, texts, windows, trims)[0]);
-  if (windows.every(({ length }) => length === 1)) return new Encoding(first);
-  const facts = { tokenCount: lengths.reduce((sum, length) => sum + length, specialCount), truncated: true };
+  const facts = { tokenCount, truncated: true };
   const overflow = () =>
     combinations(template.map((place) => choices(place, texts, windows, trims)))
       .slice(1)
@@ -31,9 +36,8 @@ export function assemble(
   return new Encoding(first, { ...facts, overflow });
 }
 
-function windowsOfTexts(lengths: number[], specialCount: number, truncation: EncodePlan['truncation']): Window[][] {
-  if (truncation === undefined) return lengths.map((length) => [[0, length]]);
-  const { maxLength, strategy, stride, side } = truncation;
+/** How many tokens of the texts may stay. */
+function roomIn({ maxLength, stride }: NonNullable<EncodePlan['truncation']>, specialCount: number): number {
   const room = maxLength - specialCount;
   if (room < 0) {
     throw new ConfigError({
@@ -44,7 +48,19 @@ function windowsOfTexts(lengths: number[], specialCount: number, truncation: Enc
     });
   }
   checkStride(stride, room);
-  return keptLengths(lengths, room, strategy).map((kept, i) => windowsOf(lengths[i], kept, stride, side));
+  return room;
+}
+
+/** What stands at a place of the template when no text is cut. */
+function pieceOf(
+  place: TemplatePiece,
+  texts: readonly TokenizedText[],
+  trims: readonly OffsetTrim[] | undefined,
+): Piece {
+  if (!('sequence' in place)) return place;
+  const { sequence, typeId } = place;
+  const source = texts[sequence];
+  return { source, sequence, start: 0, end: source.length, typeId, trims };
 }
 
 /** What can stand at a place of the template: any window of its text, or its special tokens. */

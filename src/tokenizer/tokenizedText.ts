@@ -84,6 +84,21 @@ export class TokenizedText {
     return this.#rows[this.#base + 4 * index + 2];
   }
 
+  /** Puts the ids of tokens [start, end) into an array from `at` on. */
+  copyIds(start: number, end: number, ids: Int32Array, at: number): void {
+    const rows = this.#rows;
+    for (let row = this.#base + 4 * start, last = this.#base + 4 * end; row < last; row += 4) ids[at++] = rows[row];
+  }
+
+  /** Where each of tokens [start, end) begins and ends, likewise. */
+  copyBounds(start: number, end: number, starts: Int32Array, ends: Int32Array, at: number): void {
+    const rows = this.#rows;
+    for (let row = this.#base + 4 * start, last = this.#base + 4 * end; row < last; row += 4, at++) {
+      starts[at] = rows[row + 1];
+      ends[at] = rows[row + 2];
+    }
+  }
+
   /** Which word the token is a part of. */
   wordAt(index: number): number {
     return this.#rows[this.#base + 4 * index + 3];
