@@ -3,11 +3,11 @@ import { ConfigError } from '../errors.ts';
 import type { EncodePlan } from './encodeOptions.ts';
 import { Encoding, type FixedPiece, type OffsetTrim, type Piece } from './encoding.ts';
 import { countSpecialTokens, type TemplatePiece } from './postProcessor.ts';
-import type { TokenizedText } from './tokenizedText.ts';
+import type { NumberRoom, TokenizedText } from './tokenizedText.ts';
 import { checkStride, keptLengths, type Window, windowsOf } from './truncation.ts';
 
 /**
- * The encoding of one text or a pair. Room for special tokens is set aside first; the texts are cut to what is left.
+ * The encoding of one text or a pair, whose numbers go where told. Room for special tokens is set aside first; the texts are cut to what is left.
  *
  * @throws ConfigError when maxLength is less than the special tokens, or the stride leaves no progress
  * @throws InputError when the text that must give way cannot
@@ -17,12 +17,14 @@ export function assemble(
   template: readonly TemplatePiece[],
   truncation: EncodePlan['truncation'],
   trims?: readonly OffsetTrim[],
+  numbers?: NumberRoom,
 ): Encoding {
   let tokenCount = countSpecialTokens(template);
   const room = truncation && roomIn(truncation, tokenCount);
   for (const { length } of texts) tokenCount += length;
   if (truncation === undefined || tokenCount <= truncation.maxLength) {
-    return new Encoding(template.map((place) => pieceOf(place, texts, trims)));
+    const pieces = template.map((place) => pieceOf(place, texts, trims));
+    return new Encoding(pieces, undefined, numbers);
   }
   const lengths = texts.map(({ length }) => length);
   const { strategy, stride, side } = truncation;
@@ -33,7 +35,7 @@ export function assemble(
     combinations(template.map((place) => choices(place, texts, windows, trims)))
       .slice(1)
       .map((pieces) => new Encoding(pieces, { ...facts, overflow: () => [] }));
-  return new Encoding(first, { ...facts, overflow });
+  return new Encoding(first, { ...facts, overflow }, numbers);
 }
 
 /** How many tokens of the texts may stay. */

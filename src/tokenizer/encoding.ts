@@ -1,4 +1,4 @@
-import type { TokenizedText } from './tokenizedText.ts';
+import { NumberRoom, type TokenizedText } from './tokenizedText.ts';
 
 /** The tokens of a text from `start` to `end`, as one run of an encoding. */
 export interface TextPiece {
@@ -45,7 +45,8 @@ interface EncodingFacts {
 /**
  * A tokenized text or pair of texts: what a model takes, and where in the text each token came from.
  *
- * Arrays that only some callers want (`tokens`, `offsets`, …) are made when first asked for.
+ * Arrays that only some callers want (`tokens`, `offsets`, …) are made when first asked for. Those of a batch share buffers:
+ * one that is to be transferred must be copied (`slice()`) first.
  */
 export class Encoding {
   readonly length: number;
@@ -56,8 +57,7 @@ export class Encoding {
   readonly truncated: boolean;
 
   readonly #pieces: readonly Piece[];
-  /** Of ids, starts and ends, one after another: in a batch, buffers take more time than what is in them. */
-  readonly #numbers: ArrayBuffer;
+  readonly #room: NumberRoom;
   readonly #makeOverflow: (() => Encoding[]) | undefined;
   #tokenTypeIds: Int32Array | undefined;
   #attentionMask: Int32Array | undefined;
@@ -68,17 +68,20 @@ export class Encoding {
   #codePointOffsets: [number, number][] | undefined;
   #overflowing: Encoding[] | undefined;
 
-  /** @param facts without them, the pieces are all there is of the text */
-  constructor(pieces: readonly Piece[], facts?: EncodingFacts) {
+  /**
+   * @param facts without them, the pieces are all there is of the text
+   * @param room where its arrays of numbers are made
+   */
+  constructor(pieces: readonly Piece[], facts?: EncodingFacts, room = new NumberRoom(0)) {
     this.#pieces = pieces;
+    this.#room = room;
     let length = 0;
     for (const piece of pieces) length += lengthOf(piece);
     this.length = length;
     this.tokenCount = facts?.tokenCount ?? length;
     this.truncated = facts?.truncated ?? false;
     this.#makeOverflow = facts?.overflow;
-    this.#numbers = new ArrayBuffer(12 * length);
-    this.inputIds = new Int32Array(this.#numbers, 0, length);
+    this.inputIds = room.take(length);
     let at = 0;
     for (const piece of pieces) {
       if ('source' in piece) piece.source.copyIds(piece.start, piece.end, this.inputIds, at);
@@ -174,17 +177,17 @@ export class Encoding {
   withPadding(paddingFor: (length: number) => FixedPiece | undefined, side: 'left' | 'right'): Encoding {
     const padding = paddingFor(this.length);
     const pieces = padding === undefined ? [] : [padding];
-    return new Encoding(side === 'left' ? [...pieces, ...this.#pieces] : [...this.#pieces, ...pieces], {
-      tokenCount: this.tokenCount,
-      truncated: this.truncated,
-      overflow: () => this.overflowing.map((window) => window.withPadding(paddingFor, side)),
-    });
+    const overflow = () => this.overflowing.map((window) => window.withPadding(paddingFor, side));
+    return new Encoding(
+      side === 'left' ? [...pieces, ...this.#pieces] : [...this.#pieces, ...pieces],
+      { tokenCount: this.tokenCount, truncated: this.truncated, overflow },
+      this.#room,
+    );
   }
 
   #findBounds(): void {
-    const { length } = this;
-    const starts = (this.#starts = new Int32Array(this.#numbers, 4 * length, length));
-    const ends = (this.#ends = new Int32Array(this.#numbers, 8 * length, length));
+    const starts = (this.#starts = this.#room.take(this.length));
+    const ends = (this.#ends = this.#room.take(this.length));
     let at = 0;
     for (const piece of this.#pieces) {
       if (!('source' in piece)) at += piece.ids.length;

@@ -45,15 +45,13 @@ export class TokenTable {
    * @returns -1 when no entry does
    */
   longestPrefix(codes: Int32Array, start: number, end: number): number {
-    const known = this.#known;
-    const mask = known.length - 1;
-    for (let limit = end; ; ) {
+    for (let limit = end; ;) {
       let match = start;
       let matchHash = EMPTY_HASH;
       let hash = EMPTY_HASH;
       for (let i = start; i < limit; i++) {
         hash = extendHash(hash, codes[i]);
-        const bits = known[(hash >>> 2) & mask] >>> ((hash & 3) << 1);
+        const bits = this.#bitsAt(hash);
         if (bits & ENDS) {
           match = i + 1;
           matchHash = hash;
@@ -70,13 +68,9 @@ export class TokenTable {
     }
   }
 
-  /** Whether an entry may have this hash. Rarely true in vain. */
-  mayHave(hash: number): boolean {
-    return (this.#known[(hash >>> 2) & (this.#known.length - 1)] & (ENDS << ((hash & 3) << 1))) !== 0;
-  }
-
   /** The id of the entry that consists of `length` codes from `start` on, whose hash is known; -1 when there is none. */
   find(hash: number, codes: Int32Array, start: number, length: number): number {
+    if (!(this.#bitsAt(hash) & ENDS)) return -1;
     const records = this.#records;
     for (let slot = this.#slotOf(hash); ; slot = this.#nextSlot(slot)) {
       const record = this.#slots[slot];
@@ -86,6 +80,10 @@ export class TokenTable {
       while (same < length && records[record + 3 + same] === codes[start + same]) same++;
       if (same === length) return records[record + 1];
     }
+  }
+
+  #bitsAt(hash: number): number {
+    return this.#known[(hash >>> 2) & (this.#known.length - 1)] >>> ((hash & 3) << 1);
   }
 
   #note(hash: number, bits: number): void {

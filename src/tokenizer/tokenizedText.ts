@@ -10,6 +10,29 @@ export class TokenRoom {
   }
 }
 
+/** Makes arrays of numbers that share buffers, each of which would take more time to make than its numbers. */
+export class NumberRoom {
+  readonly #size: number;
+  #buffer = new ArrayBuffer(0);
+  #end = 0;
+
+  /** @param size of a buffer, in bytes; with 0, each array has its own */
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** So many zeros. */
+  take(length: number): Int32Array {
+    if (this.#end + 4 * length > this.#buffer.byteLength) {
+      this.#buffer = new ArrayBuffer(Math.max(4 * length, this.#size));
+      this.#end = 0;
+    }
+    const numbers = new Int32Array(this.#buffer, this.#end, length);
+    this.#end += 4 * length;
+    return numbers;
+  }
+}
+
 /** A text and all its tokens, before truncation and special tokens: what encodings are cut from. */
 export class TokenizedText {
   readonly text: string;
