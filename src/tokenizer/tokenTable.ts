@@ -12,16 +12,16 @@ export class TokenTable {
   /** Where the last match of `longestPrefix` ends. */
   matchEnd = 0;
 
-  readonly #slots: Int32Array; // where the record of an entry begins, by hash; 0 where free; a collision goes to the next
-  readonly #records: Int32Array; // hash, id, length, codes, of one entry after another
+  readonly #slots: Int32Array; // by hash: a hash, and where its record begins, 0 where free; a collision goes to the next
+  readonly #records: Int32Array; // id, length, codes, of one entry after another
   readonly #known: Uint8Array; // two bits a place, by hash: small enough for a cache, and sparse enough to be rarely wrong
 
   constructor(entries: ReadonlyMap<string, number>) {
-    this.#slots = new Int32Array(powerOfTwoFrom(entries.size * 2));
-    this.#known = new Uint8Array(powerOfTwoFrom(entries.size * 8));
+    this.#slots = new Int32Array(2 * powerOfTwoFrom(entries.size * 2));
+    this.#known = new Uint8Array(powerOfTwoFrom(entries.size * 2));
     const records: number[] = [0]; // so that no record begins at 0
     for (const [text, id] of entries) {
-      const begin = records.push(0, id, 0) - 3;
+      const begin = records.push(id, 0) - 2;
       let hash = EMPTY_HASH;
       for (const character of text) {
         this.#note(hash, GOES_ON);
@@ -30,11 +30,11 @@ export class TokenTable {
         hash = extendHash(hash, code);
       }
       this.#note(hash, ENDS);
-      records[begin] = hash;
-      records[begin + 2] = records.length - begin - 3;
+      records[begin + 1] = records.length - begin - 2;
       let slot = this.#slotOf(hash);
-      while (this.#slots[slot] !== 0) slot = this.#nextSlot(slot);
-      this.#slots[slot] = begin;
+      while (this.#slots[slot + 1] !== 0) slot = this.#nextSlot(slot);
+      this.#slots[slot] = hash;
+      this.#slots[slot + 1] = begin;
     }
     this.#records = Int32Array.from(records);
   }
@@ -70,15 +70,15 @@ export class TokenTable {
 
   /** The id of the entry that consists of `length` codes from `start` on, whose hash is known; -1 when there is none. */
   find(hash: number, codes: Int32Array, start: number, length: number): number {
-    if (!(this.#bitsAt(hash) & ENDS)) return -1;
+    const slots = this.#slots;
     const records = this.#records;
     for (let slot = this.#slotOf(hash); ; slot = this.#nextSlot(slot)) {
-      const record = this.#slots[slot];
+      const record = slots[slot + 1];
       if (record === 0) return -1;
-      if (records[record] !== hash || records[record + 2] !== length) continue;
+      if (slots[slot] !== hash || records[record + 1] !== length) continue;
       let same = 0;
-      while (same < length && records[record + 3 + same] === codes[start + same]) same++;
-      if (same === length) return records[record + 1];
+      while (same < length && records[record + 2 + same] === codes[start + same]) same++;
+      if (same === length) return records[record];
     }
   }
 
@@ -91,11 +91,11 @@ export class TokenTable {
   }
 
   #slotOf(hash: number): number {
-    return (hash ^ (hash >>> 15)) & (this.#slots.length - 1);
+    return ((hash ^ (hash >>> 15)) << 1) & (this.#slots.length - 1);
   }
 
   #nextSlot(slot: number): number {
-    return (slot + 1) & (this.#slots.length - 1);
+    return (slot + 2) & (this.#slots.length - 1);
   }
 }
 
