@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { BertForSequenceClassification, Engine } from '../src/index.ts';
-import { withGradients, zeroGradients, type Kernels } from '../src/tensor/index.ts';
+import { backwardKernels, withGradients, zeroGradients } from '../src/tensor/index.ts';
 
 const words = process.argv.slice(2);
 const option = (name: string, fallback: number) =>
@@ -12,6 +12,7 @@ const option = (name: string, fallback: number) =>
 const folder = words.find((word) => existsSync(word)) ?? 'weights/original/all-MiniLM-L6-v2';
 const steps = option('steps', 10);
 const engine = new Engine({ turbo: words.includes('turbo'), threads: option('threads', 1) });
+const backward = backwardKernels(engine);
 const model = await BertForSequenceClassification.fromPretrained(folder, { engine, initializeMissing: true });
 const parameters = model.parameters();
 const moments = parameters.map(({ data: { length } }) => [0, 1].map(() => engine.keep([length])));
@@ -24,21 +25,23 @@ const labels = Array.from({ length: sequences }, (_, s) => s % 2);
 const spent = new Map<string, number>();
 if (words.includes('profile')) {
   // Time by kernel, measured around each call.
-  const kernels = engine.kernels as unknown as Record<string, (...args: unknown[]) => unknown>;
-  const names = new Set<string>(Object.keys(kernels));
-  for (let proto: object | null = Object.getPrototypeOf(kernels) as object; proto && proto !== Object.prototype;) {
-    for (const name of Object.getOwnPropertyNames(proto)) names.add(name);
-    proto = Object.getPrototypeOf(proto) as object | null;
-  }
-  for (const name of names as Set<keyof Kernels>) {
-    const kernel = kernels[name];
-    if (name === ('constructor' as string) || typeof kernel !== 'function') continue;
-    kernels[name] = (...args) => {
-      const start = performance.now();
-      const result = kernel.apply(kernels, args);
-      spent.set(name, (spent.get(name) ?? 0) + performance.now() - start);
-      return result;
-    };
+  for (const set of [engine.kernels, backward]) {
+    const kernels = set as unknown as Record<string, (...args: unknown[]) => unknown>;
+    const names = new Set<string>(Object.keys(kernels));
+    for (let proto: object | null = Object.getPrototypeOf(kernels) as object; proto && proto !== Object.prototype;) {
+      for (const name of Object.getOwnPropertyNames(proto)) names.add(name);
+      proto = Object.getPrototypeOf(proto) as object | null;
+    }
+    for (const name of names) {
+      const kernel = kernels[name];
+      if (name === 'constructor' || typeof kernel !== 'function') continue;
+      kernels[name] = (...args) => {
+        const start = performance.now();
+        const result = kernel.apply(kernels, args);
+        spent.set(name, (spent.get(name) ?? 0) + performance.now() - start);
+        return result;
+      };
+    }
   }
 }
 
@@ -54,10 +57,10 @@ function step(number: number): number {
     { step: number },
   );
   let squares = 0;
-  for (const { grad } of parameters) squares += engine.kernels.sumSquares(grad!.data);
+  for (const { grad } of parameters) squares += backward.sumSquares(grad!.data);
   const t = number + 1;
   parameters.forEach(({ data, grad }, i) =>
-    engine.kernels.adamW(data, grad!.data, moments[i][0].data, moments[i][1].data, {
+    backward.adamW(data, grad!.data, moments[i][0].data, moments[i][1].data, {
       stepSize: 5e-5 / (1 - 0.9 ** t),
       beta1: 0.9,
       beta2: 0.999,

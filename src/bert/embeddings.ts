@@ -33,7 +33,7 @@ export class BertEmbeddings extends Module {
     this.norm = new LayerNorm(weights.scope('LayerNorm'), embeddingSize, config.layerNormEps, {
       bias: config.family.biases?.(config).norm ?? true,
     });
-    this.dropout = new Dropout(config.hiddenDropoutProb);
+    this.dropout = new Dropout(config.family.dropout?.(config).embeddings ?? config.hiddenDropoutProb);
   }
 
   /**

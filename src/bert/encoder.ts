@@ -13,18 +13,18 @@ import {
 } from '../layers/index.ts';
 import { add, checkpoint, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
-import type { AfterLayer, AttentionScheme, Family } from './families/family.ts';
+import type { AfterLayer, AttentionScheme, FeedForwardNetwork } from './families/family.ts';
 
 /** One post-norm encoder layer (Devlin et al. 2019, §3; Vaswani et al. 2017, §3.1). */
 export class BertLayer extends Module {
   readonly attention: SelfAttention;
   readonly attentionOutput: Linear;
   readonly attentionNorm: LayerNorm | null;
-  readonly feedForward: Module & { forward(x: Tensor): Tensor };
+  readonly feedForward: FeedForwardNetwork;
   readonly outputNorm: LayerNorm;
-  /** After attention, and after the feed-forward layers. */
-  readonly attentionDropout: Dropout;
-  readonly outputDropout: Dropout;
+  /** After attention, and after the feed-forward layers, where the family has it there. */
+  readonly attentionDropout: Dropout | null;
+  readonly outputDropout: Dropout | null;
 
   constructor(
     config: BertConfig,
@@ -44,18 +44,20 @@ export class BertLayer extends Module {
     this.attentionNorm = hasAttentionNorm ? normAt('attention.output.LayerNorm') : null;
     this.feedForward = (family.feedForward ?? plainFeedForward)(config, weights);
     this.outputNorm = normAt('output.LayerNorm');
-    const dropoutAfter = (part: Family['noDropout']) =>
-      new Dropout(family.noDropout === part ? 0 : config.hiddenDropoutProb);
-    this.attentionDropout = dropoutAfter('attention');
-    this.outputDropout = dropoutAfter('feedForward');
+    const { hiddenDropoutProb } = config;
+    const dropout = family.dropout?.(config);
+    const dropoutAfter = (own: number | null | undefined) =>
+      own === null ? null : new Dropout(own ?? hiddenDropoutProb);
+    this.attentionDropout = dropoutAfter(dropout?.attention);
+    this.outputDropout = dropoutAfter(dropout?.feedForward);
   }
 
   /** x: [totalTokens, hiddenSize] → same */
   forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, relations: Relations = {}): Tensor {
     const attended = this.attentionOutput.forward(this.attention.forward(x, batch, trace, relations));
-    const normed = this.attentionNorm!.forward(this.attentionDropout.forward(attended, batch.tokenKeys), x); // residual, then norm
-    const transformed = this.feedForward.forward(normed);
-    return this.outputNorm.forward(this.outputDropout.forward(transformed, batch.tokenKeys), normed);
+    const normed = this.attentionNorm!.forward(dropped(this.attentionDropout, attended, batch), x); // residual, then norm
+    const transformed = this.feedForward.forward(normed, batch.tokenKeys);
+    return this.outputNorm.forward(dropped(this.outputDropout, transformed, batch), normed);
   }
 }
 
@@ -64,11 +66,14 @@ export class PreNormLayer extends BertLayer {
   override forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, relations: Relations = {}): Tensor {
     const normed = this.attentionNorm ? this.attentionNorm.forward(x) : x;
     const attended = this.attentionOutput.forward(this.attention.forward(normed, batch, trace, relations));
-    const sum = add(x, this.attentionDropout.forward(attended, batch.tokenKeys));
-    const transformed = this.feedForward.forward(this.outputNorm.forward(sum));
-    return add(sum, this.outputDropout.forward(transformed, batch.tokenKeys));
+    const sum = add(x, dropped(this.attentionDropout, attended, batch));
+    const transformed = this.feedForward.forward(this.outputNorm.forward(sum), batch.tokenKeys);
+    return add(sum, dropped(this.outputDropout, transformed, batch));
   }
 }
+
+const dropped = (dropout: Dropout | null, x: Tensor, { tokenKeys }: PackedBatch): Tensor =>
+  dropout ? dropout.forward(x, tokenKeys) : x;
 
 const plainAttention = ({ hiddenSize, numAttentionHeads, attentionSize }: BertConfig, layer: Weights) =>
   new MultiHeadSelfAttention(layer.scope('attention.self'), hiddenSize, numAttentionHeads, attentionSize);

@@ -3,8 +3,9 @@ import type { MatrixParameter, ModelInputs, Parameter, Weights } from '../layers
 import { linear, poolSequences, type ActivationName, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import type { FirstTokenHead, HeadLayer } from './families/family.ts';
+import { lossOf, type Labels } from './losses.ts';
 import { BertModel } from './model.ts';
-import type { ForwardOptions, LogitsOutput } from './outputs.ts';
+import type { ForwardOptions, LogitsOutput, ModelOutput } from './outputs.ts';
 import { BertPreTrainedModel } from './preTrainedModel.ts';
 
 export type Inputs = ModelInputs | PackedBatch;
@@ -20,6 +21,10 @@ export abstract class BertWithHead extends BertPreTrainedModel {
     super(config, weights);
     this.bert = new BertModel(config, weights.scope('bert'), pooler);
     this.dropout = new Dropout(dropout);
+  }
+
+  override loss(output: ModelOutput, labels: Labels): Tensor {
+    return lossOf(output, labels, this.config.problemType);
   }
 
   /** A head on each token's vector, after a layer of its own if there is one: [totalTokens, hiddenSize] → [totalTokens, …] */

@@ -1,4 +1,4 @@
-import { ConfigError, InputError, show } from '../errors.ts';
+import { InputError, show } from '../errors.ts';
 import type { PackedBatch } from '../layers/index.ts';
 import {
   add,
@@ -48,12 +48,7 @@ export function lossOf(output: ModelOutput, labels: Labels, problemType: string 
     return scale(add(start, positionLoss(endLogits, 'endPositions', labels, batch)), 0.5);
   }
   if (!logits) {
-    throw new ConfigError({
-      what: 'loss',
-      expected: 'a model with a head',
-      got: 'an encoder',
-      fix: 'load another class',
-    });
+    throw new InputError({ what: 'loss: output', expected: "what the model's forward gave", got: 'no logits' });
   }
   if (logits.rank === 1) return binaryCrossEntropy(logits, targetsOf(logits.engine, tokenLabels(labels, batch)));
   if (logitsPer === 'token') return crossEntropy(logits, tokenLabels(labels, batch));

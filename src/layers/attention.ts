@@ -18,8 +18,8 @@ export interface Relations {
   bias?: Tensor;
   /** Turns of queries and keys, by kind of layer. */
   rotations?: Readonly<Record<string, Rotation>>;
-  /** Vectors of relative distances, [rows, hiddenSize], and the row of each distance, as `relativeBuckets` gives them. */
-  distances?: { vectors: Tensor; buckets: Int32Array };
+  /** Vectors of relative distances, [rows, hiddenSize]; what names each; and the row of each distance, as `relativeBuckets` gives them. */
+  distances?: { vectors: Tensor; keys: Int32Array; buckets: Int32Array };
 }
 
 /** Self-attention of any kind, up to the concatenated heads. */

@@ -1,4 +1,5 @@
 import { gate, multiply, type ActivationName, type Tensor } from '../tensor/index.ts';
+import { Dropout } from './dropout.ts';
 import type { Linear } from './linear.ts';
 import { Module } from './module.ts';
 
@@ -30,9 +31,18 @@ export class GatedFeedForward extends Module {
   readonly down: Linear;
   readonly activation: ActivationName;
   readonly gate: Linear | null;
+  /** Of what the gate lets through. */
+  readonly dropout: Dropout;
 
-  constructor(name: string, up: Linear, down: Linear, activation: ActivationName, gate: Linear | null = null) {
+  constructor(
+    name: string,
+    up: Linear,
+    down: Linear,
+    activation: ActivationName,
+    { gate = null, dropout = 0 }: { gate?: Linear | null; dropout?: number } = {},
+  ) {
     super(name);
+    this.dropout = new Dropout(dropout);
     this.up = up;
     this.down = down;
     this.activation = activation;
@@ -40,10 +50,10 @@ export class GatedFeedForward extends Module {
   }
 
   /** x: [tokens, hiddenSize] → [tokens, hiddenSize] */
-  forward(x: Tensor): Tensor {
+  forward(x: Tensor, keys?: Int32Array): Tensor {
     const gated = this.gate
       ? multiply(this.gate.forward(x, this.activation), this.up.forward(x))
       : gate(this.up.forward(x), this.activation);
-    return this.down.forward(gated);
+    return this.down.forward(this.dropout.forward(gated, keys));
   }
 }

@@ -29,7 +29,7 @@ export type { Inputs, Overflow, RunOptions, Task, TextReport } from './run.ts';
 export { search, type SearchResult, type SemanticSearch, type TextIndex } from './search.ts';
 export { SentenceEncoder } from './autoSentenceEncoder.ts';
 export { BertSentenceEncoder, type EncodeTextOptions, type SentenceEmbedding } from './sentenceEncoder.ts';
-export { readSentenceModules, type PoolingMode, type SentenceModules } from './sentenceModules.ts';
+export { poolings, readSentenceModules, type PoolingMode, type SentenceModules } from './sentenceModules.ts';
 export { sentenceSimilarity, type SentenceSimilarity } from './sentenceSimilarity.ts';
 export { sentenceVectors } from './sentenceVectors.ts';
 export { StaticEmbeddings } from './staticEmbeddings.ts';

@@ -1,5 +1,7 @@
 import { InputError, ScopeError } from '../errors.ts';
+import { backwardKernels } from './backward.ts';
 import { sharedEngine, type Engine } from './engine.ts';
+import type { BackwardKernels } from './kernels/backwardKernels.ts';
 import type { Matrix } from './matrix.ts';
 import type { Block } from './memory.ts';
 import { randomStream } from './random.ts';
@@ -27,7 +29,7 @@ import type { Tensor } from './tensor.ts';
  *
  * The tape owns an engine scope: what is computed inside lives until its end, inner scopes included, since backward needs it.
  */
-export type Backward = (dy: Tensor, gradients: readonly (Tensor | null)[]) => void;
+export type Backward = (dy: Tensor, gradients: readonly (Tensor | null)[], kernels: BackwardKernels) => void;
 
 /** A tensor or a matrix that gradients can be asked for. */
 export type Differentiable = Tensor | Matrix;
@@ -54,6 +56,8 @@ const keyOf = (x: Differentiable): object => ('block' in x ? x.block : x.packed)
 
 export class Tape {
   readonly engine: Engine;
+  /** What backward computes with, and random ops; ops have them from here, lest inference carry them. */
+  readonly kernels: BackwardKernels;
   /** False while ops compute without being recorded. */
   recording = true;
   /** Calls of random ops so far. */
@@ -77,6 +81,7 @@ export class Tape {
     parent: Tape | null = null,
   ) {
     this.engine = engine;
+    this.kernels = backwardKernels(engine);
     this.#leaves = leaves;
     this.#seed = seed;
     this.draws = draws;
@@ -149,6 +154,7 @@ export class Tape {
         backward(
           dy,
           inputs.map((x) => (x !== null && this.#knows(x) ? this.#gradientOf(x) : null)),
+          this.kernels,
         );
         this.#flowing.delete(output);
         this.engine.giveBack(dy); // its memory serves the next gradient of that size

@@ -1,6 +1,8 @@
 import { ConfigError, ScopeError, ShapeError, show } from '../errors.ts';
 import type { Tape } from './autograd.ts';
+import type { BackwardKernels } from './kernels/backwardKernels.ts';
 import type { FloatArray, Kernels, WeightType } from './kernels/kernels.ts';
+import type { PositionKernels } from './kernels/positionKernels.ts';
 import { referenceKernels } from './kernels/reference.ts';
 import { Matrix } from './matrix.ts';
 import { HeapMemory, type Memory } from './memory.ts';
@@ -14,8 +16,11 @@ export type FloatType = 'float32' | 'float64';
 export interface EngineOptions {
   /** Working precision. float64 is for proofs: it runs on the reference kernels, and needs twice the memory. Default float32. */
   dtype?: FloatType;
-  /** 'auto' takes the WebAssembly kernels where they can be had, else the reference kernels. Default 'auto'. */
-  kernels?: 'auto' | 'simd' | 'reference' | Kernels;
+  /**
+   * 'auto' takes the WebAssembly kernels where they can be had, else the reference kernels; or kernels of your own, which need
+   * those of `BackwardKernels` too for training, unless they read weights row by row. Default 'auto'.
+   */
+  kernels?: 'auto' | 'simd' | 'reference' | Kernels | (Kernels & Partial<BackwardKernels & PositionKernels>);
   /** Threads that share the work, the calling one included; 'auto' is one per core, 8 at most. Default 'auto'. */
   threads?: number | 'auto';
   /** In browsers whose page policy forbids blob: workers: the address of a script with the text of `workerSource`. */

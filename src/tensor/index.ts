@@ -11,16 +11,23 @@ export {
 } from './autograd.ts';
 export { Engine, type EngineInfo, type EngineOptions, type FloatType } from './engine.ts';
 export { isActivationName } from './kernels/activations.ts';
-export type {
-  AdamStep,
-  AttentionDropout,
-  BackwardKernels,
-  DropoutMask,
-  FunctionName,
-} from './kernels/backwardKernels.ts';
+export { backwardKernels } from './backward.ts';
+export type { AdamStep, AttentionDropout, BackwardKernels, DropoutMask } from './kernels/backwardKernels.ts';
 export { Matrix } from './matrix.ts';
-export type { ActivationName, FloatArray, Kernels, PackedMatrix, Pooling, WeightType } from './kernels/kernels.ts';
+export type {
+  ActivationName,
+  FloatArray,
+  FunctionName,
+  Kernels,
+  PackedMatrix,
+  Pooling,
+  WeightType,
+} from './kernels/kernels.ts';
+export type { PositionKernels, RotaryShape } from './kernels/positionKernels.ts';
+export { referencePositions } from './kernels/positions.ts';
+export { positionKernels } from './positionKernels.ts';
 export { referenceKernels } from './kernels/reference.ts';
+export { referenceBackward } from './kernels/referenceBackward.ts';
 export { erf } from './kernels/special.ts';
 export {
   attention,

@@ -1,6 +1,6 @@
 import { ConfigError, expectOptions, show } from '../errors.ts';
 import { MatrixParameter, type Parameter } from '../layers/index.ts';
-import type { Engine, Matrix, Tensor } from '../tensor/index.ts';
+import { backwardKernels, type Engine, type Matrix, type Tensor } from '../tensor/index.ts';
 
 /** What training changes. */
 export type Trainable = Parameter | MatrixParameter;
@@ -153,7 +153,7 @@ abstract class AdamBase extends Optimizer {
   protected adam(parameter: Trainable, rate: number, gradScale: number, decay: number, l2: number): void {
     const [beta1, beta2] = this.betas;
     const [m, v] = [this.stateOf('m', parameter), this.stateOf('v', parameter)];
-    parameter.engine.kernels.adamW(parameter.data, parameter.grad!.data, m.data, v.data, {
+    backwardKernels(parameter.engine).adamW(parameter.data, parameter.grad!.data, m.data, v.data, {
       stepSize: rate / (1 - beta1 ** this.steps),
       beta1,
       beta2,
@@ -191,7 +191,7 @@ export class AdamW extends AdamBase {
 /** Euclidean length of all gradients together. */
 export function gradientNorm(parameters: readonly Trainable[]): number {
   let squares = 0;
-  for (const { grad, engine } of parameters) if (grad) squares += engine.kernels.sumSquares(grad.data);
+  for (const { grad, engine } of parameters) if (grad) squares += backwardKernels(engine).sumSquares(grad.data);
   return Math.sqrt(squares);
 }
 

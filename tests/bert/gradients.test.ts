@@ -4,7 +4,7 @@ import { PackedBatch } from '../../src/layers/index.ts';
 import { compareWithReference, runReference, type Reference } from '../../src/parity/index.ts';
 import { toFloat64 } from '../../src/safetensors/index.ts';
 import { Engine, withGradients, zeroGradients } from '../../src/tensor/index.ts';
-import { checkpoints, loadReference, modelFiles, referenceLabels } from '../support/fixtures.ts';
+import { checkpoints, familyGradients, loadReference, modelFiles, referenceLabels } from '../support/fixtures.ts';
 
 // The loss of every head, and its gradient by every parameter, against PyTorch autograd in float64; whole tensors.
 
@@ -18,6 +18,7 @@ const cases = checkpoints.flatMap((checkpoint) =>
     .filter((label) => loadReference(checkpoint, 'f64', label).tensors.has('loss') && label !== 'BertModel')
     .map((label) => ({ checkpoint, label })),
 );
+cases.push(...familyGradients.map((checkpoint) => ({ checkpoint, label: '' })));
 const load = (checkpoint: string, engine: Engine, changes = {}) =>
   loadAnyModel(modelFiles(checkpoint, { changes }), { engine });
 

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { BertConfig, BertForSequenceClassification, modelFiles } from '../../src/bert/index.ts';
+import { BertConfig, BertForMaskedLM, BertForSequenceClassification, modelFiles } from '../../src/bert/index.ts';
 import { run, temporaryFolder, tinyModel } from './harness.ts';
 
 const folder = await temporaryFolder();
@@ -23,7 +23,7 @@ describe('prune', () => {
     const flags = ['--feed-forward', '0.33', '--heads', '0.5', '--layers', '1', '--json'];
     const data = ['--task', 'classification', '--data', 'data.tsv'];
     const { code, json, stderr } = await run(['prune', '--output', 'pruned', ...flags, ...data], world);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('transformers has no config key') });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('transformers 5 has no config key') });
     const [report] = json<{ parameters: number; parameters_before: number; before: object; after: object }>();
     expect(report.parameters).toBeLessThan(report.parameters_before);
     expect(Object.keys(report.after)).toEqual(Object.keys(report.before));
@@ -44,6 +44,121 @@ describe('prune', () => {
   ])('refuses %j', async (flags, message) => {
     const { code, stderr } = await run(['prune', '--output', 'bad', ...flags], world);
     expect(code).toBeGreaterThan(0);
+    expect(stderr).toContain(message);
+  });
+});
+
+test('prune --vocabulary: fewer tokens, the same answers, also with what the tokenizer says of itself', async () => {
+  await writeFile(join(folder, 'texts.txt'), 'hello world\na cat sat\n');
+  const { code, json, stderr } = await run(['prune', '--output', 'few', '--vocabulary', 'texts.txt', '--json'], world);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const [{ tokens, tokens_before: before }] = json<{ tokens: number; tokens_before: number }>();
+  expect([before, tokens]).toEqual([61, 13]); // five special ones, five words and three single characters
+  expect(await config('few')).toMatchObject({ vocab_size: 13, pad_token_id: 0 });
+  const scores = async (name: string) =>
+    (await run(['classify', 'hello world', '--model', name, '--json'], world)).json();
+  expect(await scores('few')).toEqual(await scores('classifier'));
+  const bytes = await readFile(join(folder, 'few/model.safetensors'));
+  expect(new TextDecoder().decode(bytes.subarray(0, 4000))).toMatch(/"producer":"bertscript [^"]* prune"/);
+});
+
+test('--dry-run of prune and evaluate: the plan and the time, and nothing written', async () => {
+  const data = ['--task', 'classification', '--json', '--dry-run'];
+  const pruning = ['prune', '--output', 'nothing', '--heads', '0.5', '--data', 'data.tsv', ...data];
+  const [a] = (await run(pruning, world)).json<Record<string, number>>();
+  const [b] = (await run(['evaluate', '--eval', 'data.tsv', ...data], world)).json<Record<string, number>>();
+  expect(a).toMatchObject({ examples: 12, steps: 2 });
+  expect(a.parameters_left).toBeLessThan(a.parameters);
+  for (const plan of [a, b]) {
+    expect(plan).toMatchObject({
+      examples: 12,
+      seconds_per_step: expect.any(Number),
+      memory_bytes: expect.any(Number),
+    });
+    expect(plan.seconds_per_step).toBeGreaterThan(0);
+  }
+  await expect(readFile(join(folder, 'nothing/config.json'))).rejects.toThrow();
+});
+
+describe('distill', () => {
+  const how = ['--dropout', '0', '--epochs', '6', '--lr', '0.003', '--threads', '1', '--json'];
+  const losses = async (name: string) => {
+    const log = await readFile(join(folder, name, 'metrics.jsonl'), 'utf8');
+    return log.split('\n').flatMap((line) => (line.includes('"loss"') ? [(JSON.parse(line) as { loss: number }).loss] : [])); // prettier-ignore
+  };
+
+  test('mlm: on plain text, the teacher being --model', async () => {
+    await mkdir(join(folder, 'words'));
+    await tinyModel(join(folder, 'words'), Object.fromEntries(modelFiles(new BertForMaskedLM(options))));
+    await writeFile(join(folder, 'plain.txt'), Array(8).fill('hello world\na cat sat on the mat').join('\n\n'));
+    const data = ['--task', 'mlm', '--train', 'plain.txt', '--eval', 'plain.txt', '--layers', '0'];
+    const { code, json, stderr } = await run(
+      ['distill', '--model', 'words', '--output', 'said', ...data, ...how],
+      world,
+    );
+    expect(code, stderr).toBe(0);
+    expect(json()[0]).toHaveProperty('perplexity');
+    expect(await config('said')).toMatchObject({ architectures: ['BertForMaskedLM'], num_hidden_layers: 1 });
+    const found = await losses('said');
+    expect(found.at(-1)).toBeLessThan(found[0]);
+    const bytes = await readFile(join(folder, 'said/model.safetensors'));
+    expect(new TextDecoder().decode(bytes.subarray(0, 4000))).toMatch(/"producer":"bertscript [^"]* distill"/);
+    const plan = ['distill', '--model', 'words', '--output', 'none', ...data, '--dry-run', '--json'];
+    expect((await run(plan, world)).json()[0]).toMatchObject({ examples: 8, steps: 3 });
+  });
+
+  test('similarity: sentence vectors from a text a line, or from pairs; the folder still says how to pool', async () => {
+    await mkdir(join(folder, 'encoder'));
+    await tinyModel(join(folder, 'encoder'));
+    await writeFile(join(folder, 'lines.txt'), 'hello world\na cat sat\nthe mat\non the world\n');
+    await writeFile(
+      join(folder, 'pairs.tsv'),
+      'text\ttext_pair\tlabel\nhello\tworld\t0.2\na cat\tthe cat\t0.9\na\tmat\t0.1\n',
+    );
+    const student = ['--task', 'similarity', '--layers', '0', '--teacher', 'encoder'];
+    for (const [output, ...data] of [
+      ['vectors', '--train', 'lines.txt', '--eval', 'lines.txt'],
+      ['scored', '--train', 'pairs.tsv', '--eval', 'pairs.tsv', '--alpha', '0.5'],
+    ]) {
+      const { code, json, stderr } = await run(['distill', '--output', output, ...student, ...data, ...how], world);
+      expect(code, stderr).toBe(0);
+      const [{ cosine }] = json<{ cosine: number }>();
+      expect(cosine).toBeGreaterThan(0.5);
+      const found = await losses(output);
+      expect(found.at(-1)).toBeLessThan(found[0]);
+    }
+    expect((await run(['embed', 'hello', '--model', 'vectors'], world)).code).toBe(0);
+    expect(await readFile(join(folder, 'vectors/sentence_bert_config.json'), 'utf8')).toContain('16');
+  });
+
+  test('a student of its own, whose head starts at random', async () => {
+    const flags = [
+      '--teacher',
+      'classifier',
+      '--student',
+      'encoder',
+      '--task',
+      'classification',
+      '--train',
+      'data.tsv',
+    ];
+    const { code, stderr } = await run(['distill', '--output', 'own', ...flags, ...how], world);
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: expect.stringContaining('start at random: classifier.weight'),
+    });
+    expect((await config('own')).id2label).toEqual(id2label);
+  });
+
+  test.each([
+    [[], 'either --layers or --student'],
+    [['--layers', '0', '--student', 'x'], 'either --layers or --student'],
+    [['--layers', '0', '--weights', '1,2,3'], '--weights'],
+    [['--layers', '0', '--weights', '1,2'], 'three numbers'],
+  ])('refuses %j', async (flags, message) => {
+    const data = ['--task', 'classification', '--train', 'data.tsv', '--output', 'bad'];
+    const { code, stderr } = await run(['distill', ...data, ...flags], world);
+    expect(code).toBe(2);
     expect(stderr).toContain(message);
   });
 });
@@ -87,4 +202,14 @@ test('pretrain: from documents to a model with a vocabulary of its own, whose pe
   expect(await config('new')).toMatchObject({ architectures: ['BertForPreTraining'], hidden_size: 32 });
   const { code: used, stdout } = await run(['fill-mask', 'the [MASK] sat', '--model', 'new'], world);
   expect({ used, stdout }).toEqual({ used: 0, stdout: expect.stringMatching(/\w/) });
+  // On from there, with its vocabulary.
+  const more = ['pretrain', '--model', 'new', '--input', 'corpus.txt', '--held-out', '5', ...how, '--json'];
+  const again = await run([...more, '--output', 'more', '--epochs', '1'], world);
+  expect(again.code, again.stderr).toBe(0);
+  expect(again.json<{ perplexity: number }>()[0].perplexity).toBeLessThan(1.2 * perplexity);
+  expect(await config('more')).toMatchObject({ vocab_size: (await config('new')).vocab_size, hidden_size: 32 });
+  const bytes = await readFile(join(folder, 'more/model.safetensors'));
+  expect(new TextDecoder().decode(bytes.subarray(0, 4000))).toMatch(/"producer":"bertscript [^"]* pretrain"/);
+  const refused = await run([...more, '--output', 'bad', '--layers', '2'], world);
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--layers') });
 });

@@ -43,6 +43,11 @@ export const families = readdirSync(new URL('families/', FIXTURES)).sort();
 /** Names of the folders in tests/fixtures/bert. */
 export const checkpoints = readdirSync(new URL('bert/', FIXTURES)).sort();
 
+/** Classes of other families with gradients of their own, as names of checkpoints. */
+export const familyGradients = readdirSync(new URL('gradients/', FIXTURES))
+  .sort()
+  .map((name) => `gradients/${name}`);
+
 /**
  * The files of a checkpoint. `changes` edits config.json; `config` takes another file in its place, as
  * activations/config.relu.json.

@@ -2,17 +2,19 @@ import { describe, expect, it } from 'vitest';
 import { ConfigError, InputError, ScopeError } from '../../src/errors.ts';
 import {
   add,
+  backwardKernels,
   checkpoint,
   dropout,
   Engine,
   linear,
   mean,
   multiply,
+  referenceBackward,
   referenceKernels,
   sum,
   withGradients,
   withoutGradients,
-  type Kernels,
+  type BackwardKernels,
   type Tensor,
 } from '../../src/tensor/index.ts';
 import { cases, distance, run } from '../support/gradients.ts';
@@ -240,8 +242,8 @@ describe('checkpoint', () => {
 });
 
 describe('the comparison of gradients notices', () => {
-  const reference = referenceKernels;
-  const mistakes: [mistake: string, check: string, kernels: Partial<Kernels>][] = [
+  const reference = referenceBackward;
+  const mistakes: [mistake: string, check: string, kernels: Partial<BackwardKernels>][] = [
     [
       'a layer norm with another eps',
       'layerNorm of 24',
@@ -289,7 +291,7 @@ describe('the comparison of gradients notices', () => {
   ];
   it.each(mistakes)('%s', (_, name, kernels) => {
     const expected = run(new Engine({ dtype: 'float64' }), cases[name]);
-    const wrong = new Engine({ kernels: { ...reference, ...kernels } });
+    const wrong = new Engine({ kernels: { ...referenceKernels, ...reference, ...kernels } });
     expect(distance(run(new Engine({ kernels: 'reference' }), cases[name]), expected)).toBeLessThan(1e-6);
     expect(distance(run(wrong, cases[name]), expected)).toBeGreaterThan(1e-5);
   });
@@ -310,6 +312,7 @@ describe('kernels of optimizers', () => {
   };
 
   it.each(simdSets)('adamW and sumSquares are those of the reference: $name', ({ kernels }) => {
+    const backward = backwardKernels({ kernels });
     for (const length of [1, 3, 4, 17, 1000, 70_003]) {
       const grad = numbers(length, 2);
       const [ours, theirs] = [0, 1].map(() => [
@@ -318,14 +321,14 @@ describe('kernels of optimizers', () => {
         numbers(length, 4).map(Math.abs),
       ]);
       for (let i = 0; i < 3; i++) {
-        kernels.adamW(ours[0], grad, ours[1], ours[2], step);
-        referenceKernels.adamW(theirs[0], grad, theirs[1], theirs[2], step);
+        backward.adamW(ours[0], grad, ours[1], ours[2], step);
+        referenceBackward.adamW(theirs[0], grad, theirs[1], theirs[2], step);
       }
       ours.forEach((array, n) => {
         expect(array.reduce((most, x, i) => Math.max(most, Math.abs(x - theirs[n][i])), 0)).toBeLessThan(2e-6);
       });
-      const exact = referenceKernels.sumSquares(grad);
-      expect(Math.abs(kernels.sumSquares(grad) / exact - 1)).toBeLessThan(2e-6);
+      const exact = referenceBackward.sumSquares(grad);
+      expect(Math.abs(backward.sumSquares(grad) / exact - 1)).toBeLessThan(2e-6);
     }
   });
 
@@ -337,8 +340,9 @@ describe('kernels of optimizers', () => {
         return tensor;
       });
       const [p, grad, m, v] = arrays.map(({ data }) => data);
-      on.kernels.adamW(p, grad, m, v, step);
-      return [on.kernels.sumSquares(grad), ...p.slice(0, 1000), ...v.slice(-1000)];
+      const kernels = backwardKernels(on);
+      kernels.adamW(p, grad, m, v, step);
+      return [kernels.sumSquares(grad), ...p.slice(0, 1000), ...v.slice(-1000)];
     });
     expect(two).toEqual(one);
   });

@@ -11,7 +11,7 @@ import type { Family } from './family.ts';
 /** Lan et al. 2020, arXiv:1909.11942: small embeddings, and layers that share their weights. */
 export const albert: Family = {
   modelType: 'albert',
-  noDropout: 'feedForward',
+  dropout: () => ({ feedForward: null }),
   prefix: 'albert',
   config: {
     keys: { classifierDropout: 'classifier_dropout_prob' },

@@ -1,4 +1,5 @@
 import {
+  Dropout,
   Linear,
   Module,
   SelfAttention,
@@ -112,7 +113,8 @@ export class Distances extends Module {
     const first = buckets.reduce((a, b) => Math.min(a, b));
     const last = buckets.reduce((a, b) => Math.max(a, b));
     const rows = Int32Array.from({ length: last - first + 1 }, (_, i) => first + i);
-    return { distances: { vectors: this.normed(selectRows(table, rows)), buckets: buckets.map((row) => row - first) } };
+    const vectors = this.normed(selectRows(table, rows));
+    return { distances: { vectors, keys: rows, buckets: buckets.map((row) => row - first) } };
   }
 
   protected normed(vectors: Tensor): Tensor {
@@ -128,9 +130,12 @@ export function spanOf({ maxRelativePositions, maxPositionEmbeddings }: DebertaC
 /** Self-attention with a bias that each layer makes of the vectors of distances. */
 export abstract class DisentangledSelfAttention extends SelfAttention {
   readonly scale: number;
+  /** Of the vectors of distances, other ones in each layer. */
+  readonly distanceDropout: Dropout;
 
   constructor(config: DebertaConfig, name: string, terms: number) {
     super(name, config.numAttentionHeads);
+    this.distanceDropout = new Dropout(config.hiddenDropoutProb);
     this.scale = 1 / Math.sqrt((config.hiddenSize / config.numAttentionHeads) * (1 + terms));
   }
 
@@ -145,7 +150,8 @@ export abstract class DisentangledSelfAttention extends SelfAttention {
       const own: Trace = trace.attentions ? { attentions: [] } : {};
       const projected = this.project(x);
       const options = { ...batchPlaces(batch), buckets: distances?.buckets ?? Int32Array.of(0), heads, scale };
-      const [keys, queries] = distances ? this.projectDistances(distances.vectors) : [null, null];
+      const vectors = distances && this.distanceDropout.forward(distances.vectors, distances.keys);
+      const [keys, queries] = vectors ? this.projectDistances(vectors) : [null, null];
       const bias = keys || queries ? disentangledBias(projected[0], projected[1], keys, queries, options) : null;
       return [this.attend(projected, batch, own, { scale, bias }), own.attentions ?? []];
     };

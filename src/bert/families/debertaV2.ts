@@ -1,4 +1,12 @@
-import { LayerNorm, Linear, Module, type PackedBatch, type Parameter, type Weights } from '../../layers/index.ts';
+import {
+  Dropout,
+  LayerNorm,
+  Linear,
+  Module,
+  type PackedBatch,
+  type Parameter,
+  type Weights,
+} from '../../layers/index.ts';
 import {
   activation as activate,
   convolution,
@@ -124,6 +132,7 @@ class ConvolutionLayer extends Module {
   readonly bias: Parameter;
   readonly groups: number;
   readonly activation: ActivationName;
+  readonly dropout: Dropout;
   readonly norm: LayerNorm;
 
   constructor(config: DebertaV2Config, weights: Weights) {
@@ -133,13 +142,14 @@ class ConvolutionLayer extends Module {
     this.bias = weights.get('conv.bias', [hiddenSize], 'zeros');
     this.groups = convGroups;
     this.activation = convAct;
+    this.dropout = new Dropout(config.hiddenDropoutProb);
     this.norm = new LayerNorm(weights.scope('LayerNorm'), hiddenSize, layerNormEps);
   }
 
   /** input, output: [totalTokens, hiddenSize], of the first layer → same */
-  forward(input: Tensor, output: Tensor, { offsets, columns }: PackedBatch): Tensor {
+  forward(input: Tensor, output: Tensor, { offsets, columns, tokenKeys }: PackedBatch): Tensor {
     const convolved = convolution(input, this.weight, this.bias, { offsets, columns, groups: this.groups });
-    return this.norm.forward(activate(convolved, this.activation), output);
+    return this.norm.forward(activate(this.dropout.forward(convolved, tokenKeys), this.activation), output);
   }
 }
 

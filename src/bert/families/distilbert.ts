@@ -13,7 +13,7 @@ const head = (): FirstTokenHead => ({
 
 /** Sanh et al. 2019, arXiv:1910.01108: BERT with half the layers, without token types and pooler, under names of its own. */
 export const distilbert: Family = {
-  noDropout: 'attention',
+  dropout: () => ({ attention: null }),
   modelType: 'distilbert',
   prefix: 'distilbert',
   config: {

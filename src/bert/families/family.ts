@@ -24,13 +24,17 @@ export interface Family {
   /** Makes the attention of each layer. Called once per encoder, whose weights hold what layers share. */
   readonly attention?: (config: BertConfig, encoder: Weights) => AttentionScheme;
   /** Makes the feed-forward network of each layer. Default: two linear layers. */
-  readonly feedForward?: (config: BertConfig, layer: Weights) => Module & { forward(x: Tensor): Tensor };
+  readonly feedForward?: (config: BertConfig, layer: Weights) => FeedForwardNetwork;
   /** Norms before attention and feed-forward, and after the last layer, in place of those after each. Default: no. */
   readonly preNorm?: boolean;
   /** Which linear layers and norms of the encoder have no bias. Default: all have one. */
   readonly biases?: (config: BertConfig) => { attentionOutput?: boolean; norm?: boolean };
-  /** Where a layer has no dropout: after attention, after the feed-forward layers. Default: both have it. */
-  readonly noDropout?: 'attention' | 'feedForward';
+  /** Dropout of the encoder where it is not `hiddenDropoutProb`: of embeddings; after attention, after feed-forward layers; null for none ever. */
+  readonly dropout?: (config: BertConfig) => {
+    embeddings?: number;
+    attention?: number | null;
+    feedForward?: number | null;
+  };
   /** What else is made of the first layer's input and output. */
   readonly afterFirstLayer?: (config: BertConfig, encoder: Weights) => AfterLayer | null;
   /** Whether the encoder has a pooler. Default: yes. */
@@ -38,6 +42,9 @@ export interface Family {
   /** How heads differ. */
   readonly heads?: HeadDifferences;
 }
+
+/** [tokens, hiddenSize] → same. `keys` name the tokens, for dropout inside. */
+export type FeedForwardNetwork = Module & { forward(x: Tensor, keys?: Int32Array): Tensor };
 
 export interface AttentionScheme {
   /** What layers are told of each batch; holds the parameters that they share. */

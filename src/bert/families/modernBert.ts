@@ -1,3 +1,4 @@
+import { ConfigError } from '../../errors.ts';
 import {
   GatedFeedForward,
   Linear,
@@ -110,6 +111,10 @@ export const modernBert: Family = {
   positions: null,
   pooler: false,
   preNorm: true,
+  dropout: (config) => {
+    const { embeddingDropout, attentionProbsDropoutProb: attention } = config as ModernBertConfig;
+    return { embeddings: embeddingDropout, attention, feedForward: null }; // that of the feed-forward layers is inside them
+  },
   biases: (config) => {
     const { attentionBias, normBias } = config as ModernBertConfig;
     return { attentionOutput: attentionBias, norm: normBias };
@@ -128,10 +133,10 @@ export const modernBert: Family = {
     };
   },
   feedForward(config, layer) {
-    const { hiddenSize, intermediateSize, hiddenAct, mlpBias: bias } = config as ModernBertConfig;
+    const { hiddenSize, intermediateSize, hiddenAct, mlpBias: bias, hiddenDropoutProb } = config as ModernBertConfig;
     const up = new Linear(layer.scope('intermediate.dense'), hiddenSize, 2 * intermediateSize, { bias });
     const down = new Linear(layer.scope('output.dense'), intermediateSize, hiddenSize, { bias });
-    return new GatedFeedForward('', up, down, hiddenAct);
+    return new GatedFeedForward('', up, down, hiddenAct, { dropout: hiddenDropoutProb });
   },
   heads: {
     maskedLanguageModelActivation: (config) => (config as ModernBertConfig).classifierActivation,
@@ -149,7 +154,11 @@ export const modernBert: Family = {
 
 function layerTypesOf({ layerTypes, numHiddenLayers, globalAttnEveryNLayers }: ModernBertConfig): LayerType[] {
   const alternating = (i: number) => (i % globalAttnEveryNLayers === 0 ? 'full_attention' : 'sliding_attention');
-  return Array.from({ length: numHiddenLayers }, (_, i) => layerTypes?.[i] ?? alternating(i));
+  if (layerTypes && layerTypes.length !== numHiddenLayers) {
+    const expected = `one for each of the ${numHiddenLayers} layers (num_hidden_layers)`;
+    throw new ConfigError({ what: 'layer_types', expected, got: `${layerTypes.length}` });
+  }
+  return layerTypes ? [...layerTypes] : Array.from({ length: numHiddenLayers }, (_, i) => alternating(i));
 }
 
 /** Bases of the rotation, by type of layer; files of today have them in `rope_parameters`. */
@@ -169,6 +178,10 @@ export class Rotations extends Module {
 
   constructor(pairs: number, thetas: Readonly<Record<string, number>>) {
     super('');
+    if (!Number.isInteger(pairs)) {
+      const expected = 'an even number, for pairs of numbers are turned';
+      throw new ConfigError({ what: 'hidden_size / num_attention_heads', expected, got: `${2 * pairs}` });
+    }
     this.pairs = pairs;
     this.thetas = thetas;
   }

@@ -64,7 +64,7 @@ export const nomicBert: Family = {
       up,
       linear('mlp.down', intermediateSize, hiddenSize),
       hiddenAct,
-      gate,
+      { gate },
     );
   },
 };

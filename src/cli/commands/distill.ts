@@ -1,68 +1,159 @@
 import { Command } from 'commander';
-import { loadAnyModel, openModelFiles } from '../../bert/index.ts';
-import { MemoryFiles } from '../../hub/index.ts';
-import { AutoTokenizer } from '../../tokenizer/index.ts';
-import { Distillation, prunedFiles, type DistillationOptions, type LogitsRecipe } from '../../training/index.ts';
-import type { Io } from '../io.ts';
+import { loadAnyModel, openModelFiles, type BertForMaskedLM, type BertModel } from '../../bert/index.ts';
+import type { BertPreTrainedModel } from '../../bert/index.ts';
+import { ConfigError, UsageError } from '../../errors.ts';
+import { MemoryFiles, type ModelFiles } from '../../hub/index.ts';
+import { AutoTokenizer, type Tokenizer } from '../../tokenizer/index.ts';
+import {
+  Distillation,
+  EmbeddingDistillation,
+  MaskedLMDistillation,
+  prunedFiles,
+  type DistillationOptions,
+  type LogitsRecipe,
+  type MaskedLMDistillationOptions,
+  type Recipe,
+} from '../../training/index.ts';
+import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
-import { jsonLine } from '../output.ts';
-import { addTrainingOptions, fineTuneOptions, type TrainingFlags } from '../training/options.ts';
+import { jsonLine, listed } from '../output.ts';
+import {
+  addMaskingOptions,
+  addTrainingOptions,
+  fineTuneOptions,
+  maskingOptions,
+  type MaskingFlags,
+  type TrainingFlags,
+} from '../training/options.ts';
 import { checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
-import { shown, trainingTasks } from '../training/tasks.ts';
+import { readTexts, shown, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, nonNegative, oneOf } from '../values.ts';
 import { layerList } from './prune.ts';
 
-interface DistillFlags extends ModelFlags, TrainingFlags, Required<DistillationOptions> {
-  teacher: string;
-  layers: number[];
+interface DistillFlags extends ModelFlags, TrainingFlags, MaskingFlags, DistillationOptions {
+  teacher?: string;
+  student?: string;
+  layers?: number[];
   task: string;
   train: string;
   eval?: string;
+  columns?: string;
+  weights?: [soft: number, words: number, cosine: number];
   output: string;
 }
 
-const tasks = ['classification', 'token-classification'] as const;
+const tasks = ['classification', 'token-classification', 'regression', 'similarity', 'mlm'] as const;
 
-/** Trains a student with some of a teacher's layers to say what the teacher says. */
+/** Trains a student to say what a teacher says. */
 export function distill(io: Io): Command {
   const command = new Command('distill').description('train a smaller model to say what a larger one says');
-  return addTrainingOptions(addModelOptions(command))
-    .requiredOption('--teacher <dir>', 'folder of the model to learn from, trained for the task')
-    .requiredOption('--layers <list>', "numbers of the teacher's layers that the student starts with", layerList)
+  return addMaskingOptions(addTrainingOptions(addModelOptions(command)))
+    .option('--teacher <dir>', 'folder of the model to learn from, trained for the task (default: that of --model)')
+    .option('--layers <list>', "numbers of the teacher's layers that the student starts with", layerList)
+    .option('--student <dir>', 'folder of a model that the student starts as, of the same vocabulary, for --layers')
     .requiredOption('--task <name>', tasks.join(', '), oneOf('--task', tasks))
-    .requiredOption('--train <file>', 'labelled examples, as for train')
+    .requiredOption(
+      '--train <file>',
+      'labelled examples, as for train; plain text for mlm and, a text a line, similarity',
+    )
     .requiredOption('--output <dir>', 'folder for the student')
     .option('--eval <file>', 'examples to evaluate on after each epoch')
-    .option('--temperature <t>', 'softens what the teacher says', nonNegative('--temperature'), 2)
+    .option('--columns <names>', 'names of the columns of a file without a header, as text,label')
+    .option('--temperature <t>', 'softens what the teacher says (default: 2)', nonNegative('--temperature'))
     .option(
       '--alpha <share>',
-      "share of the teacher's word; the rest is that of the labels",
+      "share of the teacher's word; the rest is that of the labels (default: 0.5; of vectors: 1)",
       nonNegative('--alpha'),
-      0.5,
     )
-    .option('--cosine <w>', 'weight of likeness of the last hidden states', nonNegative('--cosine'), 0)
+    .option('--cosine <w>', 'weight of likeness of the last hidden states (default: 0)', nonNegative('--cosine'))
+    .option('--weights <soft,words,cosine>', 'of mlm: of its three losses (default: 5,2,1)', threeWeights)
     .action(async ({ json, ...flags }: DistillFlags) => {
-      const { output, temperature, alpha, cosine, dryRun: isDry = false } = flags;
+      const { output, dryRun: isDry = false } = flags;
+      checkFlags(flags);
       if (!isDry) await checkOutput(output, flags.resume ?? false, io);
       const task = trainingTasks[flags.task];
-      const train = await task.read({ path: flags.train }, io);
-      const evaluation = flags.eval === undefined ? [] : await task.read({ path: flags.eval }, io);
-      const files = openModelFiles(modelLocation({ model: flags.teacher }, io));
-      const teacher = await task.load(files, { ...(await loadOptions(flags, io)), dtype: 'f32' });
-      const made = prunedFiles(teacher, { layers: flags.layers });
-      const student = await loadAnyModel(new MemoryFiles(made), { engine: teacher.engine });
-      const inner = task.recipe(
-        student,
-        await AutoTokenizer.fromPretrained(files),
-        given({ maxLength: flags.maxLength }),
-      );
-      const recipe = new Distillation(inner as LogitsRecipe<never, never>, teacher, { temperature, alpha, cosine });
+      const columns = flags.columns?.split(',').map((name) => name.trim());
+      const readExamples = flags.task === 'similarity' ? readTexts : task.read;
+      const read = (path: string) => readExamples({ path, columns }, io) as Promise<never[]>;
+      const train = await read(flags.train);
+      const evaluation = flags.eval === undefined ? [] : await read(flags.eval);
+      const source = openModelFiles(modelLocation(given({ model: flags.teacher ?? flags.model }), io));
+      const teacher = await task.load(source, { ...(await loadOptions(flags, io)), dtype: 'f32' });
+      const student = await studentOf(teacher, flags, io);
+      if (flags.gradientCheckpointing) student.gradientCheckpointingEnable();
+      const own = (await task.options?.(source, teacher.engine)) ?? {};
+      const recipe = recipeOf(student, teacher, await AutoTokenizer.fromPretrained(source), flags, own);
       const options = fineTuneOptions(flags);
-      const job: TrainingJob<never> = { recipe, train, evaluation, options, output, source: files };
+      const job: TrainingJob<never> = { command: 'distill', recipe, train, evaluation, options, output, source };
       if (isDry) return dryRun(job, json, io);
       const { best = {}, steps } = await runTraining(job, io);
       await io.stdout.write(
         json ? jsonLine({ output, steps, ...best }) : `${output}: ${steps} steps  ${shown(best)}\n`,
       );
     });
+}
+
+function checkFlags({ layers, student, task, weights, alpha, cosine, temperature }: DistillFlags): void {
+  if ((layers === undefined) === (student === undefined)) {
+    const got = layers === undefined ? 'neither' : 'both';
+    throw new UsageError({ what: 'distill', expected: 'either --layers or --student', got });
+  }
+  const named: Record<string, [value: unknown, isMeant: boolean]> = {
+    '--weights': [weights, task === 'mlm'],
+    '--alpha': [alpha, task !== 'mlm'],
+    '--cosine': [cosine, task !== 'mlm' && task !== 'similarity'],
+    '--temperature': [temperature, task !== 'similarity'],
+  };
+  for (const [what, [value, isMeant]] of Object.entries(named)) {
+    if (value !== undefined && !isMeant) throw new UsageError({ what, got: `--task ${task}, which has none` });
+  }
+}
+
+/** Some layers of the teacher, or a model of its own whose head, if it has none, starts at random. */
+async function studentOf(teacher: BertPreTrainedModel, flags: DistillFlags, io: Io): Promise<BertPreTrainedModel> {
+  const { engine } = teacher;
+  if (flags.student === undefined) {
+    const made = prunedFiles(teacher, given({ layers: flags.layers }));
+    return loadAnyModel(new MemoryFiles(made), { engine });
+  }
+  const files: ModelFiles = openModelFiles(modelLocation({ model: flags.student }, io));
+  const hasLabels = trainingTasks[flags.task].labels !== undefined;
+  const student = await trainingTasks[flags.task].load(files, {
+    ...{ engine, dtype: 'f32', initializeMissing: true, seed: flags.seed },
+    ...(hasLabels && { labels: teacher.config.id2label }),
+  });
+  const started = student.loadReport?.initialized ?? [];
+  if (started.length > 0) await note(io, `${started.length} new tensors start at random: ${listed(started)}`);
+  return student;
+}
+
+function recipeOf(
+  student: BertPreTrainedModel,
+  teacher: BertPreTrainedModel,
+  tokenizer: Tokenizer,
+  flags: DistillFlags,
+  own: RecipeFlags,
+): Recipe<never, never> {
+  const { maxLength, seed, temperature, alpha, cosine } = flags;
+  if (flags.task === 'mlm') {
+    const [soft, words, likeness] = flags.weights ?? [5, 2, 1];
+    const options = given<MaskedLMDistillationOptions>({ maxLength, seed, temperature, ...maskingOptions(flags) });
+    const weights = { soft, words, cosine: likeness };
+    const models = [student, teacher] as [BertForMaskedLM, BertForMaskedLM];
+    return new MaskedLMDistillation(...models, tokenizer, { ...options, weights }) as unknown as Recipe<never, never>;
+  }
+  if (flags.task === 'similarity') {
+    const options = { ...given({ maxLength, alpha }), ...own };
+    const models = [student, teacher] as [BertModel, BertModel];
+    return new EmbeddingDistillation(...models, tokenizer, options) as unknown as Recipe<never, never>;
+  }
+  const inner = trainingTasks[flags.task].recipe(student, tokenizer, given({ maxLength }));
+  const options = given<DistillationOptions>({ temperature, alpha, cosine });
+  return new Distillation(inner as LogitsRecipe<never, never>, teacher, options);
+}
+
+function threeWeights(text: string): [number, number, number] {
+  const numbers = text.split(',').map(nonNegative('--weights'));
+  if (numbers.length === 3) return numbers as [number, number, number];
+  throw new ConfigError({ what: '--weights', expected: 'three numbers with commas between, such as 5,2,1', got: text });
 }

@@ -21,6 +21,7 @@ import {
   type MaskingFlags,
   type SimilarityFlags,
 } from '../training/options.ts';
+import { dryRunOver } from '../training/run.ts';
 import { trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, oneOf, wholeNumber } from '../values.ts';
 
@@ -31,6 +32,7 @@ interface EvaluateFlags extends ModelFlags, MaskingFlags, SimilarityFlags {
   maxLength?: number;
   seed: number;
   confusion?: string;
+  dryRun?: boolean;
 }
 
 const names = Object.keys(trainingTasks);
@@ -45,6 +47,7 @@ export function evaluate(io: Io): Command {
     .option('--max-length <n>', 'tokens of a text; the rest is cut', wholeNumber('--max-length', 4))
     .option('--seed <n>', 'of masks', wholeNumber('--seed', 0), 0)
     .option('--confusion <file.svg>', 'write a picture of which classes are taken for which')
+    .option('--dry-run', 'print the plan, the memory and the time per step, and evaluate nothing')
     .action(async ({ json, ...flags }: EvaluateFlags) => {
       const task = trainingTasks[flags.task];
       const columns = flags.columns?.split(',').map((name) => name.trim());
@@ -60,7 +63,12 @@ export function evaluate(io: Io): Command {
           ? await task.load(files, loading)
           : (await loadTask('evaluate', task.head, files, { ...loading, adapter })).model;
       const options = given<RecipeFlags>({ maxLength: flags.maxLength, seed: flags.seed, ...maskingOptions(flags) });
-      const recipe = task.recipe(model, await AutoTokenizer.fromPretrained(files), options);
+      const own = await task.options?.(files, model.engine);
+      const recipe = task.recipe(model, await AutoTokenizer.fromPretrained(files), { ...options, ...own });
+      if (flags.dryRun) {
+        const run = (batch: readonly never[]) => recipe.evaluate(batch);
+        return dryRunOver({ model, examples, batchSize: 16, run }, {}, json, io);
+      }
       const metrics = await recipe.evaluate(examples);
       const confusion = task.confusion?.(recipe, examples);
       if (flags.confusion !== undefined && confusion) {

@@ -1,12 +1,13 @@
 import { Command } from 'commander';
-import { BertConfig, BertForPreTraining, randomWeights } from '../../bert/index.ts';
+import { BertConfig, BertForPreTraining, openModelFiles, randomWeights } from '../../bert/index.ts';
 import { UsageError } from '../../errors.ts';
-import { MemoryFiles } from '../../hub/index.ts';
-import { AutoTokenizer, trainWordPiece } from '../../tokenizer/index.ts';
+import { MemoryFiles, type ModelFiles } from '../../hub/index.ts';
+import type { Engine } from '../../tensor/index.ts';
+import { AutoTokenizer, trainWordPiece, type Tokenizer } from '../../tokenizer/index.ts';
 import { PreTraining, readDocuments, sentencePairs, type MaskedLMOptions } from '../../training/index.ts';
-import type { Io } from '../io.ts';
-import { addModelOptions, loadOptions, type ModelFlags } from '../modelOptions.ts';
-import { jsonLine } from '../output.ts';
+import { note, type Io } from '../io.ts';
+import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
+import { jsonLine, listed } from '../output.ts';
 import {
   addMaskingOptions,
   addTrainingOptions,
@@ -22,26 +23,30 @@ import { given, wholeNumber } from '../values.ts';
 interface PretrainFlags extends ModelFlags, TrainingFlags, MaskingFlags {
   input: string;
   output: string;
-  vocabSize: number;
-  layers: number;
-  hidden: number;
-  heads: number;
+  vocabSize?: number;
+  layers?: number;
+  hidden?: number;
+  heads?: number;
   heldOut: number;
 }
 
-/** Plain documents → a vocabulary, and a BERT that was trained on them from nothing. */
+/** Plain documents → a vocabulary, and a BERT that was trained on them from nothing; or on from a model that there is. */
 export function pretrain(io: Io): Command {
   const command = new Command('pretrain').description('train a new BERT, vocabulary included, on plain documents');
   return addMaskingOptions(addTrainingOptions(addModelOptions(command), { lr: 1e-4 }))
     .requiredOption('--input <file>', 'a sentence per line, an empty line between documents')
     .requiredOption('--output <dir>', 'folder for the model')
-    .option('--vocab-size <n>', 'most tokens', wholeNumber('--vocab-size', 6), 8000)
-    .option('--layers <n>', 'layers', wholeNumber('--layers', 1), 4)
-    .option('--hidden <n>', 'width; the feed-forward networks are four times as wide', wholeNumber('--hidden', 1), 256)
-    .option('--heads <n>', 'heads of each layer', wholeNumber('--heads', 1), 4)
+    .option('--vocab-size <n>', 'most tokens (default: 8000)', wholeNumber('--vocab-size', 6))
+    .option('--layers <n>', 'layers (default: 4)', wholeNumber('--layers', 1))
+    .option(
+      '--hidden <n>',
+      'width; the feed-forward networks are four times as wide (default: 256)',
+      wholeNumber('--hidden', 1),
+    )
+    .option('--heads <n>', 'heads of each layer (default: 4)', wholeNumber('--heads', 1))
     .option('--held-out <n>', 'one document of so many is kept for evaluation', wholeNumber('--held-out', 2), 20)
     .action(async ({ json, ...flags }: PretrainFlags) => {
-      const { input, output, heldOut, seed, vocabSize, layers, hidden, heads, maxLength = 128, dryRun: isDry } = flags;
+      const { input, output, heldOut, seed, maxLength = 128, dryRun: isDry } = flags;
       if (!isDry) await checkOutput(output, flags.resume ?? false, io);
       const documents: string[][] = [];
       for await (const document of readDocuments(await io.readFile(input), input)) documents.push(document);
@@ -54,22 +59,17 @@ export function pretrain(io: Io): Command {
           got: `${kept.length}`,
         });
       }
-      const vocabulary = await trainWordPiece(kept.flat(), { vocabSize });
-      const source = new MemoryFiles(vocabulary.files());
-      const tokenizer = await AutoTokenizer.fromPretrained(source);
-      const config = new BertConfig({
-        ...{ vocabSize: tokenizer.vocabSize, hiddenSize: hidden, numHiddenLayers: layers, numAttentionHeads: heads },
-        ...{ intermediateSize: 4 * hidden, maxPositionEmbeddings: Math.max(maxLength, 128) },
-      });
       const { engine } = await loadOptions(flags, io);
-      const model = new BertForPreTraining(config, randomWeights(config, { ...given({ engine }), seed }));
-      model.tieWeights();
+      const begun = flags.model === undefined ? untrained(kept.flat(), flags) : continued(flags, io);
+      const { source, model, tokenizer } = await begun({ ...given({ engine }), seed });
+      if (flags.gradientCheckpointing) model.gradientCheckpointingEnable();
       const masking = given<MaskedLMOptions>({ seed, maxLength, ...maskingOptions(flags) });
       const recipe = new PreTraining(model, tokenizer, masking);
       const train = sentencePairs(kept, tokenizer, { maxLength, seed });
       const evaluation = sentencePairs(documents.filter(isHeld), tokenizer, { maxLength, seed });
       const options = fineTuneOptions(flags);
       const job: TrainingJob<(typeof train)[0]> = {
+        command: 'pretrain',
         recipe: recipe as never,
         train,
         evaluation,
@@ -83,4 +83,54 @@ export function pretrain(io: Io): Command {
         json ? jsonLine({ output, steps, ...best }) : `${output}: ${steps} steps  ${shown(best)}\n`,
       );
     });
+}
+
+interface Beginning {
+  source: ModelFiles;
+  model: BertForPreTraining;
+  tokenizer: Tokenizer;
+}
+type Begin = (options: { engine?: Engine; seed: number }) => Promise<Beginning>;
+
+/** A vocabulary of the texts, and random weights. */
+function untrained(
+  texts: readonly string[],
+  { vocabSize = 8000, layers = 4, hidden = 256, heads = 4, maxLength = 128 }: PretrainFlags,
+): Begin {
+  return async (options) => {
+    const source = new MemoryFiles((await trainWordPiece(texts, { vocabSize })).files());
+    const tokenizer = await AutoTokenizer.fromPretrained(source);
+    const config = new BertConfig({
+      ...{ vocabSize: tokenizer.vocabSize, hiddenSize: hidden, numHiddenLayers: layers, numAttentionHeads: heads },
+      ...{ intermediateSize: 4 * hidden, maxPositionEmbeddings: Math.max(maxLength, 128) },
+    });
+    const model = new BertForPreTraining(config, randomWeights(config, options));
+    model.tieWeights();
+    return { source, model, tokenizer };
+  };
+}
+
+/** The model of `--model` with its vocabulary; heads that it lacks start at random. */
+function continued(flags: PretrainFlags, io: Io): Begin {
+  for (const [flag, value] of Object.entries({
+    'vocab-size': flags.vocabSize,
+    layers: flags.layers,
+    hidden: flags.hidden,
+    heads: flags.heads,
+  })) {
+    if (value === undefined) continue;
+    const fix = 'leave it out: the model has its own; or leave --model out for a new one';
+    throw new UsageError({ what: `--${flag}`, got: '--model beside it', fix });
+  }
+  return async (options) => {
+    const source = openModelFiles(modelLocation(flags, io));
+    const model = await BertForPreTraining.fromPretrained(source, {
+      ...options,
+      dtype: 'f32',
+      initializeMissing: true,
+    });
+    const started = model.loadReport?.initialized ?? [];
+    if (started.length > 0) await note(io, `${started.length} new tensors start at random: ${listed(started)}`);
+    return { source, model, tokenizer: await AutoTokenizer.fromPretrained(source) };
+  };
 }

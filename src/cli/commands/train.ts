@@ -78,6 +78,7 @@ export function train(io: Io): Command {
           ...maskingOptions(flags),
           similarityLoss: flags.similarityLoss,
           scoreRange: scoreRange(examples),
+          ...(await task.options?.(files, model.engine)),
         }),
       );
       const options = { ...fineTuneOptions(flags), ...given({ parameters }) };
@@ -87,7 +88,7 @@ export function train(io: Io): Command {
         return new Map([...adapter].map(([name, bytes]) => [`adapter/${name}`, bytes]));
       };
       const job: TrainingJob<never> = {
-        ...{ recipe, train: examples, evaluation, options, output, source: files },
+        ...{ command: 'train', recipe, train: examples, evaluation, options, output, source: files },
         ...(lora && { extra }),
       };
       if (isDry) return dryRun(job, json, io);

@@ -62,6 +62,8 @@ export function folderStore(folder: string, io: Io): TrainingStore {
 }
 
 export interface TrainingJob<Example> {
+  /** Name of the command, for the file that it makes. */
+  command: 'train' | 'distill' | 'pretrain';
   recipe: Recipe<Example, never>;
   train: readonly Example[];
   evaluation: readonly Example[];
@@ -115,30 +117,39 @@ export async function runTraining<Example>(job: TrainingJob<Example>, io: Io): P
 }
 
 async function writeModel<Example>(job: TrainingJob<Example>, { history }: TrainingResult, io: Io): Promise<void> {
-  const { recipe, output, source, extra } = job;
+  const { command, recipe, output, source, extra } = job;
   const { model } = recipe;
   await io.writeFolder(output, async (write) => {
     await writeCompanions(model, source, write);
     await write('loss.svg', lossCurve(history));
     for (const [name, content] of extra?.(model) ?? []) await write(name, content);
-    for (const [name, content] of modelFiles(model, `bertscript ${io.versions.bertscript} train`)) {
+    for (const [name, content] of modelFiles(model, `bertscript ${io.versions.bertscript} ${command}`)) {
       await write(name, content); // the weights last: until they are there, the folder is no model
     }
   });
   await io.removeFolder(`${output}/${STATE_FOLDER}`);
 }
 
-/** Copies what belongs to the model but is neither its config nor its weights. */
+/**
+ * Copies what belongs to the model but is neither its config nor its weights.
+ *
+ * @param tokenizer where the tokenizer's files are, if not in `source`
+ */
 export async function writeCompanions(
   model: BertPreTrainedModel,
   source: ModelFiles,
   write: WriteInside,
+  tokenizer = source,
 ): Promise<void> {
   const isEncoder = !('classifier' in model || 'predictions' in model || 'qaOutputs' in model);
-  for (const name of [...TOKENIZER_FILES, ...(isEncoder ? SENTENCE_FILES : [])]) {
-    const content = await source.read(name);
-    if (content !== undefined) await write(name, content);
-  }
+  const copy = async (files: ModelFiles, names: readonly string[]) => {
+    for (const name of names) {
+      const content = await files.read(name);
+      if (content !== undefined) await write(name, content);
+    }
+  };
+  await copy(tokenizer, TOKENIZER_FILES);
+  if (isEncoder) await copy(source, SENTENCE_FILES);
 }
 
 function lossCurve(history: readonly LogRecord[]): string {
@@ -153,6 +164,11 @@ function lossCurve(history: readonly LogRecord[]): string {
   return lineChart(drawn, { title: 'Loss', xLabel: 'step', yLabel: 'loss' });
 }
 
+/** Steps that a dry run makes to measure one. */
+const MEASURED = 3;
+
+const median = (times: readonly number[]) => [...times].sort((a, b) => a - b)[times.length >> 1];
+
 /** Prints what a training would do, and how long it would take: three steps are made, and thrown away. */
 export async function dryRun<Example>(job: TrainingJob<Example>, json: boolean | undefined, io: Io): Promise<void> {
   const { recipe, train, evaluation, options } = job;
@@ -160,20 +176,21 @@ export async function dryRun<Example>(job: TrainingJob<Example>, json: boolean |
   const parameters = options.parameters ?? model.parameters();
   const trainable = parameters.filter(({ requiresGrad }) => requiresGrad).reduce((sum, { size }) => sum + size, 0);
   const total = model.parameters().reduce((sum, { size }) => sum + size, 0);
-  const steps = stepsOf(train.length, options);
+  const prepared = train.reduce((sum, example) => sum + recipe.prepare(example).length, 0);
+  const steps = stepsOf(prepared, options);
   const times: number[] = [];
   let last = performance.now();
   await fineTune(recipe, train, [], {
     ...options,
-    maxSteps: Math.min(3, steps),
+    maxSteps: Math.min(MEASURED, steps),
     onLog: () => {
       times.push(performance.now() - last);
       last = performance.now();
     },
   });
-  const seconds = [...times].sort((a, b) => a - b)[times.length >> 1] / 1000;
+  const seconds = median(times) / 1000;
   const plan = {
-    examples: train.length,
+    examples: prepared,
     evaluation: evaluation.length,
     steps,
     parameters: total,
@@ -195,4 +212,47 @@ export async function dryRun<Example>(job: TrainingJob<Example>, json: boolean |
       '',
     ].join('\n'),
   );
+}
+
+/** The same for what only runs a model over examples: three batches of them are measured. */
+export async function dryRunOver<Example>(
+  { model, examples, batchSize, run }: OverExamples<Example>,
+  extra: Record<string, number>,
+  json: boolean | undefined,
+  io: Io,
+): Promise<void> {
+  const batches = Math.ceil(examples.length / batchSize);
+  const times: number[] = [];
+  for (let i = 0; i < Math.min(MEASURED, batches); i++) {
+    const begin = performance.now();
+    await run(examples.slice(i * batchSize, (i + 1) * batchSize));
+    times.push(performance.now() - begin);
+  }
+  const seconds = times.length > 0 ? median(times) / 1000 : 0;
+  const parameters = model.parameters().reduce((sum, { size }) => sum + size, 0);
+  const plan = {
+    ...{ examples: examples.length, steps: batches, parameters, ...extra },
+    ...{ state_bytes: 4 * parameters, memory_bytes: model.engine.info().memory },
+    ...{ seconds_per_step: seconds, seconds_total: seconds * batches },
+  };
+  if (json) return io.stdout.write(jsonLine(plan));
+  const more = Object.entries(extra).map(([name, value]) => `${name.padEnd(13)} ${value}`);
+  await io.stdout.write(
+    [
+      `examples      ${plan.examples}`,
+      `steps         ${batches} of ${batchSize} examples`,
+      `parameters    ${parameters}`,
+      ...more,
+      `memory        ${megabytes(plan.memory_bytes)}, ${megabytes(plan.state_bytes)} of it weights`,
+      `time          ${seconds.toFixed(2)} s a step, ${(plan.seconds_total / 60).toFixed(1)} minutes in all`,
+      '',
+    ].join('\n'),
+  );
+}
+
+interface OverExamples<Example> {
+  model: BertPreTrainedModel;
+  examples: readonly Example[];
+  batchSize: number;
+  run: (batch: readonly Example[]) => unknown;
 }

@@ -10,7 +10,8 @@ import {
 import { InputError, UsageError } from '../../errors.ts';
 import type { ModelFiles } from '../../hub/index.ts';
 import { confusionMatrix } from '../../metrics/index.ts';
-import type { Head } from '../../tasks/index.ts';
+import { poolings, readSentenceModules, type Head } from '../../tasks/index.ts';
+import type { Engine, Pooling } from '../../tensor/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
 import {
   AnswerExtraction,
@@ -47,6 +48,8 @@ export interface TrainingTask<Example = unknown> {
   /** What the model class is called after its family, for tasks that adapters serve. */
   head?: Head;
   load(files: ModelFiles, options: LoadOptions): Promise<BertPreTrainedModel>;
+  /** What the model's folder says of the recipe. */
+  options?(files: ModelFiles, engine: Engine): Promise<RecipeFlags>;
   recipe(model: BertPreTrainedModel, tokenizer: Tokenizer, options: RecipeFlags): Recipe<Example, never>;
   /** True and predicted classes, for a confusion matrix. */
   confusion?(recipe: Recipe<Example, never>, examples: readonly Example[]): { labels: string[]; counts: number[][] };
@@ -63,6 +66,7 @@ export interface RecipeFlags extends MaskingOptions {
   seed?: number;
   similarityLoss?: SimilarityLoss;
   scoreRange?: readonly [number, number];
+  pooling?: Pooling;
 }
 
 /** A recipe whose prepared examples are its own affair. */
@@ -124,12 +128,17 @@ const answers: TrainingTask<QuestionExample> = {
 
 const similarity: TrainingTask<SimilarityExample> = {
   read: async (file, io) => (await table(file, io, readScoredTexts)).map(similarityExample),
+  options: async (files, engine) => {
+    const [mode, ...others] = (await readSentenceModules(files, engine)).pooling;
+    return others.length > 0 ? {} : { pooling: poolings[mode] };
+  },
   load: (files, options) => AutoModel.fromPretrained(files, options),
-  recipe: (model, tokenizer, { similarityLoss, scoreRange, maxLength }) =>
+  recipe: (model, tokenizer, { similarityLoss, scoreRange, maxLength, pooling }) =>
     asRecipe(
       new SentenceSimilarity(model as BertModel, tokenizer, {
         ...(similarityLoss && { loss: similarityLoss }),
         ...(scoreRange && { scoreRange }),
+        ...(pooling && { pooling }),
         ...(maxLength !== undefined && { maxLength }),
       }),
     ),
@@ -191,6 +200,13 @@ export async function labelsFor(
   const { id2label } = await readAnyConfig(files);
   if (task === 'regression') return id2label.length === 1 ? id2label : wanted;
   return wanted.every((label) => id2label.includes(label)) ? id2label : wanted;
+}
+
+/** Texts alone, to learn a teacher's vectors of: a line each; or pairs with a score, as for the task. */
+export async function readTexts(file: DataFile, io: Io): Promise<SimilarityExample[]> {
+  if (formatOf(file.path) !== 'txt') return similarity.read(file, io);
+  const documents = await mlm.read(file, io);
+  return documents.flat().map((text) => ({ texts: [text] }));
 }
 
 /** A metric as it is printed. */

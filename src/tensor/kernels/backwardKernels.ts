@@ -1,4 +1,5 @@
-import type { ActivationName, BinaryOperation, FloatArray, PackedMatrix, Pooling, RotaryShape } from './kernels.ts';
+import type { ActivationName, BinaryOperation, FloatArray, FunctionName, PackedMatrix, Pooling } from './kernels.ts';
+import type { RotaryShape } from './positionKernels.ts';
 
 /**
  * What dropout takes out. A row of numbers is named by a key, made of its sequence and column, so that the same ones are
@@ -21,9 +22,6 @@ export interface AttentionDropout extends DropoutMask {
   columns: Int32Array;
 }
 
-/** Names of element-wise functions: activations, and what losses are made of. softplus(x) = ln(1 + eˣ). */
-export type FunctionName = ActivationName | 'abs' | 'exp' | 'log' | 'softplus' | 'sqrt';
-
 /** One step of Adam: see `BackwardKernels.adamW`. */
 export interface AdamStep {
   /** Learning rate / (1 - beta1ᵗ). */
@@ -42,7 +40,8 @@ export interface AdamStep {
 }
 
 /**
- * The arithmetic of training. A backward kernel is given the gradient dy of an op's output and *adds* to the gradients of its
+ * The arithmetic of training, beside the `Kernels` of the same engine and on the same packed weights; `backwardKernels` gives an
+ * engine's, and only what asks for them has them in its bundle. A backward kernel is given the gradient dy of an op's output and *adds* to the gradients of its
  * inputs, which begin at zero: what is used twice has the sum. A null gradient is not wanted. Gradients are laid out as what
  * they belong to: that of a packed matrix is packed, and its padding stays zero.
  */
@@ -95,6 +94,22 @@ export interface BackwardKernels {
     bias: FloatArray | null,
     spans: Int32Array | null,
     dropout: AttentionDropout | null,
+  ): void;
+
+  /** `attention` by what dropout leaves of the probabilities; `probabilities` receives those before. */
+  attentionDropout(
+    y: FloatArray,
+    probabilities: FloatArray | null,
+    q: FloatArray,
+    k: FloatArray,
+    v: FloatArray,
+    offsets: Int32Array,
+    heads: number,
+    headSize: number,
+    scale: number,
+    bias: FloatArray | null,
+    spans: Int32Array | null,
+    dropout: AttentionDropout,
   ): void;
 
   relativeBiasBackward(
@@ -195,8 +210,6 @@ export interface BackwardKernels {
 
   normalizeRowsBackward(dx: FloatArray, dy: FloatArray, x: FloatArray, rows: number, size: number): void;
 
-  /** y[i] = x[indices[i]], or `fill` where the index is negative. */
-  gather(y: FloatArray, x: FloatArray, indices: Int32Array, fill: number): void;
   gatherBackward(dx: FloatArray, dy: FloatArray, indices: Int32Array): void;
 
   /**

@@ -1,5 +1,3 @@
-import type { AttentionDropout, BackwardKernels, FunctionName } from './backwardKernels.ts';
-
 /** Float storage. float32 is the working type; float64 exists to prove the arithmetic. */
 export type FloatArray = Float32Array | Float64Array;
 
@@ -45,6 +43,9 @@ export type ActivationName =
   | 'swish'
   | 'tanh';
 
+/** Names of element-wise functions: activations, and what losses are made of. softplus(x) = ln(1 + eˣ). */
+export type FunctionName = ActivationName | 'abs' | 'exp' | 'log' | 'softplus' | 'sqrt';
+
 export type BinaryOperation = 'add' | 'subtract' | 'multiply' | 'divide';
 
 /**
@@ -53,27 +54,15 @@ export type BinaryOperation = 'add' | 'subtract' | 'multiply' | 'divide';
  */
 export type Pooling = 'mean' | 'max' | 'first' | 'last' | 'meanSqrtLength' | 'weightedMean';
 
-/** Which numbers `rotary` turns. */
-export interface RotaryShape {
-  rows: number;
-  heads: number;
-  headSize: number;
-  /** Pairs of each head that are turned, headSize / 2 at most. */
-  pairs: number;
-  interleaved: boolean;
-  /** Numbers from one row of x to the next, and the first that counts. */
-  stride: number;
-  begin: number;
-}
-
 /**
- * The arithmetic that a forward pass needs (and, in `BackwardKernels`, training), over flat row-major arrays. A kernel knows typed arrays and sizes, never tensors;
- * it trusts its arguments (ops check them), writes its first argument, allocates nothing that leaves it, and computes each
- * row from that row alone, so that results do not depend on what else is in the batch.
+ * The arithmetic of a forward pass over flat row-major arrays; that of training is apart, in `BackwardKernels`, and so is what few
+ * families need, in `PositionKernels`. A kernel knows
+ * typed arrays and sizes, never tensors; it trusts its arguments (ops check them), writes its first argument, allocates
+ * nothing that leaves it, and computes each row from that row alone, so that results do not depend on what else is in the batch.
  *
  * The reference kernels are the specification. Every other set must pass the same suite.
  */
-export interface Kernels extends BackwardKernels {
+export interface Kernels {
   readonly name: string;
 
   /** How many numbers of a packed matrix stand for a weight of this size. */
@@ -108,8 +97,7 @@ export interface Kernels extends BackwardKernels {
   /**
    * Scaled dot-product attention, softmax(q·kᵀ·scale + bias)·v, for every head of every sequence; scale is above 0.
    * y, q, k and v are [totalTokens, heads·headSize]; sequence s is rows offsets[s] to offsets[s+1].
-   * probabilities, when not null, is [heads, Σ length²]: for each head, the [length, length] of each sequence in turn; they
-   * are those before dropout, which acts on what v is weighted by.
+   * probabilities, when not null, is [heads, Σ length²]: for each head, the [length, length] of each sequence in turn.
    * bias, when there is one, has the same layout. spans, when given, is [totalTokens, 2]: a token sees only the tokens
    * spans[t,0] to spans[t,1] of its sequence, itself among them; neither falls from one token to the next.
    */
@@ -125,47 +113,7 @@ export interface Kernels extends BackwardKernels {
     scale: number,
     bias?: FloatArray | null,
     spans?: Int32Array | null,
-    dropout?: AttentionDropout | null,
   ): void;
-
-  /**
-   * y[h,·] = a number for each pair of tokens of a sequence, table[buckets[reach + column of i - column of j], h], in the
-   * layout of attention's bias; table is [buckets, heads], buckets [2·reach + 1].
-   */
-  relativeBias(
-    y: FloatArray,
-    table: FloatArray,
-    buckets: Int32Array,
-    columns: Int32Array,
-    offsets: Int32Array,
-    heads: number,
-  ): void;
-
-  /**
-   * What DeBERTa adds to scores, in the layout of attention's bias: y[h,i,j] = (q[i]·positionKeys[r] + k[j]·positionQueries[r]) · scale
-   * with r = buckets[reach + column of i - column of j], head by head; a term whose table is null is left out.
-   * q and k are [totalTokens, heads·headSize], the tables [rows, heads·headSize], buckets [2·reach + 1].
-   */
-  disentangledBias(
-    y: FloatArray,
-    q: FloatArray,
-    k: FloatArray,
-    positionKeys: FloatArray | null,
-    positionQueries: FloatArray | null,
-    buckets: Int32Array,
-    columns: Int32Array,
-    offsets: Int32Array,
-    heads: number,
-    headSize: number,
-    scale: number,
-  ): void;
-
-  /**
-   * Rotates pairs of numbers of each head: (a, b) → (a·cos - b·sin, b·cos + a·sin), by the angles of cosines and sines
-   * [rows, pairs]. A pair p is numbers p and p + pairs of the head, or 2p and 2p + 1 if interleaved; numbers after the
-   * pairs stay as they are. x is columns begin to begin + heads·headSize of a matrix [rows, stride]; y is [rows, heads·headSize].
-   */
-  rotary(y: FloatArray, x: FloatArray, cosines: FloatArray, sines: FloatArray, shape: RotaryShape): void;
 
   /** y[r,i] = activation(x[r,i]) · x[r, size + i]: the first half of each row through the gate of the second. */
   gate(y: FloatArray, x: FloatArray, activation: ActivationName, rows: number, size: number): void;
@@ -205,4 +153,7 @@ export interface Kernels extends BackwardKernels {
 
   /** Each row divided by its Euclidean length; a row shorter than 1e-12 is divided by 1e-12, as PyTorch does. */
   normalizeRows(y: FloatArray, x: FloatArray, rows: number, size: number): void;
+
+  /** y[i] = x[indices[i]], or `fill` where the index is negative. */
+  gather(y: FloatArray, x: FloatArray, indices: Int32Array, fill: number): void;
 }

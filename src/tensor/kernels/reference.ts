@@ -1,7 +1,5 @@
 import { activations, functions } from './activations.ts';
 import type { ActivationName, BinaryOperation, FloatArray, Kernels, PackedMatrix } from './kernels.ts';
-import { positionKernels } from './positions.ts';
-import { dropAttention, referenceBackward } from './referenceBackward.ts';
 import { softmaxRow } from './special.ts';
 
 /**
@@ -9,7 +7,6 @@ import { softmaxRow } from './special.ts';
  * once, when stored, so that on float32 arrays the error is that rounding and little else.
  */
 export const referenceKernels: Kernels = {
-  ...referenceBackward,
   name: 'reference',
 
   packedLength: (outFeatures, inFeatures) => outFeatures * inFeatures,
@@ -71,45 +68,7 @@ export const referenceKernels: Kernels = {
     }
   },
 
-  attention(y, probabilities, q, k, v, offsets, heads, headSize, scale, bias = null, spans = null, dropout = null) {
-    const width = heads * headSize;
-    const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
-    let square = 0; // where this sequence's probabilities begin, within a head's
-    for (let s = 0; s + 1 < offsets.length; s++) {
-      const begin = offsets[s];
-      const length = offsets[s + 1] - begin;
-      const weights = new Float64Array(length);
-      const context = new Float64Array(headSize);
-      for (let head = 0; head < heads; head++) {
-        const column = head * headSize;
-        for (let i = 0; i < length; i++) {
-          const query = (begin + i) * width + column;
-          const pairs = head * squares + square + i * length; // of token i with each token
-          const first = spans ? spans[2 * (begin + i)] : 0;
-          const last = spans ? spans[2 * (begin + i) + 1] : length;
-
-          for (let j = first; j < last; j++) {
-            const key = (begin + j) * width + column;
-            let score = 0;
-            for (let d = 0; d < headSize; d++) score += q[query + d] * k[key + d];
-            weights[j] = score * scale + (bias ? bias[pairs + j] : 0);
-          }
-          softmaxRow(weights, weights, first, last - first);
-          if (probabilities)
-            probabilities.fill(0, pairs, pairs + length).set(weights.subarray(first, last), pairs + first);
-          if (dropout) dropAttention(weights, dropout, begin, head, i);
-
-          context.fill(0);
-          for (let j = first; j < last; j++) {
-            const value = (begin + j) * width + column;
-            for (let d = 0; d < headSize; d++) context[d] += weights[j] * v[value + d];
-          }
-          y.set(context, query);
-        }
-      }
-      square += length * length;
-    }
-  },
+  attention: (...args) => attend(null, ...args),
 
   layerNorm(y, x, residual, weight, bias, eps, rows, size) {
     const sum = new Float64Array(size); // x + residual of one row
@@ -133,8 +92,6 @@ export const referenceKernels: Kernels = {
     const f = functions[name];
     for (let i = 0; i < x.length; i++) y[i] = f(x[i]);
   },
-
-  ...positionKernels,
 
   gate(y, x, name, rows, size) {
     const f = activations[name];
@@ -207,10 +164,59 @@ export const referenceKernels: Kernels = {
       for (let i = 0; i < size; i++) y[r * size + i] = x[r * size + i] / length;
     }
   },
+
+  gather(y, x, indices, fill) {
+    for (let i = 0; i < indices.length; i++) y[i] = indices[i] >= 0 ? x[indices[i]] : fill;
+  },
 };
 
 function isQuantized(weight: FloatArray | PackedMatrix): weight is PackedMatrix {
   return 'dtype' in weight && weight.dtype === 'q8';
+}
+
+/** `attention`; `drop`, if given, changes the probabilities of the query in row i of the sequence that starts at `begin`. */
+export function attend(
+  drop: ((weights: Float64Array, begin: number, head: number, i: number) => void) | null,
+  ...args: Parameters<Kernels['attention']>
+): void {
+  const [y, probabilities, q, k, v, offsets, heads, headSize, scale, bias = null, spans = null] = args;
+  const width = heads * headSize;
+  const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
+  let square = 0; // where this sequence's probabilities begin, within a head's
+  for (let s = 0; s + 1 < offsets.length; s++) {
+    const begin = offsets[s];
+    const length = offsets[s + 1] - begin;
+    const weights = new Float64Array(length);
+    const context = new Float64Array(headSize);
+    for (let head = 0; head < heads; head++) {
+      const column = head * headSize;
+      for (let i = 0; i < length; i++) {
+        const query = (begin + i) * width + column;
+        const pairs = head * squares + square + i * length; // of token i with each token
+        const first = spans ? spans[2 * (begin + i)] : 0;
+        const last = spans ? spans[2 * (begin + i) + 1] : length;
+
+        for (let j = first; j < last; j++) {
+          const key = (begin + j) * width + column;
+          let score = 0;
+          for (let d = 0; d < headSize; d++) score += q[query + d] * k[key + d];
+          weights[j] = score * scale + (bias ? bias[pairs + j] : 0);
+        }
+        softmaxRow(weights, weights, first, last - first);
+        if (probabilities)
+          probabilities.fill(0, pairs, pairs + length).set(weights.subarray(first, last), pairs + first);
+        drop?.(weights, begin, head, i);
+
+        context.fill(0);
+        for (let j = first; j < last; j++) {
+          const value = (begin + j) * width + column;
+          for (let d = 0; d < headSize; d++) context[d] += weights[j] * v[value + d];
+        }
+        y.set(context, query);
+      }
+    }
+    square += length * length;
+  }
 }
 
 /** `linear` on int8 weights, as the interface defines it. */

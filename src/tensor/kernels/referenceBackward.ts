@@ -1,8 +1,10 @@
-import { activations, slopes } from './activations.ts';
+import { activations } from './activations.ts';
 import type { AttentionDropout, BackwardKernels, DropoutMask } from './backwardKernels.ts';
 import type { FloatArray, Pooling } from './kernels.ts';
 import { maskBits, maskRow, maskThreshold } from './mix.ts';
 import { positionBackward } from './positions.ts';
+import { attend } from './reference.ts';
+import { slopes } from './slopes.ts';
 import { softmaxRow } from './special.ts';
 
 /** The specification of the backward kernels: plain loops, sums in float64 that are rounded once, when added to a gradient. */
@@ -78,6 +80,12 @@ export const referenceBackward: BackwardKernels = {
       }
       square += length * length;
     }
+  },
+
+  attentionDropout(y, probabilities, q, k, v, offsets, heads, headSize, scale, bias, spans, dropout) {
+    const drop = (weights: Float64Array, begin: number, head: number, i: number) =>
+      dropAttention(weights, dropout, begin, head, i);
+    attend(drop, y, probabilities, q, k, v, offsets, heads, headSize, scale, bias, spans);
   },
 
   ...positionBackward,
@@ -200,10 +208,6 @@ export const referenceBackward: BackwardKernels = {
     }
   },
 
-  gather(y, x, indices, fill) {
-    for (let i = 0; i < indices.length; i++) y[i] = indices[i] >= 0 ? x[indices[i]] : fill;
-  },
-
   gatherBackward(dx, dy, indices) {
     for (let i = 0; i < indices.length; i++) if (indices[i] >= 0) dx[indices[i]] += dy[i];
   },
@@ -258,7 +262,7 @@ export const referenceBackward: BackwardKernels = {
 };
 
 /** What the probabilities of one query, `weights`, are after dropout. `i`: its row within the sequence that starts at `begin`. */
-export function dropAttention(
+function dropAttention(
   weights: Float64Array,
   { stream, probability, keys, columns }: AttentionDropout,
   begin: number,

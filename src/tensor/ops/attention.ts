@@ -1,9 +1,10 @@
 import { ShapeError } from '../../errors.ts';
 import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
+import type { AttentionDropout } from '../kernels/backwardKernels.ts';
 import { expectRank, expectShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { dropoutMask } from './dropout.ts';
+import { dropoutMask, openTape } from './dropout.ts';
 
 export interface AttentionOptions {
   /** Sequence s is rows offsets[s] to offsets[s+1]; [sequences + 1], from 0 to the number of rows. */
@@ -71,32 +72,22 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const probabilities = wantProbabilities ? engine.empty([heads, squaresOf(offsets)]) : null;
   const scale = options.scale ?? 1 / Math.sqrt(headSize);
   const spans = window && spansOf(window, offsets);
-  const mask =
-    dropout && dropout.probability > 0
-      ? {
-          ...dropoutMask(engine, dropout.probability, dropout.tokens.keys, totalTokens),
-          columns: dropout.tokens.columns,
-        }
-      : null;
-  engine.kernels.attention(
-    context.data,
-    probabilities && probabilities.data,
-    q.data,
-    k.data,
-    v.data,
-    offsets,
-    heads,
-    headSize,
-    scale,
-    bias && bias.data,
-    spans,
-    mask,
-  );
-  record(context, [q, k, v, bias], (dy, [dq, dk, dv, dBias]) => {
+  const sizes = [offsets, heads, headSize, scale] as const;
+  const outputs = [context.data, probabilities && probabilities.data] as const;
+  let mask: AttentionDropout | null = null;
+  if (dropout && dropout.probability > 0) {
+    const { keys, columns } = dropout.tokens;
+    const tape = openTape(engine);
+    mask = { ...dropoutMask(tape, dropout.probability, keys, totalTokens), columns };
+    tape.kernels.attentionDropout(...outputs, q.data, k.data, v.data, ...sizes, bias && bias.data, spans, mask);
+  } else {
+    engine.kernels.attention(...outputs, q.data, k.data, v.data, ...sizes, bias && bias.data, spans);
+  }
+  record(context, [q, k, v, bias], (dy, [dq, dk, dv, dBias], backward) => {
     const gradients = [dq && dq.data, dk && dk.data, dv && dv.data, dBias && dBias.data] as const;
     const inputs = [dy.data, q.data, k.data, v.data] as const;
     const added = bias && bias.data;
-    engine.kernels.attentionBackward(...gradients, ...inputs, offsets, heads, headSize, scale, added, spans, mask);
+    backward.attentionBackward(...gradients, ...inputs, ...sizes, added, spans, mask);
   });
   return { context, probabilities };
 }

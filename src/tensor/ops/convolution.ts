@@ -67,7 +67,7 @@ export function convolution(x: Tensor, weight: Tensor, bias: Tensor | null, opti
     const [to, sums] = [y.data, product.data]; // after the product, whose memory may have moved them
     forOutputs(group, (at, from) => to.set(sums.subarray(from, from + outputs), at));
   }
-  return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias]) => {
+  return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias], backward) => {
     for (let group = 0; group < groups; group++) {
       const neighbours = unfold(group);
       const given = floats(rows * outputs);
@@ -78,7 +78,7 @@ export function convolution(x: Tensor, weight: Tensor, bias: Tensor | null, opti
         dBias && part(dBias, group, outputs),
       ];
       const weights = part(weight, group, outputs * width);
-      engine.kernels.linearBackward(dNeighbours, dWeights, dBiases, given, neighbours, weights, ...sizes);
+      backward.linearBackward(dNeighbours, dWeights, dBiases, given, neighbours, weights, ...sizes);
       if (dWeight && dWeights) dWeight.data.set(dWeights, group * outputs * width);
       if (dBias && dBiases) dBias.data.set(dBiases, group * outputs);
       if (!dx || !dNeighbours) continue;

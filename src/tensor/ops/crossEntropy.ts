@@ -1,5 +1,6 @@
 import { ConfigError, InputError, ShapeError } from '../../errors.ts';
 import { record } from '../autograd.ts';
+import { backwardKernels } from '../backward.ts';
 import { expectRank } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { divide } from './elementwise.ts';
@@ -22,7 +23,6 @@ export interface CrossEntropyOptions {
  */
 export function crossEntropyRows(x: Tensor, labels: Int32Array, options: CrossEntropyOptions = {}): Tensor {
   const { ignoreIndex = -100, labelSmoothing = 0 } = options;
-  const { kernels } = x.engine;
   expectRank('crossEntropy: x', x.shape, 2);
   const [rows, size] = x.shape;
   if (labels.length !== rows) {
@@ -41,9 +41,9 @@ export function crossEntropyRows(x: Tensor, labels: Int32Array, options: CrossEn
     });
   }
   const y = x.engine.empty([rows]);
-  kernels.crossEntropy(y.data, x.data, counted, labelSmoothing, rows, size);
-  return record(y, [x], (dy, [dx]) =>
-    kernels.crossEntropyBackward(dx!.data, dy.data, x.data, counted, labelSmoothing, rows, size),
+  backwardKernels(x.engine).crossEntropy(y.data, x.data, counted, labelSmoothing, rows, size);
+  return record(y, [x], (dy, [dx], backward) =>
+    backward.crossEntropyBackward(dx!.data, dy.data, x.data, counted, labelSmoothing, rows, size),
   );
 }
 

@@ -1,5 +1,5 @@
 import { ConfigError, ShapeError } from '../../errors.ts';
-import { record } from '../autograd.ts';
+import { record, type Tape } from '../autograd.ts';
 import type { Engine } from '../engine.ts';
 import type { DropoutMask } from '../kernels/backwardKernels.ts';
 import type { Tensor } from '../tensor.ts';
@@ -14,28 +14,32 @@ import type { Tensor } from '../tensor.ts';
  */
 export function dropout(x: Tensor, probability: number, keys: Int32Array): Tensor {
   const { engine } = x;
-  const mask = dropoutMask(engine, probability, keys, x.shape[0]);
+  const tape = openTape(engine);
+  const mask = dropoutMask(tape, probability, keys, x.shape[0]);
   const size = keys.length === 0 ? 0 : x.size / keys.length;
   const y = engine.empty(x.shape);
-  engine.kernels.dropout(y.data, x.data, mask, size);
-  return record(y, [x], (dy, [dx]) => engine.kernels.dropoutBackward(dx!.data, dy.data, mask, size));
+  tape.kernels.dropout(y.data, x.data, mask, size);
+  return record(y, [x], (dy, [dx], backward) => backward.dropoutBackward(dx!.data, dy.data, mask, size));
 }
 
-/** The mask of the next random op of the open tape. */
-export function dropoutMask(engine: Engine, probability: number, keys: Int32Array, rows: number): DropoutMask {
+/** The tape that random ops draw from. @throws ConfigError when none is open */
+export function openTape({ tape }: Engine): Tape {
+  if (tape) return tape;
+  throw new ConfigError({
+    what: 'dropout',
+    expected: 'an open tape, whose seed it draws by',
+    got: 'none',
+    fix: 'call model.eval() for inference, or train inside withGradients',
+  });
+}
+
+/** The mask of the next random op of a tape. */
+export function dropoutMask(tape: Tape, probability: number, keys: Int32Array, rows: number): DropoutMask {
   if (!(probability >= 0 && probability < 1)) {
     throw new ConfigError({ what: 'dropout: probability', expected: 'at least 0, less than 1', got: `${probability}` });
   }
   if (keys.length !== rows) {
     throw new ShapeError({ what: 'dropout: keys', expected: `${rows}, one per row`, got: `${keys.length}` });
   }
-  if (!engine.tape) {
-    throw new ConfigError({
-      what: 'dropout',
-      expected: 'an open tape, whose seed it draws by',
-      got: 'none',
-      fix: 'call model.eval() for inference, or train inside withGradients',
-    });
-  }
-  return { stream: engine.tape.nextStream(), probability, keys };
+  return { stream: tape.nextStream(), probability, keys };
 }

@@ -1,8 +1,7 @@
 import { ShapeError } from '../../errors.ts';
 import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
-import type { FunctionName } from '../kernels/backwardKernels.ts';
-import type { ActivationName, BinaryOperation } from '../kernels/kernels.ts';
+import type { ActivationName, BinaryOperation, FunctionName } from '../kernels/kernels.ts';
 import { sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -39,7 +38,7 @@ function apply(x: Tensor, name: FunctionName): Tensor {
   const { kernels } = x.engine;
   const y = x.engine.empty(x.shape);
   kernels.activation(y.data, x.data, name);
-  return record(y, [x], (dy, [dx]) => kernels.activationBackward(dx!.data, dy.data, x.data, name));
+  return record(y, [x], (dy, [dx], backward) => backward.activationBackward(dx!.data, dy.data, x.data, name));
 }
 
 /**
@@ -57,7 +56,9 @@ export function gate(x: Tensor, name: ActivationName): Tensor {
   const y = x.engine.empty([rows, width / 2]);
   const { kernels } = x.engine;
   kernels.gate(y.data, x.data, name, rows, width / 2);
-  return record(y, [x], (dy, [dx]) => kernels.gateBackward(dx!.data, dy.data, x.data, name, rows, width / 2));
+  return record(y, [x], (dy, [dx], backward) =>
+    backward.gateBackward(dx!.data, dy.data, x.data, name, rows, width / 2),
+  );
 }
 
 function binary(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
@@ -72,7 +73,7 @@ function binary(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
   }
   const y = engine.empty(a.shape);
   engine.kernels.binary(y.data, a.data, b.data, operation);
-  return record(y, [a, b], (dy, [da, db]) =>
-    engine.kernels.binaryBackward(da && da.data, db && db.data, dy.data, a.data, b.data, operation),
+  return record(y, [a, b], (dy, [da, db], backward) =>
+    backward.binaryBackward(da && da.data, db && db.data, dy.data, a.data, b.data, operation),
   );
 }

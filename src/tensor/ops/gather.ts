@@ -64,10 +64,10 @@ export function embeddingSum(
   const y = engine.empty([rows, size]);
   const numbers = () => tables.map((table) => (table instanceof Matrix ? table.packed : table.data));
   engine.kernels.embeddingSum(y.data, numbers(), ids, size);
-  return record(y, tables, (dy, gradients) => {
+  return record(y, tables, (dy, gradients, backward) => {
     const dTables = gradients.map((gradient) => gradient && gradient.data);
     const wanted = ids.map((rows, t) => rows.map((id) => (id === paddingIds[t] ? -1 : id)));
-    engine.kernels.embeddingSumBackward(dTables, numbers(), dy.data, wanted, size);
+    backward.embeddingSumBackward(dTables, numbers(), dy.data, wanted, size);
   });
 }
 
@@ -130,7 +130,7 @@ export function gather(x: Tensor, indices: Int32Array, shape: Shape, fill = 0): 
   }
   const y = x.engine.empty(shape);
   kernels.gather(y.data, x.data, indices, fill);
-  return record(y, [x], (dy, [dx]) => kernels.gatherBackward(dx!.data, dy.data, indices));
+  return record(y, [x], (dy, [dx], backward) => backward.gatherBackward(dx!.data, dy.data, indices));
 }
 
 /** Rows of several tensors, one after the other. parts: [rows, …] each, with the same other axes → [Σ rows, …] */

@@ -36,8 +36,8 @@ export function layerNorm(
   }
   const y = engine.empty(x.shape);
   engine.kernels.layerNorm(y.data, x.data, residual && residual.data, weight.data, bias && bias.data, eps, rows, size);
-  return record(y, [x, residual, weight, bias], (dy, [dx, dResidual, dWeight, dBias]) =>
-    engine.kernels.layerNormBackward(
+  return record(y, [x, residual, weight, bias], (dy, [dx, dResidual, dWeight, dBias], backward) =>
+    backward.layerNormBackward(
       dx && dx.data,
       dResidual && dResidual.data,
       dWeight && dWeight.data,

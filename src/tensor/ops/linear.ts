@@ -45,9 +45,9 @@ export function linear(
   const weights = () => (weight instanceof Matrix ? weight.packed : weight.data);
   const sizes = [rows, inFeatures, outFeatures] as const;
   engine.kernels.linear(y.data, x.data, weights(), bias && bias.data, activation, ...sizes);
-  return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias]) => {
+  return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias], backward) => {
     const gradients = [dx && dx.data, dWeight && dWeight.data, dBias && dBias.data] as const;
-    engine.kernels.linearBackward(...gradients, dy.data, x.data, weights(), ...sizes);
+    backward.linearBackward(...gradients, dy.data, x.data, weights(), ...sizes);
   });
 }
 
@@ -70,7 +70,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   }
   const y = engine.empty([m, n]);
   engine.kernels.matmul(y.data, a.data, b.data, m, k, n);
-  return record(y, [a, b], (dy, [da, db]) =>
-    engine.kernels.matmulBackward(da && da.data, db && db.data, dy.data, a.data, b.data, m, k, n),
+  return record(y, [a, b], (dy, [da, db], backward) =>
+    backward.matmulBackward(da && da.data, db && db.data, dy.data, a.data, b.data, m, k, n),
   );
 }

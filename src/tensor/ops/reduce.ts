@@ -1,4 +1,5 @@
 import { record } from '../autograd.ts';
+import { backwardKernels } from '../backward.ts';
 import { sharedEngine } from '../engine.ts';
 import { expectRank } from '../shape.ts';
 import type { Pooling } from '../kernels/kernels.ts';
@@ -11,15 +12,16 @@ export function softmax(x: Tensor): Tensor {
   const { kernels } = x.engine;
   const y = x.engine.empty(x.shape);
   kernels.softmax(y.data, x.data, ...rowsAndSize(x));
-  return record(y, [x], (dy, [dx]) => kernels.softmaxBackward(dx!.data, dy.data, y.data, ...rowsAndSize(x)));
+  return record(y, [x], (dy, [dx], backward) => backward.softmaxBackward(dx!.data, dy.data, y.data, ...rowsAndSize(x)));
 }
 
 /** Logarithm of the softmax over the last axis, without its rounding. x: [..., size] → same. */
 export function logSoftmax(x: Tensor): Tensor {
-  const { kernels } = x.engine;
   const y = x.engine.empty(x.shape);
-  kernels.logSoftmax(y.data, x.data, ...rowsAndSize(x));
-  return record(y, [x], (dy, [dx]) => kernels.logSoftmaxBackward(dx!.data, dy.data, y.data, ...rowsAndSize(x)));
+  backwardKernels(x.engine).logSoftmax(y.data, x.data, ...rowsAndSize(x));
+  return record(y, [x], (dy, [dx], backward) =>
+    backward.logSoftmaxBackward(dx!.data, dy.data, y.data, ...rowsAndSize(x)),
+  );
 }
 
 /** Sum over the last axis. x: [..., size] → [...]. */
@@ -27,7 +29,7 @@ export function sum(x: Tensor): Tensor {
   const { kernels } = x.engine;
   const y = x.engine.empty(x.shape.slice(0, -1));
   kernels.sumRows(y.data, x.data, ...rowsAndSize(x));
-  return record(y, [x], (dy, [dx]) => kernels.sumRowsBackward(dx!.data, dy.data, ...rowsAndSize(x)));
+  return record(y, [x], (dy, [dx], backward) => backward.sumRowsBackward(dx!.data, dy.data, ...rowsAndSize(x)));
 }
 
 /** Mean over the last axis. x: [..., size] → [...]. */
@@ -41,7 +43,9 @@ export function normalizeRows(x: Tensor): Tensor {
   const { kernels } = x.engine;
   const y = x.engine.empty(x.shape);
   kernels.normalizeRows(y.data, x.data, ...rowsAndSize(x));
-  return record(y, [x], (dy, [dx]) => kernels.normalizeRowsBackward(dx!.data, dy.data, x.data, ...rowsAndSize(x)));
+  return record(y, [x], (dy, [dx], backward) =>
+    backward.normalizeRowsBackward(dx!.data, dy.data, x.data, ...rowsAndSize(x)),
+  );
 }
 
 /**
@@ -58,8 +62,8 @@ export function poolSequences(x: Tensor, offsets: Int32Array, how: Pooling): Ten
   expectOffsets('poolSequences', offsets, totalTokens);
   const y = engine.empty([offsets.length - 1, size]);
   engine.kernels.poolSequences(y.data, x.data, offsets, size, how);
-  return record(y, [x], (dy, [dx]) =>
-    engine.kernels.poolSequencesBackward(dx!.data, dy.data, x.data, offsets, size, how),
+  return record(y, [x], (dy, [dx], backward) =>
+    backward.poolSequencesBackward(dx!.data, dy.data, x.data, offsets, size, how),
   );
 }
 

@@ -1,5 +1,4 @@
-import type { FunctionName } from '../kernels/backwardKernels.ts';
-import type { ActivationName } from '../kernels/kernels.ts';
+import type { ActivationName, FunctionName } from '../kernels/kernels.ts';
 import type { Arithmetic } from './arithmetic.ts';
 import {
   f32x4,
@@ -8,25 +7,23 @@ import {
   type FunctionReference,
   type Local,
   type ModuleBuilder,
-  v128,
   type Value,
 } from './assembler.ts';
-import { gelu, geluSlope, geluTanh, geluTanhSlope, sigmoid, sigmoidSlope, siluSlope, tanh, tanhSlope } from './math.ts';
+import { gelu, geluTanh, sigmoid, tanh } from './math.ts';
 
-type VectorFunction = (fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>) => Value<'v128'>;
+export type VectorFunction = (fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>) => Value<'v128'>;
 
 const relu: VectorFunction = (fn, _arithmetic, x) => f32x4.pmax(x, fn.constant(0));
-const reluSlope: VectorFunction = (fn, _arithmetic, x) => v128.and(f32x4.lt(fn.constant(0), x), fn.constant(1));
 const silu: VectorFunction = (fn, arithmetic, x) => f32x4.mul(x, sigmoid(fn, arithmetic, x));
 
 /** Activations with a kernel of their own, numbered from 1. The rest of the table is computed by the reference kernels. */
-const vectorActivations: [names: ActivationName[], compute: VectorFunction, slope: VectorFunction][] = [
-  [['gelu', 'gelu_python'], gelu, geluSlope],
-  [['gelu_new', 'gelu_pytorch_tanh', 'gelu_python_tanh', 'gelu_accurate'], geluTanh, geluTanhSlope],
-  [['relu'], relu, reluSlope],
-  [['silu', 'swish'], silu, siluSlope],
-  [['tanh'], tanh, tanhSlope],
-  [['sigmoid'], sigmoid, sigmoidSlope],
+export const vectorActivations: [names: ActivationName[], compute: VectorFunction][] = [
+  [['gelu', 'gelu_python'], gelu],
+  [['gelu_new', 'gelu_pytorch_tanh', 'gelu_python_tanh', 'gelu_accurate'], geluTanh],
+  [['relu'], relu],
+  [['silu', 'swish'], silu],
+  [['tanh'], tanh],
+  [['sigmoid'], sigmoid],
 ];
 
 /** The number by which kernels know an activation: 0 for none, undefined where there is no kernel for it. */
@@ -69,25 +66,6 @@ export function defineActivate(module: ModuleBuilder, arithmetic: Arithmetic): F
   return module.define('activate', parameters, (fn, { number, address, rows, vectors, stride }) => {
     loops.forEach((loop, i) => {
       fn.if(i32.eq(number, i32.const(i + 1)), () => fn.call(loop, rows, vectors, stride, address));
-    });
-  });
-}
-
-/** `activateBackward`: dx += dy · slope(x) of activation `number`, for `vectors` · 4 numbers. */
-export function defineActivateBackward(module: ModuleBuilder, arithmetic: Arithmetic): void {
-  const parameters = { dx: 'i32', dy: 'i32', x: 'i32', vectors: 'i32' } as const;
-  const loops = vectorActivations.map(([[name], , slope]) =>
-    module.define(`${name}Backward`, parameters, (fn, { dx, dy, x, vectors }) => {
-      fn.repeat(vectors, () => {
-        const factor = slope(fn, arithmetic, fn.let(f32x4.load(x)));
-        fn.store(f32x4.store(dx, arithmetic.multiplyAdd(f32x4.load(dy), factor, f32x4.load(dx))));
-        for (const pointer of [dx, dy, x]) fn.advance(pointer, 16);
-      });
-    }),
-  );
-  module.define('activateBackward', { number: 'i32', ...parameters }, (fn, { number, dx, dy, x, vectors }) => {
-    loops.forEach((loop, i) => {
-      fn.if(i32.eq(number, i32.const(i + 1)), () => fn.call(loop, dx, dy, x, vectors));
     });
   });
 }

@@ -171,19 +171,13 @@ export function defineAttention(
             });
             fill(head, i32.sub(i32.sub(length, first), count), 0);
           });
-          fn.if(base, () => {
-            fn.call(
-              maskRow,
-              row,
-              row,
-              i32.load(base),
-              i32.add(counters, firstBytes),
-              i32.shl(eights, i32.const(1)),
-              threshold,
-              factor,
-            );
-            fn.advance(base, 4);
-          });
+          if (maskRow) {
+            fn.if(base, () => {
+              const [counter, vectors] = [i32.add(counters, firstBytes), i32.shl(eights, i32.const(1))];
+              fn.call(maskRow, row, row, i32.load(base), counter, vectors, threshold, factor);
+              fn.advance(base, 4);
+            });
+          }
           fn.advance(row, scoreStride);
           fn.advance(at, 4);
         });
@@ -253,7 +247,8 @@ export function defineAddScaled(module: ModuleBuilder, { multiplyAdd }: Arithmet
 /** What the kernels of attention are made of. */
 export interface AttentionFunctions extends Packers {
   softmaxRow: FunctionReference<'f32'>;
-  maskRow: FunctionReference<null>;
+  /** Of dropout; null to do without. */
+  maskRow: FunctionReference<null> | null;
   addScaled: FunctionReference<null>;
 }
 

@@ -27,7 +27,7 @@ export function defineAttentionBackward(
   module: ModuleBuilder,
   tile: Tile,
   arithmetic: Arithmetic,
-  functions: AttentionFunctions & { product: FunctionReference<null>; transpose: FunctionReference<null> },
+  functions: AttentionFunctions & Record<'maskRow' | 'product' | 'transpose', FunctionReference<null>>,
 ): void {
   const { product, transpose, softmaxRow, maskRow, addScaled, packKeys, packValues } = functions;
   const columns = 4 * tile.vectors;

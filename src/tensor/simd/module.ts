@@ -1,39 +1,21 @@
-import { defineActivate, defineActivateBackward } from './activation.ts';
-import type { Arithmetic } from './arithmetic.ts';
-import { ModuleBuilder } from './assembler.ts';
+import { defineActivate } from './activation.ts';
 import { defineAddScaled, defineAttention, definePackers } from './attention.ts';
-import { defineAttentionBackward } from './attentionBackward.ts';
 import { defineBinary, defineGate } from './elementwise.ts';
 import { defineLinearQ8, defineRoundRows } from './int8.ts';
+import { defineLinear, defineTileRows } from './linear.ts';
+import type { KernelModule } from './machine.ts';
 import { defineGather, defineMatrixRows } from './matrix.ts';
-import { defineLinear, defineProduct, defineTileRows, type Tile } from './linear.ts';
-import { defineMaskRow } from './mask.ts';
-import { defineRotary, defineTerms } from './positions.ts';
 import { defineLayerNorm, defineSoftmaxRow } from './rows.ts';
-import { defineAdamW, defineAddRow, defineLayerNormBackward, defineSumSquares } from './rowsBackward.ts';
-import { defineSumPanels, defineTranspose, defineTurnPanel } from './transpose.ts';
 
-/**
- * All kernels for one tile and arithmetic. `tag` goes into a custom section: V8 caches modules by their bytes, process-wide,
- * so that a module compiled before a flag was set would stay as it was.
- */
-export function assembleKernels(
-  tile: Tile,
-  arithmetic: Arithmetic,
-  pages: { initial: number; maximum: number; shared: boolean },
-  tag: string,
-): Uint8Array<ArrayBuffer> {
-  const module = new ModuleBuilder();
+/** The kernels of a forward pass. */
+export const defineKernels: KernelModule = (module, tile, arithmetic) => {
   const activate = defineActivate(module, arithmetic);
   const tileRows = defineTileRows(module, tile, arithmetic);
   const softmaxRow = defineSoftmaxRow(module, arithmetic);
   defineLinear(module, tile, tileRows, activate);
   const packers = definePackers(module, tile);
-  const maskRow = defineMaskRow(module);
   const addScaled = defineAddScaled(module, arithmetic);
-  defineAttention(module, tile, tileRows, { softmaxRow, maskRow, addScaled, ...packers });
-  defineTerms(module, tile, tileRows, packers.packKeys);
-  defineRotary(module);
+  defineAttention(module, tile, tileRows, { softmaxRow, maskRow: null, addScaled, ...packers });
   defineBinary(module);
   defineGate(module, activate);
   defineLayerNorm(module, arithmetic);
@@ -41,18 +23,4 @@ export function assembleKernels(
   defineGather(module, 4 * tile.vectors);
   defineRoundRows(module);
   defineLinearQ8(module, tile, activate);
-  const product = defineProduct(module, tile, tileRows);
-  const transpose = defineTranspose(module);
-  defineTurnPanel(module, 4 * tile.vectors, transpose);
-  defineSumPanels(module, tile.vectors);
-  defineAttentionBackward(module, tile, arithmetic, {
-    ...{ product, transpose, softmaxRow, maskRow, addScaled },
-    ...packers,
-  });
-  defineLayerNormBackward(module, arithmetic);
-  defineActivateBackward(module, arithmetic);
-  defineAddRow(module, 4 * tile.vectors);
-  defineAdamW(module, arithmetic);
-  defineSumSquares(module, arithmetic);
-  return module.assemble(pages, tag);
-}
+};

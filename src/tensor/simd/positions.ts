@@ -1,6 +1,6 @@
 import { f32, f32x4, i32, type FunctionReference, type ModuleBuilder } from './assembler.ts';
 import type { Tile, TileRows } from './linear.ts';
-import type { KernelCall } from './simdBase.ts';
+import type { KernelCall } from './runner.ts';
 
 /** Bytes of scratch memory that `queryTerm` and `keyTerm` need for a table of `count` positions. */
 export function termScratchBytes(count: number, headSize: number, tile: Tile): number {

@@ -1,17 +1,28 @@
-import type { AttentionDropout, BackwardKernels, DropoutMask, FunctionName } from '../kernels/backwardKernels.ts';
-import type { FloatArray, PackedMatrix } from '../kernels/kernels.ts';
+import type { AttentionDropout, BackwardKernels, DropoutMask } from '../kernels/backwardKernels.ts';
+import type { FloatArray, FunctionName, PackedMatrix } from '../kernels/kernels.ts';
 import { GOLDEN, maskBits, maskRow, maskThreshold } from '../kernels/mix.ts';
 import { referenceBackward } from '../kernels/referenceBackward.ts';
 import { activationNumber } from './activation.ts';
 import { attentionBackwardScratchBytes } from './attentionBackward.ts';
-import type { KernelCall } from './simdBase.ts';
+import { defineBackwardKernels } from './backwardModule.ts';
+import type { KernelCall } from './runner.ts';
+import { noMask, type MaskArguments, type SimdKernels } from './simdKernels.ts';
 import { SimdTraining } from './simdTraining.ts';
 
 /** Bytes by which rows of a transpose are further apart than they are long, so that they do not compete for one place in the cache. */
 const APART = 64;
 
 /** The backward kernels in WebAssembly. What is rare or tiny stays with the reference kernels. */
-export abstract class SimdBackward extends SimdTraining implements BackwardKernels {
+export class SimdBackward extends SimdTraining implements BackwardKernels {
+  readonly #kernels: SimdKernels;
+
+  /** Loads the module of training into what these kernels run on. */
+  constructor(kernels: SimdKernels) {
+    kernels.machine.load(defineBackwardKernels);
+    super(kernels.machine);
+    this.#kernels = kernels;
+  }
+
   linearBackward(
     dx: FloatArray | null,
     dWeight: FloatArray | null,
@@ -223,7 +234,7 @@ export abstract class SimdBackward extends SimdTraining implements BackwardKerne
       // What is not wanted goes to waste.
       const rows = [0, 1, 2, 4, 5, 6, 7].map((i) => addresses[i] || this.memory.take(4 * numbers));
       const [dBiasAt, biasAt, spansAt] = [3, 8, 9].map((i) => addresses[i]);
-      const mask = this.attentionMask(dropout, heads, offsets.at(-1)!);
+      const mask = this.#maskOf(dropout)(heads, offsets.at(-1)!);
       const calls: KernelCall[] = [];
       let longest = 0;
       let square = 0;
@@ -254,24 +265,40 @@ export abstract class SimdBackward extends SimdTraining implements BackwardKerne
     });
   }
 
-  /** The arguments of dropout for attention kernels, by first head and first token: zeros without. In scratch memory. */
-  protected attentionMask(
-    dropout: AttentionDropout | null,
+  attentionDropout(
+    y: FloatArray,
+    probabilities: FloatArray | null,
+    q: FloatArray,
+    k: FloatArray,
+    v: FloatArray,
+    offsets: Int32Array,
     heads: number,
-    tokens: number,
-  ): (head: number, token: number) => number[] {
-    if (!dropout) return () => [0, 0, 0, 0, 0];
-    const { stream, probability, keys, columns } = dropout;
-    const bases = this.memory.take(4 * heads * tokens);
-    const counters = this.memory.take(4 * tokens + 32); // read eight at a time
-    const [basesView, countersView] = [this.#int32(bases, heads * tokens), this.#int32(counters, tokens)];
-    for (let token = 0; token < tokens; token++) {
-      const row = maskRow(stream, keys[token]);
-      for (let head = 0; head < heads; head++) basesView[head * tokens + token] = maskBits(row, head);
-      countersView[token] = Math.imul(columns[token], GOLDEN);
-    }
-    const rest = [maskThreshold(probability), 1 / (1 - probability)];
-    return (head, token) => [bases + 4 * (head * tokens + token), 4 * tokens, counters + 4 * token, ...rest];
+    headSize: number,
+    scale: number,
+    bias: FloatArray | null,
+    spans: Int32Array | null,
+    dropout: AttentionDropout,
+  ): void {
+    const mask = this.#maskOf(dropout);
+    this.#kernels.attention(y, probabilities, q, k, v, offsets, heads, headSize, scale, bias, spans, mask);
+  }
+
+  /** Its arguments are in scratch memory. */
+  #maskOf(dropout: AttentionDropout | null): MaskArguments {
+    if (!dropout) return noMask;
+    return (heads, tokens) => {
+      const { stream, probability, keys, columns } = dropout;
+      const bases = this.memory.take(4 * heads * tokens);
+      const counters = this.memory.take(4 * tokens + 32); // read eight at a time
+      const [basesView, countersView] = [this.#int32(bases, heads * tokens), this.#int32(counters, tokens)];
+      for (let token = 0; token < tokens; token++) {
+        const row = maskRow(stream, keys[token]);
+        for (let head = 0; head < heads; head++) basesView[head * tokens + token] = maskBits(row, head);
+        countersView[token] = Math.imul(columns[token], GOLDEN);
+      }
+      const rest = [maskThreshold(probability), 1 / (1 - probability)];
+      return (head, token) => [bases + 4 * (head * tokens + token), 4 * tokens, counters + 4 * token, ...rest];
+    };
   }
 
   #int32(address: number, length: number): Int32Array {
@@ -413,6 +440,5 @@ export abstract class SimdBackward extends SimdTraining implements BackwardKerne
   readonly sumRowsBackward = referenceBackward.sumRowsBackward;
   readonly poolSequencesBackward = referenceBackward.poolSequencesBackward;
   readonly normalizeRowsBackward = referenceBackward.normalizeRowsBackward;
-  readonly gather = referenceBackward.gather;
   readonly gatherBackward = referenceBackward.gatherBackward;
 }

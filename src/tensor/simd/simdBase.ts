@@ -1,44 +1,8 @@
 import type { FloatArray, PackedMatrix, WeightType } from '../kernels/kernels.ts';
 import type { Tile } from './linear.ts';
+import type { Machine } from './machine.ts';
+import type { KernelCall, KernelExports, Runner } from './runner.ts';
 import type { WasmMemory } from './wasmMemory.ts';
-
-/** The functions of the module, by name; arguments are addresses and sizes. */
-export type KernelExports = Record<string, (...args: number[]) => number | void>;
-
-/** One call of a kernel. */
-export type KernelCall = [name: string, ...args: number[]];
-
-/** Working memory for each thread. */
-export interface Scratch {
-  address: number;
-  bytes: number;
-}
-
-/** Something that runs kernels: this thread, or several. */
-export interface Runner {
-  readonly threads: number;
-  /**
-   * Runs calls that do not depend on each other, in any order; returns when all are done. With `scratch`, each call is given
-   * one more argument: the address of bytes that its thread has for itself, `bytes` for each from `address` on.
-   * Calls that fail in a worker are run again, unless they `add` to what is there: then that is an error.
-   */
-  run(calls: KernelCall[], scratch?: Scratch, adds?: boolean): void;
-}
-
-/** Runs everything on this thread. */
-export class OneThread implements Runner {
-  readonly threads = 1;
-  readonly #exports: KernelExports;
-
-  constructor(exports: KernelExports) {
-    this.#exports = exports;
-  }
-
-  run(calls: KernelCall[], scratch?: Scratch): void {
-    const more = scratch ? [scratch.address] : [];
-    for (const [name, ...args] of calls) this.#exports[name](...args, ...more);
-  }
-}
 
 /** Arithmetic operations that are worth a call of their own: some ten microseconds, against less than one to hand it over. */
 const WORTH_A_CALL = 500_000;
@@ -47,6 +11,7 @@ const CALLS_PER_THREAD = 4;
 
 /** What kernels of WebAssembly are called by: the memory, the functions, the threads, and where packed weights have what. */
 export abstract class SimdBase {
+  readonly machine: Machine;
   protected readonly memory: WasmMemory;
   protected readonly exports: KernelExports;
   protected readonly runner: Runner;
@@ -56,13 +21,15 @@ export abstract class SimdBase {
   /** A panel's worth of zeros. */
   protected readonly zeros: number;
 
-  constructor(memory: WasmMemory, exports: KernelExports, tile: Tile, runner: Runner) {
+  constructor(machine: Machine) {
+    const { memory, exports, tile, runner, zeros } = machine;
+    this.machine = machine;
     this.memory = memory;
     this.exports = exports;
     this.runner = runner;
     this.tile = tile;
     this.columns = 4 * tile.vectors;
-    this.zeros = memory.keepFloats(this.columns).address;
+    this.zeros = zeros;
   }
 
   packedLength(outFeatures: number, inFeatures: number, dtype: WeightType): number {

@@ -1,25 +1,27 @@
-import type { AttentionDropout, FunctionName } from '../kernels/backwardKernels.ts';
 import type {
   ActivationName,
   BinaryOperation,
   FloatArray,
+  FunctionName,
   Kernels,
   PackedMatrix,
   Pooling,
-  RotaryShape,
 } from '../kernels/kernels.ts';
 import { referenceKernels } from '../kernels/reference.ts';
 import { activationNumber } from './activation.ts';
 import { attentionScratchBytes } from './attention.ts';
-import { termCalls, termScratchBytes } from './positions.ts';
-import { SimdBackward } from './simdBackward.ts';
-import { pairsOf, type KernelCall } from './simdBase.ts';
+import type { KernelCall } from './runner.ts';
+import { pairsOf, SimdBase } from './simdBase.ts';
+
+/** The arguments of dropout for attention kernels, by first head and first token: zeros without. */
+export type MaskArguments = (heads: number, tokens: number) => (head: number, token: number) => number[];
+export const noMask: MaskArguments = () => () => [0, 0, 0, 0, 0];
 
 /**
  * The kernels that are written in WebAssembly, behind the interface of typed arrays: finds the addresses of arrays that lie
  * in its memory, copies others in and out, and divides the work. What is rare or tiny stays with the reference kernels.
  */
-export class SimdKernels extends SimdBackward implements Kernels {
+export class SimdKernels extends SimdBase implements Kernels {
   readonly name = 'simd';
 
   packRows(matrix: PackedMatrix, firstRow: number, rows: FloatArray | Int8Array): void {
@@ -129,12 +131,12 @@ export class SimdKernels extends SimdBackward implements Kernels {
     scale: number,
     bias: FloatArray | null = null,
     spans: Int32Array | null = null,
-    dropout: AttentionDropout | null = null,
+    maskOf: MaskArguments = noMask,
   ): void {
     const width = heads * headSize;
     const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
     this.with([y, probabilities], [q, k, v, bias, spans], ([to, saved, query, key, value, biases, seen]) => {
-      const mask = this.attentionMask(dropout, heads, offsets.at(-1)!);
+      const mask = maskOf(heads, offsets.at(-1)!);
       const calls: KernelCall[] = [];
       let longest = 0;
       let square = 0;
@@ -167,74 +169,6 @@ export class SimdKernels extends SimdBackward implements Kernels {
         square += length * length;
       }
       this.runWithScratch(calls, attentionScratchBytes(longest, headSize, this.tile));
-    });
-  }
-
-  disentangledBias(
-    y: FloatArray,
-    q: FloatArray,
-    k: FloatArray,
-    positionKeys: FloatArray | null,
-    positionQueries: FloatArray | null,
-    buckets: Int32Array,
-    columns: Int32Array,
-    offsets: Int32Array,
-    heads: number,
-    headSize: number,
-    scale: number,
-  ): void {
-    const width = heads * headSize;
-    const [keyCount, queryCount] = [positionKeys, positionQueries].map((table) => (table?.length ?? 0) / width);
-    y.fill(0);
-    this.with(
-      [y],
-      [q, k, positionKeys, positionQueries, buckets, columns],
-      ([to, query, key, keyTable, queryTable, distances, places]) => {
-        for (const [name, x, table, count] of [
-          ['queryTerm', query, keyTable, keyCount],
-          ['keyTerm', key, queryTable, queryCount],
-        ] as const) {
-          if (count === 0) continue;
-          const calls = termCalls({
-            name,
-            y: to,
-            x,
-            table,
-            count,
-            buckets: distances + 2 * (buckets.length - 1), // of distance 0, in the middle
-            columns: places,
-            offsets,
-            heads,
-            headSize,
-            scale,
-            zeros: this.zeros,
-            divide: (operations) => this.divide(heads, operations),
-          });
-          this.runWithScratch(calls, termScratchBytes(count, headSize, this.tile));
-        }
-      },
-    );
-  }
-
-  rotary(y: FloatArray, x: FloatArray, cosines: FloatArray, sines: FloatArray, shape: RotaryShape): void {
-    const { rows, heads, headSize, pairs, interleaved, stride, begin } = shape;
-    const rest = headSize - 2 * pairs;
-    if (interleaved || pairs % 4 > 0 || rest % 4 > 0) return referenceKernels.rotary(y, x, cosines, sines, shape);
-    const width = heads * headSize;
-    this.with([y], [x, cosines, sines], ([to, from, cosine, sine]) => {
-      const calls = this.divide(rows, 10 * rows * width).map(([first, last]): KernelCall => [
-        'rotary',
-        to + 4 * first * width,
-        from + 4 * (first * stride + begin),
-        cosine + 4 * first * pairs,
-        sine + 4 * first * pairs,
-        last - first,
-        heads,
-        pairs,
-        rest,
-        4 * stride,
-      ]);
-      this.runner.run(calls);
     });
   }
 
@@ -358,10 +292,10 @@ export class SimdKernels extends SimdBackward implements Kernels {
     referenceKernels.poolSequences(y, x, offsets, size, how);
   }
 
-  readonly relativeBias = referenceKernels.relativeBias;
   readonly softmax = referenceKernels.softmax;
   readonly sumRows = referenceKernels.sumRows;
   readonly normalizeRows = referenceKernels.normalizeRows;
+  readonly gather = referenceKernels.gather;
 
   /** Rows rounded to 12 bits for `linearQ8`, in scratch memory: their address, and that of their scales. */
   #round(x: number, rows: number, inFeatures: number): [rounded: number, scales: number] {

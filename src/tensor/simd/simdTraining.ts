@@ -1,7 +1,8 @@
 import type { AdamStep, BackwardKernels } from '../kernels/backwardKernels.ts';
 import type { FloatArray } from '../kernels/kernels.ts';
 import { referenceBackward } from '../kernels/referenceBackward.ts';
-import { SimdBase, type KernelCall } from './simdBase.ts';
+import type { KernelCall } from './runner.ts';
+import { SimdBase } from './simdBase.ts';
 
 /** Numbers whose squares are summed by one call. */
 const SQUARES_AT_A_TIME = 2 ** 14;

@@ -1,35 +1,31 @@
 import type * as nodeV8 from 'node:v8';
-import { ThreadPool } from '../threads/pool.ts';
+import type { ThreadPool } from '../threads/pool.ts';
 import { mulAdd, relaxedFma, type Arithmetic } from './arithmetic.ts';
 import { f32x4, ModuleBuilder } from './assembler.ts';
 import type { Tile } from './linear.ts';
-import { assembleKernels } from './module.ts';
-import { OneThread, type KernelExports } from './simdBase.ts';
+import { Machine, type MachineOptions } from './machine.ts';
+import { defineKernels } from './module.ts';
 import { SimdKernels } from './simdKernels.ts';
-import { MAXIMUM_PAGES, WasmMemory } from './wasmMemory.ts';
+import type { WasmMemory } from './wasmMemory.ts';
 
-export interface SimdOptions {
-  threads: number;
-  /** Ask V8 to pair 128-bit operations into 256-bit ones. A flag of the whole process. */
-  turbo: boolean;
-  /** Script of the workers, for pages whose policy forbids blob: URLs: a file with the text of `workerSource`. */
-  workerUrl?: string | undefined;
-}
-
-/** A kernel set with its memory, and what was chosen on the way. */
-export interface Simd {
+/** A kernel set with its memory and threads. */
+export interface SimdSet {
   kernels: SimdKernels;
   memory: WasmMemory;
   arithmetic: Arithmetic['name'];
   tile: Tile;
+  pool: ThreadPool | null;
+}
+
+/** And what was chosen on the way. */
+export interface Simd extends SimdSet {
   turbo: boolean;
   threads: number;
-  pool: ThreadPool | null;
   notes: string[];
 }
 
 /** Starts the WebAssembly kernels. @returns the reason, when they cannot be had here */
-export function startSimd({ threads, turbo, workerUrl }: SimdOptions): Simd | string {
+export function startSimd({ threads, turbo, workerUrl }: Required<MachineOptions>): Simd | string {
   if (typeof WebAssembly !== 'object') return 'there is no WebAssembly here';
   try {
     if (!validates(mulAdd)) return 'this WebAssembly has no SIMD';
@@ -50,19 +46,11 @@ export function startSimd({ threads, turbo, workerUrl }: SimdOptions): Simd | st
 }
 
 /** A kernel set of a given tile and arithmetic, with a memory of its own. */
-export function makeKernels(
-  tile: Tile,
-  arithmetic: Arithmetic,
-  { turbo = false, threads = 1, workerUrl }: Partial<SimdOptions> = {},
-): Pick<Simd, 'kernels' | 'memory' | 'arithmetic' | 'tile' | 'pool'> {
-  const shared = threads > 1;
-  const memory = new WasmMemory(new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES, shared }));
-  const module = compile(tile, arithmetic, turbo, shared);
-  const instance = new WebAssembly.Instance(module, { env: { memory: memory.memory } });
-  const exports = instance.exports as unknown as KernelExports;
-  const pool = shared ? new ThreadPool(threads, module, exports, memory, workerUrl) : null;
-  const kernels = new SimdKernels(memory, exports, tile, pool ?? new OneThread(exports));
-  return { kernels, memory, arithmetic: arithmetic.name, tile, pool };
+export function makeKernels(tile: Tile, arithmetic: Arithmetic, options?: MachineOptions): SimdSet {
+  const machine = new Machine(tile, arithmetic, options);
+  machine.load(defineKernels);
+  const { memory, pool } = machine;
+  return { kernels: new SimdKernels(machine), memory, arithmetic: arithmetic.name, tile, pool };
 }
 
 /** @returns why threads cannot be had here, or null */
@@ -75,17 +63,6 @@ function whyNoThreads(): string | null {
 function chooseTile(arithmetic: Arithmetic, turbo: boolean): Tile {
   if (turbo) return arithmetic === relaxedFma ? { rows: 6, vectors: 4 } : { rows: 4, vectors: 4 };
   return arithmetic === relaxedFma ? { rows: 6, vectors: 2 } : { rows: 4, vectors: 2 };
-}
-
-const compiled = new Map<string, WebAssembly.Module>();
-
-/** The module for a tile, compiled once per process. */
-function compile(tile: Tile, arithmetic: Arithmetic, turbo: boolean, shared: boolean): WebAssembly.Module {
-  const key = `${tile.rows}x${tile.vectors} ${arithmetic.name} turbo:${turbo} shared:${shared}`;
-  const pages = { initial: 1, maximum: MAXIMUM_PAGES, shared };
-  const module = compiled.get(key) ?? new WebAssembly.Module(assembleKernels(tile, arithmetic, pages, key));
-  compiled.set(key, module);
-  return module;
 }
 
 function validates(arithmetic: Arithmetic): boolean {

@@ -1,11 +1,12 @@
 import type * as nodeOs from 'node:os';
 import type * as workerThreads from 'node:worker_threads';
-import type { KernelCall, KernelExports, Runner, Scratch } from '../simd/simdBase.ts';
+import type { KernelCode } from '../simd/machine.ts';
+import type { KernelCall, KernelExports, Runner, Scratch } from '../simd/runner.ts';
 import type { WasmMemory } from '../simd/wasmMemory.ts';
 import { workerSource } from './workerSource.ts';
 
-const [GIVEN, CLAIM, DONE, FAILED, READY, SCRATCH, SCRATCH_BYTES] = [0, 1, 2, 3, 4, 5, 6];
-const STATE_LENGTH = 7;
+const [GIVEN, CLAIM, DONE, FAILED, READY, SCRATCH, SCRATCH_BYTES, CODE_BYTES] = [0, 1, 2, 3, 4, 5, 6, 7];
+const STATE_LENGTH = 8;
 /** Numbers of a call: its function, how many arguments, and these, 22 at most. */
 const SLOT = 24;
 /** Calls at a time, as many as the claim word can count. */
@@ -27,36 +28,63 @@ interface Handle {
 export class ThreadPool implements Runner {
   readonly threads: number;
   readonly #exports: KernelExports;
-  readonly #numbers: Map<string, number>;
+  /** The number of each function, counted through all modules. */
+  readonly #numbers = new Map<string, number>();
+  #functions = 0;
+  /** Modules that workers have yet to be given. */
+  readonly #waiting: KernelCode[] = [];
+  /** What READY will be when the workers have all that they were given. */
+  #awaited: number;
   readonly #state: Int32Array;
   /** Always in the same place: a worker may learn late that the memory has grown. */
   readonly #calls: Float64Array;
-  readonly #workers: Handle[];
+  #workers: Handle[] | null = null;
+  readonly #start: (module: WebAssembly.Module) => Handle[];
   readonly #canWait: boolean;
   #closed = false;
 
-  constructor(
-    threads: number,
-    module: WebAssembly.Module,
-    exports: KernelExports,
-    memory: WasmMemory,
-    workerUrl?: string,
-  ) {
+  /** `exports` are the functions as this thread calls them; workers start when there is a module. */
+  constructor(threads: number, exports: KernelExports, memory: WasmMemory, workerUrl?: string) {
     this.threads = threads;
     this.#exports = exports;
-    this.#numbers = new Map(Object.keys(exports).map((name, number) => [name, number]));
+    this.#awaited = threads - 1;
     const state = memory.keepFloats(STATE_LENGTH).address;
     const calls = memory.keepFloats(2 * MOST_CALLS * SLOT).address;
     const { buffer } = memory.memory; // a shared one stays good when the memory grows
     this.#state = new Int32Array(buffer, state, STATE_LENGTH);
     this.#calls = new Float64Array(buffer, calls, MOST_CALLS * SLOT);
     this.#canWait = mayWait();
-    const start = { module, memory: memory.memory, state, calls, length: MOST_CALLS * SLOT };
-    this.#workers = Array.from({ length: threads - 1 }, (_, i) => startWorker({ ...start, thread: i + 1 }, workerUrl));
+    const start = { memory: memory.memory, state, calls, length: MOST_CALLS * SLOT };
+    this.#start = (module) =>
+      Array.from({ length: threads - 1 }, (_, i) => startWorker({ ...start, module, thread: i + 1 }, workerUrl));
   }
 
+  /**
+   * Adds a module, whose functions have these names. Workers start with the first; a later one is handed to them through the
+   * shared memory, since they sleep there and take no messages.
+   */
+  load(code: KernelCode, names: readonly string[]): void {
+    for (const name of names) this.#numbers.set(name, this.#functions++);
+    if (this.#workers) this.#waiting.push(code);
+    else this.#workers = this.#start(code.module);
+  }
+
+  /** Whether the workers have come to know all modules; if not, it sees to it that they will. */
   get isReady(): boolean {
-    return !this.#closed && Atomics.load(this.#state, READY) === this.threads - 1;
+    const state = this.#state;
+    if (this.#closed || Atomics.load(state, READY) < this.#awaited) return false;
+    const code = this.#waiting.shift();
+    Atomics.store(state, CODE_BYTES, code?.bytes.length ?? 0);
+    if (!code) return true;
+    new Uint8Array(this.#calls.buffer, this.#calls.byteOffset).set(code.bytes);
+    this.#awaited += this.threads - 1;
+    this.#wake();
+    return false;
+  }
+
+  #wake(): void {
+    Atomics.add(this.#state, GIVEN, 1);
+    Atomics.notify(this.#state, GIVEN);
   }
 
   run(calls: KernelCall[], scratch?: Scratch, adds = false): void {
@@ -68,8 +96,7 @@ export class ThreadPool implements Runner {
     Atomics.store(state, SCRATCH, scratch?.address ?? 0);
     Atomics.store(state, SCRATCH_BYTES, scratch?.bytes ?? 0);
     Atomics.store(state, CLAIM, calls.length << 12); // from here on calls can be claimed
-    Atomics.add(state, GIVEN, 1);
-    Atomics.notify(state, GIVEN);
+    this.#wake();
     let failed = false;
     for (let next = this.#claim(); next >= 0; next = this.#claim()) {
       try {
@@ -89,7 +116,7 @@ export class ThreadPool implements Runner {
   /** Ends the workers; what comes later runs on this thread. */
   close(): void {
     this.#closed = true; // and not READY = 0, to which a worker that is just starting would add itself
-    for (const worker of this.#workers) worker.terminate();
+    for (const worker of this.#workers ?? []) worker.terminate();
   }
 
   #runHere(calls: KernelCall[], scratch?: Scratch): void {

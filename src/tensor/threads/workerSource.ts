@@ -3,24 +3,35 @@
  * of it. It has its own instance of the kernels over the shared memory, waits there for work, and does nothing else.
  *
  * The state is int32 at `state`: how often work was given out; the claim word; how many calls are done; whether one failed;
- * how many workers are ready; address and bytes of the scratch memory of a thread, or zeros. The claim word is calls << 12 | next: who raises it by one has claimed call `next`. The calls
- * are float64 at `calls`, SLOT numbers each: the function's number among the exports, how many arguments, the arguments.
+ * how many workers are ready; address and bytes of the scratch memory of a thread, or zeros; the bytes of a module, when that is
+ * what was given out, at `calls`. The claim word is calls << 12 | next: who raises it by one has claimed call `next`. The calls
+ * are float64 at `calls`, SLOT numbers each: the function's number among the exports of all modules, how many arguments, the
+ * arguments.
  */
 export const workerSource = `
 'use strict';
-const [GIVEN, CLAIM, DONE, FAILED, READY, SCRATCH, SCRATCH_BYTES] = [0, 1, 2, 3, 4, 5, 6];
+const [GIVEN, CLAIM, DONE, FAILED, READY, SCRATCH, SCRATCH_BYTES, CODE_BYTES] = [0, 1, 2, 3, 4, 5, 6, 7];
 const SLOT = 24;
 const SPINS = 20000; // some tens of microseconds: the next kernel mostly comes sooner than a sleeper would wake
 function work({ module, memory, state: at, calls: from, length, thread }) {
-  const functions = Object.values(new WebAssembly.Instance(module, { env: { memory } }).exports);
-  const state = new Int32Array(memory.buffer, at, 7);
+  const functions = [];
+  const state = new Int32Array(memory.buffer, at, 8);
   const calls = new Float64Array(memory.buffer, from, length);
   let seen = 0;
-  Atomics.add(state, READY, 1);
+  const load = (module) => {
+    functions.push(...Object.values(new WebAssembly.Instance(module, { env: { memory } }).exports));
+    Atomics.add(state, READY, 1);
+  };
+  load(module);
   for (;;) {
     for (let i = 0; i < SPINS && Atomics.load(state, GIVEN) === seen; i++);
     while (Atomics.load(state, GIVEN) === seen) Atomics.wait(state, GIVEN, seen);
     seen = Atomics.load(state, GIVEN);
+    const bytes = Atomics.load(state, CODE_BYTES);
+    if (bytes > 0) {
+      load(new WebAssembly.Module(new Uint8Array(memory.buffer, from, bytes).slice()));
+      continue;
+    }
     for (;;) {
       const claim = Atomics.load(state, CLAIM);
       const next = claim & 4095;

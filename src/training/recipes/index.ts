@@ -1,4 +1,12 @@
-export { Distillation, type DistillationOptions, type LogitsRecipe } from './distillation.ts';
+export {
+  Distillation,
+  EmbeddingDistillation,
+  MaskedLMDistillation,
+  type DistillationOptions,
+  type EmbeddingDistillationOptions,
+  type LogitsRecipe,
+  type MaskedLMDistillationOptions,
+} from './distillation.ts';
 export { MaskedLanguageModelling, type MaskedLMOptions, type TokenExample } from './maskedLM.ts';
 export { maskTokens, type MaskedTokens, type MaskingOptions, type MaskVocabulary } from './masking.ts';
 export { MultipleChoice, type ChoiceExample } from './multipleChoice.ts';
@@ -21,3 +29,4 @@ export {
 export { TextClassification, TextRegression, type TextRecipeOptions } from './textClassification.ts';
 export { TokenClassification } from './tokenClassification.ts';
 export { AnswerExtraction, type QuestionRecipeOptions } from './questionAnswering.ts';
+export { prunedVocabulary, type PrunedVocabulary } from './vocabulary.ts';

@@ -1,5 +1,6 @@
 import type { BertForMaskedLM, BertForPreTraining, EncoderOutput } from '../../bert/index.ts';
 import { ConfigError, InputError } from '../../errors.ts';
+import { PackedBatch } from '../../layers/index.ts';
 import { perplexity } from '../../metrics/index.ts';
 import { add, crossEntropy, selectRows, withoutGradients, type Tensor } from '../../tensor/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
@@ -24,6 +25,13 @@ export interface TokenExample {
   /** Of a pair: 0 if the second part follows the first, 1 if not. */
   nextSentenceLabel?: number;
   length: number;
+}
+
+/** What the model reads, with the rows of the tokens that are to be guessed and what stood there. */
+export interface MaskedBatch {
+  batch: PackedBatch;
+  rows: Int32Array;
+  labels: Int32Array;
 }
 
 /** Masks of evaluations, which no epoch has. */
@@ -73,24 +81,29 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
     return loss;
   }
 
-  /** Only the hidden tokens are guessed: a score for every word of the vocabulary costs as much as a few layers. */
-  #losses({ examples, indices, epoch }: ExampleBatch<TokenExample>): { loss: Tensor; words: Tensor; count: number } {
+  /** Hides tokens of a batch, the same ones for the same epoch. */
+  mask({ examples, indices, epoch }: ExampleBatch<TokenExample>): MaskedBatch {
     const masked = examples.map(({ inputIds, wordIds }, i) => {
       const stream = maskStream(this.#seed, epoch, indices[i]);
       return maskTokens(inputIds, wordIds, stream, this.#vocabulary, this.#masking);
     });
-    const inputs = {
+    const batch = new PackedBatch({
       inputIds: masked.map(({ inputIds }) => inputIds),
       tokenTypeIds: examples.map(({ tokenTypeIds }) => tokenTypeIds),
-    };
+    });
+    const rows = masked.flatMap(({ positions }, s) => Array.from(positions, (p) => batch.offsets[s] + p));
+    const labels = masked.flatMap((one) => Array.from(one.labels));
+    return { batch, rows: Int32Array.from(rows), labels: Int32Array.from(labels) };
+  }
+
+  /** Only the hidden tokens are guessed: a score for every word of the vocabulary costs as much as a few layers. */
+  #losses(examples: ExampleBatch<TokenExample>): { loss: Tensor; words: Tensor; count: number } {
+    const { batch, rows, labels } = this.mask(examples);
     const { bert, predictions } = this.model;
-    const output: EncoderOutput = bert.forward(inputs);
-    const { offsets } = output.batch;
-    const rows = Int32Array.from(masked.flatMap(({ positions }, s) => Array.from(positions, (p) => offsets[s] + p)));
-    const labels = Int32Array.from(masked.flatMap(({ labels }) => Array.from(labels)));
+    const output: EncoderOutput = bert.forward(batch);
     const words = crossEntropy(predictions.forward(selectRows(output.lastHiddenState, rows)), labels);
     if (!('seqRelationship' in this.model)) return { loss: words, words, count: rows.length };
-    const next = Int32Array.from(examples, ({ nextSentenceLabel = 0 }) => nextSentenceLabel);
+    const next = Int32Array.from(examples.examples, ({ nextSentenceLabel = 0 }) => nextSentenceLabel);
     const isNext = crossEntropy(this.model.seqRelationship.forward(output.poolerOutput!), next);
     return { loss: add(words, isNext), words, count: rows.length };
   }

@@ -1,6 +1,9 @@
 import {
+  BertEmbeddings,
   BertEncoder,
   filesOf,
+  MaskedLanguageModelHead,
+  positionsOf,
   type BertConfigOptions,
   type BertLayer,
   type BertPreTrainedModel,
@@ -16,10 +19,12 @@ export interface PruningOptions {
   layers?: readonly number[];
   /** Share of the columns of every feed-forward network, 0 to below 1: the least important of each. */
   feedForward?: number;
-  /** Share of the heads of every layer, 0 to below 1. transformers cannot load a model that has fewer heads of the same size. */
+  /** Share of the heads of every layer, 0 to below 1. No version 5 of transformers loads a model with fewer heads of the same size. */
   heads?: number;
   /** Share of the weights of every matrix of the layers that become zero, 0 to 1: the smallest. They take the same room and time. */
   magnitude?: number;
+  /** Ids of the tokens that stay, rising, as `prunedVocabulary` gives them: rows of the word embeddings and of what predicts words. */
+  vocabulary?: readonly number[];
   /** What heads and columns are worth; default `importanceByNorm`. */
   importance?: Importance;
 }
@@ -81,6 +86,7 @@ export function prunedFiles(
     keepLayers(encoder, options.layers, tensors);
     changes.numHiddenLayers = options.layers.length;
   }
+  if (options.vocabulary) Object.assign(changes, keepTokens(model, options.vocabulary, tensors));
   return filesOf(model, model.config.with(changes), tensors, producer);
 }
 
@@ -191,6 +197,37 @@ function keepLayers(encoder: BertEncoder, wanted: readonly number[], tensors: Ma
   wanted.forEach((old, now) => {
     for (const { name } of layers[old].parameters()) tensors.set(name.replace(`.${old}.`, `.${now}.`), all.get(name)!);
   });
+}
+
+/** Leaves the rows of some tokens, wherever a row belongs to a token. */
+function keepTokens(
+  model: BertPreTrainedModel,
+  ids: readonly number[],
+  tensors: Map<string, PlainTensor>,
+): Partial<BertConfigOptions> {
+  const { vocabSize, padTokenId } = model.config;
+  const isBad = (id: number, i: number) => !Number.isSafeInteger(id) || id >= vocabSize || id <= (ids[i - 1] ?? -1);
+  if (ids.length === 0 || ids.some(isBad)) {
+    const expected = `rising ids from 0 to ${vocabSize - 1}`;
+    throw new ConfigError({ what: 'pruning: vocabulary', expected, got: show(ids.slice(0, 8)) });
+  }
+  const places = padTokenId === null ? -1 : ids.indexOf(padTokenId);
+  const family = positionsOf(model.config);
+  const changes = { vocabSize: ids.length, padTokenId: places < 0 ? null : places };
+  // In some families positions are counted from the padding token's id.
+  if (family && family.first(model.config) !== family.first(model.config.with(changes))) {
+    const fix = 'keep the padding token, and all tokens before it';
+    throw new ConfigError({ what: 'pruning: vocabulary', expected: `token ${padTokenId!} in its place`, fix });
+  }
+  const modules = model.modules();
+  const words = modules.filter((module) => module instanceof BertEmbeddings).map((x) => x.wordEmbeddings.weight);
+  const heads = modules.filter((module) => module instanceof MaskedLanguageModelHead);
+  const perToken = [...words, ...heads.flatMap(({ decoderWeight, decoderBias }) => [decoderWeight, decoderBias])];
+  for (const name of new Set(perToken.flatMap((parameter) => parameter?.name ?? []))) {
+    const tensor = tensors.get(name);
+    if (tensor) tensors.set(name, rowsOf(tensor, ids));
+  }
+  return changes;
 }
 
 /** Places of the greatest numbers, in their order, without the share that is taken away; one at least. */

@@ -1,6 +1,6 @@
 import { ConfigError, InputError, show } from '../../errors.ts';
 import type { BertPreTrainedModel, ModelOutput } from '../../bert/index.ts';
-import { Dropout, MultiHeadSelfAttention, type ModelInputs } from '../../layers/index.ts';
+import { Dropout, SelfAttention, type ModelInputs } from '../../layers/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
 import { epochBatches } from '../data/batches.ts';
 import { AdamW, type Trainable } from '../optimizers.ts';
@@ -145,7 +145,7 @@ export async function fineTune<Example, Prepared extends { length: number }>(
 export function setDropout(model: BertPreTrainedModel, probability: number): void {
   for (const module of model.modules()) {
     if (module instanceof Dropout) module.probability = probability;
-    if (module instanceof MultiHeadSelfAttention) module.dropout = probability;
+    if (module instanceof SelfAttention) module.dropout = probability;
   }
 }
 

@@ -85,8 +85,7 @@ export class SentenceSimilarity implements Recipe<SimilarityExample, Prepared> {
   /** One vector per text: of all first ones, all second ones, … */
   #vectors(examples: readonly Prepared[], column: number): Tensor {
     const encodings = examples.map((example) => example.encodings[column]);
-    const { lastHiddenState, batch }: EncoderOutput = this.model.forward(inputsOf(encodings));
-    return poolSequences(lastHiddenState, batch.offsets, this.#options.pooling);
+    return sentenceVectors(this.model, encodings, this.#options.pooling);
   }
 
   loss({ examples }: ExampleBatch<Prepared>): Tensor {
@@ -127,7 +126,13 @@ export class SentenceSimilarity implements Recipe<SimilarityExample, Prepared> {
   }
 }
 
-const cosines = (a: Tensor, b: Tensor): Tensor => sum(multiply(normalizeRows(a), normalizeRows(b)));
+/** [texts, hiddenSize] */
+export function sentenceVectors(model: BertModel, encodings: readonly Encoding[], pooling: Pooling): Tensor {
+  const { lastHiddenState, batch }: EncoderOutput = model.forward(inputsOf(encodings));
+  return poolSequences(lastHiddenState, batch.offsets, pooling);
+}
+
+export const cosines = (a: Tensor, b: Tensor): Tensor => sum(multiply(normalizeRows(a), normalizeRows(b)));
 
 /** Pairs of texts with a score, as `readScoredTexts` gives them. */
 export function similarityExample({ text, score }: ScoredText): SimilarityExample {
