@@ -197,7 +197,10 @@ export class Tokenizer {
     });
     if (plan.padding === undefined) return encodings;
     const id = this.padTokenId;
-    if (id === undefined) throw new TokenizerError({ what: 'padding', expected: 'a padding token', got: 'none' });
+    if (id === undefined) {
+      const fix = 'name its pad_token in tokenizer_config.json';
+      throw new TokenizerError({ what: 'padding', expected: 'a padding token', got: 'none', fix });
+    }
     return pad(encodings, plan.padding, specialTokens.pad!, id);
   }
 
