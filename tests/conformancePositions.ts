@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Kernels } from '../src/tensor/index.ts';
+import { positionKernels, type Kernels } from '../src/tensor/index.ts';
 import {
   attentionInputs,
   expectArray,
@@ -94,7 +94,7 @@ export const positionChecks: Record<string, Check> = {
     const table = random(rows * heads, floats, 'table');
     const expected = forPairs(offsets, heads, (h, i, j) => table[bucketAt(buckets, columns, i, j) * heads + h]);
     const y = floats(expected.length).fill(7);
-    kernels.relativeBias(y, table, buckets, columns, offsets, heads);
+    positionKernels({ kernels }).relativeBias(y, table, buckets, columns, offsets, heads);
     expect([...y]).toEqual(expected);
   },
 
@@ -116,7 +116,19 @@ export const positionChecks: Record<string, Check> = {
           });
         });
         const y = floats(expected.length).fill(7);
-        kernels.disentangledBias(y, q, k, keys, queries, buckets, columns, offsets, heads, headSize, 0.6);
+        positionKernels({ kernels }).disentangledBias(
+          y,
+          q,
+          k,
+          keys,
+          queries,
+          buckets,
+          columns,
+          offsets,
+          heads,
+          headSize,
+          0.6,
+        );
         expectArray(y, expected, tolerance);
       }
     }
@@ -128,11 +140,23 @@ export const positionChecks: Record<string, Check> = {
     const buckets = bucketsOf(columns, 9);
     const [keys, queries] = ['keys', 'queries'].map((name) => random(9 * width, floats, name));
     const together = floats(81 + 196);
-    kernels.disentangledBias(together, q, k, keys, queries, buckets, columns, offsets, 1, 8, 0.6);
+    positionKernels({ kernels }).disentangledBias(together, q, k, keys, queries, buckets, columns, offsets, 1, 8, 0.6);
     const [ownQ, ownK] = [q, k].map((x) => into(floats, x.slice(9 * width)));
     const alone = floats(196);
     const ends = Int32Array.of(0, 14);
-    kernels.disentangledBias(alone, ownQ, ownK, keys, queries, buckets, columns.slice(9), ends, 1, 8, 0.6);
+    positionKernels({ kernels }).disentangledBias(
+      alone,
+      ownQ,
+      ownK,
+      keys,
+      queries,
+      buckets,
+      columns.slice(9),
+      ends,
+      1,
+      8,
+      0.6,
+    );
     expect([...alone]).toEqual([...together.slice(81)]);
   },
 
@@ -159,7 +183,15 @@ export const positionChecks: Record<string, Check> = {
           return i === a ? at(a) * c - at(b) * s : at(b) * c + at(a) * s;
         });
         const y = floats(rows * heads * headSize).fill(7);
-        kernels.rotary(y, x, cosines, sines, { rows, heads, headSize, pairs, interleaved, stride, begin });
+        positionKernels({ kernels }).rotary(y, x, cosines, sines, {
+          rows,
+          heads,
+          headSize,
+          pairs,
+          interleaved,
+          stride,
+          begin,
+        });
         expectArray(y, expected, tolerance);
       }
     }

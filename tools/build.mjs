@@ -20,6 +20,7 @@ const { metafile } = await build({
   absWorkingDir: root, // esbuild noted the folder it was imported in
   bundle: true,
   minify: true,
+  keepNames: true, // messages name classes of models and configs
   platform: 'node',
   format: 'esm',
   target: 'node20',

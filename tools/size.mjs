@@ -25,7 +25,7 @@ const GENERATED = [
   'src/tokenizer/normalFormTables.ts',
   'src/tokenizer/unicodeTables.ts',
 ];
-const BUDGETS = { lines: '7100', 'file-lines': '450', kilobytes: '126', 'embed-kilobytes': '60.5' };
+const BUDGETS = { lines: '7100', 'file-lines': '450', kilobytes: '126', 'embed-kilobytes': '55.5' };
 
 /** Lines on which code stands: a line of comment, or a blank one, is none. */
 export function codeLines(text) {
@@ -52,6 +52,24 @@ function importedFrom(path, found = new Set()) {
     importedFrom(`${path.slice(0, path.lastIndexOf('/'))}/${name}`, found);
   }
   return found;
+}
+
+/** What a page loads for an entry: the bundle and the parts that it imports at once, without those that wait for `import()`. */
+async function bundleOf(entry) {
+  const options = { bundle: true, minify: true, format: 'esm', target: 'es2022', write: false, logLevel: 'warning' };
+  const folder = join(root, 'out');
+  const { outputFiles, metafile } = await build({
+    ...{ ...options, splitting: true, metafile: true, outdir: folder, entryPoints: [entry], absWorkingDir: root },
+  });
+  const needed = (path) => [
+    path,
+    ...metafile.outputs[path].imports.filter(({ kind }) => kind === 'import-statement').flatMap((i) => needed(i.path)),
+  ];
+  const main = Object.keys(metafile.outputs).find(
+    (path) => metafile.outputs[path].entryPoint === relative(root, entry),
+  );
+  const paths = new Set(needed(main).map((path) => join(root, path)));
+  return Buffer.concat(outputFiles.filter(({ path }) => paths.has(path)).map(({ contents }) => contents));
 }
 
 async function main() {
@@ -92,12 +110,8 @@ async function main() {
     ['src/embed.ts', budgets['embed-kilobytes']],
   ].filter(([entry]) => existsSync(join(root, entry)));
   for (const [entry, budget] of bundles) {
-    const options = { bundle: true, minify: true, format: 'esm', target: 'es2022', write: false, logLevel: 'warning' };
-    const { outputFiles } = await build({ ...options, entryPoints: [join(root, entry)], absWorkingDir: root });
-    const [bytes, compressed] = [
-      outputFiles[0].contents.length,
-      gzipSync(outputFiles[0].contents, { level: 9 }).length,
-    ];
+    const code = await bundleOf(join(root, entry));
+    const [bytes, compressed] = [code.length, gzipSync(code, { level: 9 }).length];
     const kilobytes = (size) => (size / 1000).toFixed(1);
     console.log(`  bundle of ${entry}: ${kilobytes(bytes)} kB minified, ${kilobytes(compressed)} kB gzip of ${budget}`);
     if (compressed > 1000 * budget)

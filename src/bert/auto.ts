@@ -2,15 +2,10 @@ import { ConfigError, show } from '../errors.ts';
 import { type ModelFiles, type ModelLocation } from '../hub/index.ts';
 import { readConfig, type BertConfig, type ConfigClass } from './config.ts';
 import * as families from './families/index.ts';
+import { openModelFiles } from './files.ts';
 import * as heads from './heads.ts';
 import { BertModel } from './model.ts';
-import {
-  BertPreTrainedModel,
-  loadModel,
-  openModelFiles,
-  type LoadOptions,
-  type ModelClass,
-} from './preTrainedModel.ts';
+import { BertPreTrainedModel, loadModel, type LoadOptions, type ModelClass } from './preTrainedModel.ts';
 
 type AnyModelClass = ModelClass<BertPreTrainedModel>;
 
@@ -76,6 +71,15 @@ export async function loadArchitecture(
       what: `${files.location}/config.json: architectures`,
       expected: `one of ${namesOf(config).join(', ')}`,
       got: `${name}`,
+    });
+  }
+  const fits: boolean = config instanceof modelClass.configClass; // a BERT class takes any family's
+  if (!fits) {
+    throw new ConfigError({
+      what: `${files.location}/config.json: architectures`,
+      expected: `one of ${namesOf(config).join(', ')}, for model_type is ${config.family.modelType}`,
+      got: `${name}`,
+      fix: 'correct the one that is wrong',
     });
   }
   return loadModel(modelClass, config, files, options);

@@ -141,7 +141,7 @@ export class BertForMultipleChoice extends BertWithSequenceHead {
   forward(inputs: Inputs, options: ForwardOptions & { choices?: number } = {}): LogitsOutput {
     const choices = options?.choices ?? 1;
     const batch = PackedBatch.from(inputs);
-    if (batch.size % choices !== 0) {
+    if (!(Number.isSafeInteger(choices) && choices > 0) || batch.size % choices !== 0) {
       throw new InputError({
         what: `${this.constructor.name}: number of sequences`,
         expected: `a multiple of ${choices} choices`,

@@ -1,5 +1,5 @@
 import { ConfigError, expectOptions, show } from '../errors.ts';
-import { openFiles, type ModelFiles, type ModelLocation } from '../hub/index.ts';
+import type { ModelFiles, ModelLocation } from '../hub/index.ts';
 import {
   Module,
   RandomStore,
@@ -11,9 +11,9 @@ import {
 import { Engine, type Tensor, type WeightType } from '../tensor/index.ts';
 import { openCheckpoint, type LoadReport } from './checkpoint.ts';
 import { BertConfig, readConfig, type ConfigClass } from './config.ts';
+import { openModelFiles } from './files.ts';
 import type { Labels } from './losses.ts';
 import type { ForwardOptions, ModelOutput } from './outputs.ts';
-import { withTensorFlow } from './tensorFlow.ts';
 
 export interface LoadOptions {
   /** 'auto' runs the checkpoint as stored; 'f32' expands int8 weights; 'q8' rounds float weights to int8. Default 'auto'. */
@@ -96,11 +96,6 @@ export abstract class BertPreTrainedModel extends Module {
     const config = await readConfig(files, () => this.configClass);
     return loadModel(this, config, files, options);
   }
-}
-
-/** The files of a model: transformers', or, where those are missing, what Google's TensorFlow checkpoint amounts to. */
-export function openModelFiles(location: ModelLocation): ModelFiles {
-  return withTensorFlow(openFiles(location));
 }
 
 export async function loadModel<M extends BertPreTrainedModel>(

@@ -38,32 +38,8 @@ interface Source extends BundleEntry {
   transposed: boolean;
 }
 
-/**
- * The same files, and where transformers' are missing, what Google's TensorFlow checkpoint beside them amounts to:
- * `config.json` from `bert_config.json`, `model.safetensors` from `bert_model.ckpt.index` and its data files, or from the
- * checkpoint that the file `checkpoint` names.
- */
-export function withTensorFlow(files: ModelFiles): ModelFiles {
-  const stream = async (path: string): Promise<FileStream | undefined> => {
-    const own = await files.stream!(path);
-    return own ?? (path === WEIGHTS ? weights(files) : undefined);
-  };
-  return {
-    location: files.location,
-    async read(path) {
-      const own = await files.read(path);
-      if (own !== undefined) return own;
-      if (path === 'config.json') return config(files);
-      return path === WEIGHTS ? joined(await weights(files)) : undefined;
-    },
-    ...(files.stream && { stream }),
-  };
-}
-
-const WEIGHTS = 'model.safetensors';
-
-/** `bert_config.json` with the class that the checkpoint's heads are of. */
-async function config(files: ModelFiles): Promise<Uint8Array | undefined> {
+/** `bert_config.json` as a config.json, with the class that the checkpoint's heads are of. */
+export async function readTensorFlowConfig(files: ModelFiles): Promise<Uint8Array | undefined> {
   const google = await readObjectIfAny(files, 'bert_config.json');
   if (google === undefined) return undefined;
   const tensors = (await open(files))?.tensors ?? [];
@@ -108,8 +84,11 @@ function checkEntry({ dtype, shape, shard, size, transposed, what }: Source, sha
   }
 }
 
-/** The checkpoint as a safetensors file: its header, then each tensor when it is asked for. */
-async function weights(files: ModelFiles): Promise<FileStream | undefined> {
+/**
+ * The checkpoint, `bert_model.ckpt.index` and its data files or what the file `checkpoint` names, as a safetensors file: its
+ * header, then each tensor when it is asked for. undefined when there is none.
+ */
+export async function streamTensorFlowWeights(files: ModelFiles): Promise<FileStream | undefined> {
   const opened = await open(files);
   if (opened === undefined) return undefined;
   const { base, shards, tensors } = opened;
@@ -165,7 +144,9 @@ function transpose(bytes: Uint8Array, rows: number, columns: number): Uint8Array
   return new Uint8Array(to.buffer);
 }
 
-async function joined(stream: FileStream | undefined): Promise<Uint8Array | undefined> {
+/** The same, as a whole. */
+export async function readTensorFlowWeights(files: ModelFiles): Promise<Uint8Array | undefined> {
+  const stream = await streamTensorFlowWeights(files);
   if (stream === undefined) return undefined;
   const whole = new Uint8Array(stream.size!);
   let at = 0;

@@ -2,7 +2,7 @@ import { CheckpointError } from '../errors.ts';
 import { requireLittleEndian } from './dtypes.ts';
 import type { TensorView } from './file.ts';
 import { headerSize, LENGTH_BYTES, parseHeader, whatTensor, type TensorInfo } from './header.ts';
-import { openShards, type FileSource } from './load.ts';
+import { openTensorFiles, type FileSource } from './load.ts';
 
 /** Bytes that arrive piece by piece, and how many there will be, if that is known. */
 export interface ByteStream {
@@ -110,7 +110,7 @@ export async function openTensorStreams(
 ): Promise<{ files: SafetensorsStream[]; tensors: ReadonlyMap<string, StreamedTensor> }> {
   const opened: SafetensorsStream[] = [];
   try {
-    return await openShards<StreamedTensor, SafetensorsStream>(source, async (path, file) => {
+    return await openTensorFiles<StreamedTensor, SafetensorsStream>(source, async (path, file) => {
       const stream = await streamOf(source, path);
       if (stream === undefined) return undefined;
       const tensors = await SafetensorsStream.open(stream, file);

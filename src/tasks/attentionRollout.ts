@@ -25,6 +25,7 @@ export interface AttentionRollout {
  * Which tokens a model looks at, by following its attention through all layers (Abnar & Zuidema 2020, "Quantifying Attention
  * Flow in Transformers"). It needs no gradients; it tells where information may come from, not what the model makes of it.
  *
+ * @param text a text, or a pair of them as `tokenizer.encode` takes it
  * @throws InputError if the text is longer than the model reads
  */
 export function attentionRollout(

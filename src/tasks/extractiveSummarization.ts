@@ -1,8 +1,17 @@
+import { ConfigError, show } from '../errors.ts';
 import { featureExtraction } from './featureExtraction.ts';
-import { callable, checkRunOptions, collect, type Inputs, type RunOptions, type Task } from './run.ts';
+import {
+  callable,
+  checkRunOptions,
+  collect,
+  expectInputs,
+  step,
+  type Inputs,
+  type RunOptions,
+  type Task,
+} from './run.ts';
 import type { BertSentenceEncoder as SentenceEncoder } from './sentenceEncoder.ts';
 import { expectCount, expectOneOf } from './scores.ts';
-import { cosineSimilarity } from './similarity.ts';
 import { expectText } from './windows.ts';
 
 export interface SummarizationOptions extends RunOptions {
@@ -52,6 +61,10 @@ export function extractiveSummarization(encoder: SentenceEncoder): ExtractiveSum
     const { sentences: count = 3, method = 'textrank', diversity = 0.3, onProgress, ...rest } = options;
     expectCount('sentences', count);
     expectOneOf('method', method, ['textrank', 'centroid']);
+    if (!(typeof diversity === 'number' && diversity >= 0 && diversity <= 1)) {
+      throw new ConfigError({ what: 'diversity', expected: 'a number from 0 to 1', got: show(diversity) });
+    }
+    expectInputs(texts);
     const total = Array.isArray(texts) ? texts.length : undefined;
     let done = 0;
     for await (const input of texts) {
@@ -63,8 +76,8 @@ export function extractiveSummarization(encoder: SentenceEncoder): ExtractiveSum
           { ...(overflow && { overflow }), ...(signal && { signal }) },
         ),
       );
-      const vectors = embeddings.map(({ embedding }) => embedding);
-      const scores = method === 'textrank' ? textRank(vectors) : centroid(vectors);
+      const vectors = embeddings.map(({ embedding }) => unitVector(embedding));
+      const scores = method === 'textrank' ? await textRank(vectors, signal) : centroid(vectors);
       const best = scores.reduce((most, x) => Math.max(most, x), 0);
       const importance = scores.map((x) => (best > 0 ? x / best : 0));
       const kept = choose(importance, vectors, Math.min(count, sentences.length), diversity).sort((a, b) => a - b);
@@ -89,19 +102,38 @@ export function sentencesOf(text: string): { text: string; start: number; end: n
   }).filter((sentence) => sentence.text !== '');
 }
 
-type Vectors = readonly ArrayLike<number>[];
+type Vectors = readonly Float64Array[];
+
+/** Of length 1, so that a product of two is their cosine; zeros stay zeros. */
+function unitVector(vector: ArrayLike<number>): Float64Array {
+  const x = Float64Array.from(vector);
+  const length = Math.sqrt(dot(x, x));
+  return length > 0 ? x.map((value) => value / length) : x;
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
 
 /** The stationary distribution of a walk from sentence to sentence, by their likeness (Brin & Page 1998; damping 0.85). */
-function textRank(vectors: Vectors): number[] {
-  const likeness = vectors.map((a, i) => vectors.map((b, j) => (i === j ? 0 : Math.max(0, cosineSimilarity(a, b)))));
+async function textRank(vectors: Vectors, signal: AbortSignal | undefined): Promise<number[]> {
+  const likeness = vectors.map(() => new Float64Array(vectors.length));
+  for (const [i, a] of vectors.entries()) {
+    await step(signal, () => {
+      for (let j = 0; j < i; j++) likeness[i][j] = likeness[j][i] = Math.max(0, dot(a, vectors[j]));
+    });
+  }
   const sums = likeness.map((row) => row.reduce((x, y) => x + y, 0));
   let rank = vectors.map(() => 1 / vectors.length);
   for (let change = 1, round = 0; change > 1e-9 && round < 200; round++) {
-    const next = rank.map((_, j) => {
-      const votes = rank.reduce((sum, x, i) => sum + (sums[i] > 0 ? (x * likeness[i][j]) / sums[i] : 0), 0);
-      return 0.15 / vectors.length + 0.85 * votes;
-    });
-    change = next.reduce((most, x, i) => Math.max(most, Math.abs(x - rank[i])), 0);
+    const before = rank;
+    const share = before.map((x, i) => (sums[i] > 0 ? x / sums[i] : 0));
+    const next = await step(signal, () =>
+      likeness.map((row) => 0.15 / row.length + 0.85 * row.reduce((sum, x, i) => sum + x * share[i], 0)),
+    );
+    change = next.reduce((most, x, i) => Math.max(most, Math.abs(x - before[i])), 0);
     rank = next;
   }
   return rank;
@@ -109,8 +141,8 @@ function textRank(vectors: Vectors): number[] {
 
 function centroid(vectors: Vectors): number[] {
   if (vectors.length === 0) return [];
-  const mean = Float64Array.from(vectors[0], (_, i) => vectors.reduce((sum, v) => sum + v[i], 0));
-  return vectors.map((vector) => Math.max(0, cosineSimilarity(vector, mean)));
+  const mean = unitVector(Float64Array.from(vectors[0], (_, i) => vectors.reduce((sum, v) => sum + v[i], 0)));
+  return vectors.map((vector) => Math.max(0, dot(vector, mean)));
 }
 
 /** Maximal marginal relevance: what is important, less what is like a sentence that is already there. */
@@ -122,7 +154,7 @@ function choose(importance: readonly number[], vectors: Vectors, count: number, 
     const left = importance.flatMap((_, i) => (chosen.includes(i) ? [] : [i]));
     const next = left.reduce((best, i) => (gain(i) > gain(best) ? i : best));
     chosen.push(next);
-    for (const i of left) nearest[i] = Math.max(nearest[i], cosineSimilarity(vectors[next], vectors[i]));
+    for (const i of left) nearest[i] = Math.max(nearest[i], dot(vectors[next], vectors[i]));
   }
   return chosen;
 }

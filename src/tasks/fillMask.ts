@@ -1,6 +1,6 @@
 import { ConfigError, InputError, show, TokenizerError } from '../errors.ts';
 import type { Encoding, Tokenizer } from '../tokenizer/index.ts';
-import { expectOutput, expectTokenizer, forwardWindows, maxLengthOf, type TaskModel } from './load.ts';
+import { expectFinite, expectOutput, expectTokenizer, forwardWindows, maxLengthOf, type TaskModel } from './load.ts';
 import { callable, checkRunOptions, runJobs, type RunOptions, type Task, type TextReport } from './run.ts';
 import { expectCount, softmax, topIndices } from './scores.ts';
 import { expectText, placeTokens, readText } from './windows.ts';
@@ -85,7 +85,7 @@ export function fillMask(loaded: TaskModel): FillMask {
   });
 }
 
-/** Of each window, by their places, the logits of its masks: [vocabSize]. */
+/** Of each window, by their places, the logits of its masks: [vocabSize]. @throws CheckpointError if one is not finite */
 function forwardMasks(loaded: TaskModel, windows: readonly Encoding[], mask: number) {
   return forwardWindows(loaded, windows, (output) => {
     const perToken = output.logitsPer === 'token' ? output.logits : undefined;
@@ -94,7 +94,10 @@ function forwardMasks(loaded: TaskModel, windows: readonly Encoding[], mask: num
       const rows = new Map<number, Float32Array | Float64Array>();
       inputIds.forEach((id, i) => {
         const row = output.batch.offsets[w] + i;
-        if (id === mask) rows.set(i, data.slice(row * shape[1], (row + 1) * shape[1]));
+        if (id !== mask) return;
+        const logits = data.slice(row * shape[1], (row + 1) * shape[1]);
+        expectFinite(logits);
+        rows.set(i, logits);
       });
       return rows;
     });

@@ -1,11 +1,12 @@
 import {
   loadAnyModel,
   loadWithAdapter,
+  modelInputs,
   type AnyOutput,
   type BertPreTrainedModel,
   type LoadOptions,
 } from '../bert/index.ts';
-import { ConfigError, show } from '../errors.ts';
+import { CheckpointError, ConfigError, show } from '../errors.ts';
 import { nameOf, openFiles, readJson, readObject, type ModelLocation } from '../hub/index.ts';
 import type { FloatArray, Tensor } from '../tensor/index.ts';
 import { AutoTokenizer, type Encoding, type Tokenizer } from '../tokenizer/index.ts';
@@ -88,28 +89,27 @@ export function expectTokenizer({ model, tokenizer }: TaskModel): void {
 
 /** Runs the model on windows, takes what is wanted of its output, and gives back the memory. */
 export function forwardWindows<T>(
-  { model }: { model: Pick<BertPreTrainedModel, 'engine' | 'forward'> },
+  { model }: { model: Parameters<typeof modelInputs>[0] & Pick<BertPreTrainedModel, 'engine' | 'forward'> },
   windows: readonly Encoding[],
   read: (output: AnyOutput) => T[],
 ): T[] {
   return model.engine.scope(() => {
-    const output: AnyOutput = model.forward({
-      inputIds: windows.map(({ inputIds }) => inputIds),
-      tokenTypeIds: windows.map(({ tokenTypeIds }) => tokenTypeIds),
-    });
+    const output: AnyOutput = model.forward(modelInputs(model, windows));
     return read(output);
   });
 }
 
-/** A copy of each sequence's logits: [labels]. */
+/** A copy of each sequence's logits: [labels]. @throws CheckpointError if one is not finite */
 export function sequenceLogits({ batch, logits, logitsPer }: AnyOutput): FloatArray[] {
   const { data, shape } = expectOutput('logits of sequences', logitsPer === 'sequence' ? logits : undefined);
+  expectFinite(data);
   return Array.from({ length: batch.size }, (_, s) => data.slice(s * shape[1], (s + 1) * shape[1]));
 }
 
-/** A copy of each sequence's rows, one per token: [tokens][columns]. */
+/** A copy of each sequence's rows, one per token: [tokens][columns]. @throws CheckpointError if a number is not finite */
 export function tokenRows({ batch }: AnyOutput, x: Tensor): FloatArray[][] {
   const { data, shape } = x;
+  expectFinite(data);
   const size = shape.length > 1 ? shape[1] : 1;
   return Array.from({ length: batch.size }, (_, s) =>
     Array.from({ length: batch.lengthOf(s) }, (_, i) => {
@@ -117,6 +117,18 @@ export function tokenRows({ batch }: AnyOutput, x: Tensor): FloatArray[][] {
       return data.slice(row * size, (row + 1) * size);
     }),
   );
+}
+
+/** @throws CheckpointError if what a model says is no number, or more than any */
+export function expectFinite(output: FloatArray): void {
+  const bad = output.find((x) => !Number.isFinite(x));
+  if (bad === undefined) return;
+  throw new CheckpointError({
+    what: 'output of the model',
+    expected: 'finite numbers',
+    got: `${bad}`,
+    fix: 'check the weights of the model: they, or the activations they lead to, overflow',
+  });
 }
 
 /** @throws ConfigError if a model that was given to a task does not have the head for it */

@@ -86,5 +86,8 @@ export async function pipeline<Name extends TaskName>(
     const fix = String(task) === 'summarization' ? 'use extractive-summarization: an encoder writes no new text' : '';
     throw new ConfigError({ what: 'task', expected, got: show(task), ...(fix && { fix }) });
   }
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigError({ what: 'options of pipeline', expected: 'an object of options', got: show(options) });
+  }
   return loaders[task](location, options);
 }

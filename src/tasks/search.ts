@@ -1,6 +1,7 @@
 import { InputError, show } from '../errors.ts';
 import { featureExtraction, type EmbeddingOptions } from './featureExtraction.ts';
 import { collect } from './run.ts';
+import { expectCount } from './scores.ts';
 import type { BertSentenceEncoder as SentenceEncoder } from './sentenceEncoder.ts';
 import { expectText } from './windows.ts';
 import { VectorIndex, type IndexPrecision, type VectorSearchOptions } from './vectorIndex.ts';
@@ -50,11 +51,15 @@ export function search(encoder: SentenceEncoder): SemanticSearch {
     corpus: readonly string[] | TextIndex,
     options: EmbeddingOptions & VectorSearchOptions = {},
   ): Promise<SearchResult[]> {
-    const { topK, rescore, ...rest } = options;
-    const { texts, vectors } = 'vectors' in corpus ? corpus : await index(corpus, rest);
+    const { topK = 10, rescore, ...rest } = options;
+    expectText(query, 'query'); // before a corpus is embedded in vain
+    expectCount('topK', topK, 0);
+    if (rescore !== undefined) expectCount('rescore', rescore);
+    const isIndex = typeof corpus === 'object' && corpus !== null && 'vectors' in corpus;
+    const { texts, vectors } = isIndex ? corpus : await index(corpus, rest);
     const { onProgress: _, ...quiet } = rest;
-    const { embedding } = await embed(expectText(query, 'query'), quiet);
-    const hits = vectors.search(embedding, { ...(topK !== undefined && { topK }), ...(rescore && { rescore }) });
+    const { embedding } = await embed(query, quiet);
+    const hits = vectors.search(embedding, { topK, ...(rescore !== undefined && { rescore }) });
     return hits.map(({ index, score }) => ({ index, text: texts[index], score }));
   }
 

@@ -1,3 +1,4 @@
+import { ConfigError, show } from '../errors.ts';
 import type { FloatArray } from '../tensor/index.ts';
 import type { Encoding, Tokenizer } from '../tokenizer/index.ts';
 import { expectOutput, expectTokenizer, forwardWindows, maxLengthOf, tokenRows, type TaskModel } from './load.ts';
@@ -39,7 +40,7 @@ export type TokenClassification = Task<string, TokenClassificationOptions, Token
 
 /** A token or a word with its probabilities. */
 interface Piece {
-  word: string;
+  tokens: readonly string[];
   scores: ArrayLike<number>;
   start: number;
   end: number;
@@ -48,7 +49,7 @@ interface Piece {
   continues: boolean;
 }
 
-type Labelled = Omit<Entity, 'index'>;
+type Labelled = Omit<Entity, 'index' | 'word'>;
 
 /**
  * Which tokens of a text are names of something. Long texts are read in chunks by default: windows that share a quarter of
@@ -66,6 +67,7 @@ export function tokenClassification(loaded: TaskModel): TokenClassification {
     const { aggregationStrategy: strategy = 'none', ignoreLabels = ['O'], overflow = 'chunk' } = options;
     const { offsets = 'utf16' } = options;
     expectOneOf('aggregationStrategy', strategy, strategies);
+    expectLabels(ignoreLabels);
     expectOneOf('offsets', offsets, ['utf16', 'codepoint']);
     const stride = overflow === 'chunk' ? Math.floor(maxLength / 4) : 0;
     return runJobs(
@@ -86,8 +88,8 @@ export function tokenClassification(loaded: TaskModel): TokenClassification {
             const ignored = (label: string) => ignoreLabels.includes(label);
             const entities =
               strategy === 'none'
-                ? tokens.map((token) => ({ ...labelled(token, id2label), index: token.index }))
-                : group(strategy === 'simple' ? tokens : wordsOf(tokens, strategy, tokenizer), id2label, tokenizer);
+                ? tokens.map((token) => ({ ...labelled(token, id2label), word: token.tokens[0], index: token.index }))
+                : group(strategy === 'simple' ? tokens : wordsOf(tokens, strategy), id2label, tokenizer);
             return Object.assign(
               entities.filter(({ entity }) => !ignored(entity)),
               report,
@@ -98,6 +100,11 @@ export function tokenClassification(loaded: TaskModel): TokenClassification {
       options,
     );
   });
+}
+
+function expectLabels(labels: unknown): void {
+  if (Array.isArray(labels) && labels.every((label) => typeof label === 'string')) return;
+  throw new ConfigError({ what: 'ignoreLabels', expected: 'a list of labels', got: show(labels) });
 }
 
 function tokensOf(
@@ -119,18 +126,18 @@ function tokensOf(
     const wordId = wordIds[window][index]!;
     const continues = wordId === lastWord;
     lastWord = wordId;
-    const word = id === tokenizer.unkTokenId ? text.slice(begin, until) : tokenizer.idToToken(id)!;
-    return { word, scores: softmax(logits[window][index]), start, end, index: before + token, continues };
+    const own = id === tokenizer.unkTokenId ? text.slice(begin, until) : tokenizer.idToToken(id)!;
+    return { tokens: [own], scores: softmax(logits[window][index]), start, end, index: before + token, continues };
   });
 }
 
-function labelled({ word, scores, start, end }: Piece, id2label: readonly string[]): Labelled {
+function labelled({ scores, start, end }: Piece, id2label: readonly string[]): Labelled {
   const best = argmax(scores);
-  return { entity: id2label[best], score: scores[best], word, start, end };
+  return { entity: id2label[best], score: scores[best], start, end };
 }
 
 /** Tokens to words, each with the scores that the strategy gives it. */
-function wordsOf(tokens: readonly Piece[], strategy: 'first' | 'average' | 'max', tokenizer: Tokenizer): Piece[] {
+function wordsOf(tokens: readonly Piece[], strategy: 'first' | 'average' | 'max'): Piece[] {
   const words: Piece[][] = [];
   for (const token of tokens) {
     if (token.continues && words.length > 0) words[words.length - 1].push(token);
@@ -144,25 +151,29 @@ function wordsOf(tokens: readonly Piece[], strategy: 'first' | 'average' | 'max'
       average: () => weightedMean(rows, new Array<number>(rows.length).fill(1)),
       max: () => parts.reduce((best, part) => (surest(part) > surest(best) ? part : best)).scores,
     }[strategy]();
-    const word = tokenizer.convertTokensToString(parts.map((part) => part.word));
-    return { ...parts[0], word, scores, end: parts[parts.length - 1].end };
+    return { ...parts[0], tokens: parts.flatMap(({ tokens }) => tokens), scores, end: parts[parts.length - 1].end };
   });
 }
 
-/** Neighbours of one kind to entities: B- begins another one; I-, or a label without either, goes on. */
-function group(pieces: readonly Piece[], id2label: readonly string[], tokenizer: Tokenizer): Labelled[] {
-  const groups: { kind: string; members: Labelled[] }[] = [];
+/**
+ * Neighbours of one kind to entities: B- begins another one; I-, or a label without either, goes on. Tokens are read back all at
+ * once: word by word, as transformers does, those of SentencePiece lose the spaces between them, and bytes are read twice.
+ */
+function group(pieces: readonly Piece[], id2label: readonly string[], tokenizer: Tokenizer): Omit<Entity, 'index'>[] {
+  const groups: { kind: string; members: Labelled[]; tokens: string[] }[] = [];
   for (const piece of pieces) {
     const member = labelled(piece, id2label);
     const kind = member.entity.replace(/^[BI]-/, '');
     const last = groups.at(-1);
-    if (last?.kind === kind && !member.entity.startsWith('B-')) last.members.push(member);
-    else groups.push({ kind, members: [member] });
+    if (last?.kind === kind && !member.entity.startsWith('B-')) {
+      last.members.push(member);
+      last.tokens.push(...piece.tokens);
+    } else groups.push({ kind, members: [member], tokens: [...piece.tokens] });
   }
-  return groups.map(({ kind, members }) => ({
+  return groups.map(({ kind, members, tokens }) => ({
     entity: kind,
     score: members.reduce((sum, { score }) => sum + score, 0) / members.length,
-    word: tokenizer.convertTokensToString(members.map(({ word }) => word)),
+    word: tokenizer.convertTokensToString(tokens),
     start: members[0].start,
     end: members[members.length - 1].end,
   }));

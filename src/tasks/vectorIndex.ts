@@ -1,4 +1,4 @@
-import { ConfigError, InputError, show } from '../errors.ts';
+import { ConfigError, expectOptions, InputError, show } from '../errors.ts';
 import type { SearchHit } from './similarity.ts';
 import { expectCount, expectOneOf } from './scores.ts';
 
@@ -51,10 +51,12 @@ export class VectorIndex {
     vectors: readonly ArrayLike<number>[] | { data: Float32Array; dimensions: number },
     options: VectorIndexOptions = {},
   ) {
+    expectOptions('options of VectorIndex', options, ['precision']);
     const { precision = 'float32' } = options;
     this.precision = expectOneOf('precision', precision, precisions);
-    const { data, dimensions } = 'data' in vectors ? vectors : endToEnd(vectors);
-    if (!(dimensions > 0) || data.length % dimensions !== 0) {
+    const isFlat = typeof vectors === 'object' && vectors !== null && 'data' in vectors;
+    const { data, dimensions } = isFlat ? vectors : endToEnd(vectors);
+    if (!(Number.isSafeInteger(dimensions) && dimensions > 0) || data.length % dimensions !== 0) {
       throw new InputError({
         what: 'vectors',
         expected: `rows of ${dimensions} numbers`,
@@ -77,12 +79,14 @@ export class VectorIndex {
    *
    * @throws InputError if it is of another length; ConfigError for a bad option
    */
-  search(query: ArrayLike<number>, { topK = 10, rescore }: VectorSearchOptions = {}): SearchHit[] {
+  search(query: ArrayLike<number>, options: VectorSearchOptions = {}): SearchHit[] {
+    expectOptions('options of search', options, ['topK', 'rescore']);
+    const { topK = 10, rescore } = options;
     expectCount('topK', topK, 0);
-    if (query.length !== this.dimensions) {
+    if (query?.length !== this.dimensions) {
       const expected = `${this.dimensions} numbers, as the vectors of the index have`;
       const fix = 'use the model and the options that made the index';
-      throw new InputError({ what: 'query', expected, got: `${query.length}`, fix });
+      throw new InputError({ what: 'query', expected, got: `${query?.length ?? show(query)}`, fix });
     }
     const wanted = unitVector(query, 'query');
     const usual = this.precision === 'binary' ? Math.max(20, Math.ceil(LEAST_CANDIDATES / Math.max(topK, 1))) : 4;

@@ -23,9 +23,10 @@ export interface WindowOptions {
   stride?: number;
 }
 
-/** @throws InputError if it is no text, or too long for what `overflow` says */
+/** @throws InputError if it is no text, too long for what `overflow` says, or one of a pair that the other leaves no room for */
 export function readText(tokenizer: Tokenizer, text: TextInput, options: WindowOptions): TextWindows {
   const { what, maxLength, overflow, strategy = 'longest_first', stride = 0 } = options;
+  if (typeof text !== 'string' && strategy !== 'longest_first') expectRoom(tokenizer, text, options);
   const encoding = tokenizer.encode(text, { maxLength, truncation: strategy, stride, truncationSide: 'right' });
   const { tokenCount, truncated } = encoding;
   const expected = `at most ${maxLength} tokens`;
@@ -41,6 +42,16 @@ export function readText(tokenizer: Tokenizer, text: TextInput, options: WindowO
     throw new InputError({ what, expected: `a pair of ${expected}, which have no chunks`, got: `${tokenCount}`, fix });
   }
   return { windows: [encoding], report: { tokenCount, truncated } };
+}
+
+/** @throws InputError if the text of a pair that may not be cut is as long as the model reads */
+function expectRoom(tokenizer: Tokenizer, pair: TextInput, { what, maxLength, strategy }: WindowOptions): void {
+  const [kept, cut] = strategy === 'only_first' ? [1, 0] : [0, 1];
+  const others = tokenizer.encode(kept === 0 ? [pair[0], ''] : ['', pair[1]]).length;
+  if (others < maxLength || pair[cut] === '') return;
+  const expected = `room for it in the ${maxLength} tokens that are read at a time`;
+  const got = `${others} tokens of the text that goes with it`;
+  throw new InputError({ what, expected, got, fix: `shorten ${show(pair[kept])}` });
 }
 
 /** @throws InputError if it is neither a text nor a pair */

@@ -2,6 +2,7 @@ import { ConfigError, ScopeError, ShapeError, show } from '../errors.ts';
 import type { Tape } from './autograd.ts';
 import type { BackwardKernels } from './kernels/backwardKernels.ts';
 import type { FloatArray, Kernels, WeightType } from './kernels/kernels.ts';
+import type { PositionKernels } from './kernels/positionKernels.ts';
 import { referenceKernels } from './kernels/reference.ts';
 import { Matrix } from './matrix.ts';
 import { HeapMemory, type Memory } from './memory.ts';
@@ -19,7 +20,7 @@ export interface EngineOptions {
    * 'auto' takes the WebAssembly kernels where they can be had, else the reference kernels; or kernels of your own, which need
    * those of `BackwardKernels` too for training, unless they read weights row by row. Default 'auto'.
    */
-  kernels?: 'auto' | 'simd' | 'reference' | Kernels | (Kernels & BackwardKernels);
+  kernels?: 'auto' | 'simd' | 'reference' | Kernels | (Kernels & Partial<BackwardKernels & PositionKernels>);
   /** Threads that share the work, the calling one included; 'auto' is one per core, 8 at most. Default 'auto'. */
   threads?: number | 'auto';
   /** In browsers whose page policy forbids blob: workers: the address of a script with the text of `workerSource`. */

@@ -23,6 +23,9 @@ export type {
   Pooling,
   WeightType,
 } from './kernels/kernels.ts';
+export type { PositionKernels, RotaryShape } from './kernels/positionKernels.ts';
+export { referencePositions } from './kernels/positions.ts';
+export { positionKernels } from './positionKernels.ts';
 export { referenceKernels } from './kernels/reference.ts';
 export { referenceBackward } from './kernels/referenceBackward.ts';
 export { erf } from './kernels/special.ts';

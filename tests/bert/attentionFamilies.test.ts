@@ -318,6 +318,13 @@ describe('configs', () => {
       'rope_parameters',
     ],
     ['modernBert', 'ModernBertModel', { layer_types: ['local'] }, 'layer_types'],
+    ['modernBert', 'ModernBertModel', { layer_types: ['full_attention'] }, 'layer_types: expected one for each of the'],
+    [
+      'modernBert',
+      'ModernBertModel',
+      { num_attention_heads: 24 },
+      'hidden_size / num_attention_heads: expected an even',
+    ],
     ['modernBert', 'ModernBertModel', { classifier_pooling: 'max' }, 'classifier_pooling'],
     ['deberta', 'DebertaModel', { talking_head: true }, 'talking_head'],
     ['deberta', 'DebertaModel', { pos_att_type: 3 }, 'pos_att_type'],

@@ -201,6 +201,10 @@ describe('a checkpoint that does not fit', () => {
     await expect(loadAnyModel(files)).rejects.toThrow(
       /^memory\/config\.json: architectures: expected one of BertModel, Bert.*, got BertLMHeadModel$/,
     );
+    const other = modelFiles('base', { changes: { architectures: ['RobertaModel'] } });
+    await expect(loadAnyModel(other)).rejects.toThrow(
+      /^memory\/config\.json: architectures: expected one of BertModel, Bert.*, for model_type is bert, got RobertaModel; correct/,
+    );
     const bare = modelFiles('base', { changes: { architectures: null } });
     expect(await loadAnyModel(bare)).toBeInstanceOf(BertModel);
   });

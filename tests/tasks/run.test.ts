@@ -263,12 +263,31 @@ describe('refusals', () => {
     await expect(ask({ question: 'Who?' } as never)).rejects.toThrow(
       'question 0: context: expected a text, got undefined',
     );
-    await expect(ask(long, 'a')).rejects.toThrow('expected room for at least one token of the second text');
+    await expect(ask(long, 'a')).rejects.toThrow(
+      /question 0: expected room for it in the 64 tokens .* got \d+ .*; shorten "/,
+    );
+    await expect(zeroShot('a', ['b', long])).rejects.toThrow(
+      'text 0: expected room for it in the 64 tokens that are read',
+    );
     await expect(ask('Who?', long, { stride: 70 })).rejects.toThrow('stride: expected less than');
     const rank = await pipeline('rerank', pipelineModel('ranker'));
     await expect(rank('a', 'b' as never)).rejects.toThrow('documents: expected a list of texts, got "b"');
     const find = await pipeline('search', pipelineModel('sentiment'));
     await expect(find('a', [])).rejects.toThrow('corpus: expected a list of texts, one at least');
+    for (const corpus of ['text', null]) {
+      await expect(find('a', corpus as never)).rejects.toThrow('corpus: expected a list of texts, one at least, got ');
+    }
+    await expect(find(5 as never, ['a'])).rejects.toThrow('query: expected a string, got 5');
+    await expect(find('a', ['a'], { rescore: 0 })).rejects.toThrow('rescore: expected a whole number of at least 1');
+    const tag = await pipeline('ner', pipelineModel('ner'));
+    for (const ignoreLabels of ['O', null, [1]]) {
+      await expect(tag('a', { ignoreLabels } as never)).rejects.toThrow(
+        'ignoreLabels: expected a list of labels, got ',
+      );
+    }
+    await expect(pipeline('ner', pipelineModel('ner'), null as never)).rejects.toThrow(
+      'options of pipeline: expected an',
+    );
   });
 
   it('of a tokenizer that belongs to another model', async () => {

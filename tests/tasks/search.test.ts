@@ -1,6 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ConfigError, InputError } from '../../src/errors.ts';
-import { cosineSimilarity, pipeline, searchVectors, VectorIndex, type Tasks } from '../../src/tasks/index.ts';
+import { AbortError, ConfigError, InputError } from '../../src/errors.ts';
+import {
+  cosineSimilarity,
+  extractiveSummarization,
+  pipeline,
+  searchVectors,
+  VectorIndex,
+  type SentenceEncoder,
+  type Tasks,
+} from '../../src/tasks/index.ts';
 import { randomStream, randomUniform } from '../../src/tensor/index.ts';
 
 // Search, similarity and summaries, on the shipped model.
@@ -45,6 +53,15 @@ describe('VectorIndex', () => {
       return row.reduce((sum, x, i) => sum + Math.round(x / scale) * query[i], 0) * (scale / length);
     });
     expect(first.index).toBe(rounded.indexOf(Math.max(...rounded)));
+  });
+
+  it('refuses what is no vectors and no option', () => {
+    expect(() => new VectorIndex(null as never)).toThrow('VectorIndex: expected one vector at least, got null');
+    expect(() => new VectorIndex({ data: new Float32Array(6), dimensions: 1.5 })).toThrow('rows of 1.5 numbers');
+    expect(() => new VectorIndex([[1]], { precison: 'int8' } as never)).toThrow('options of VectorIndex: precison');
+    const index = new VectorIndex([[1, 0]]);
+    expect(() => index.search([1, 0], { top_k: 1 } as never)).toThrow('options of search: top_k');
+    expect(() => index.search(undefined as never)).toThrow('query: expected 2 numbers');
   });
 
   it('takes vectors of any length, and zeros', () => {
@@ -125,6 +142,20 @@ describe('extractive-summarization', () => {
     expect(await alike(0)).toBeGreaterThan((await alike(0.7)) + 0.1);
   });
 
+  it('of a long text can be aborted while its sentences are ranked', async () => {
+    const embedding = Float32Array.from({ length: 64 }, (_, i) => i - 20);
+    const result = { embedding, tokenCount: 3, truncated: false, dtype: 'f32' };
+    const encoder = { encode: (texts: readonly string[]) => texts.map(() => result) };
+    const controller = new AbortController();
+    let turns = 0;
+    const timer = setInterval(() => ++turns === 3 && controller.abort(), 0);
+    const summary = extractiveSummarization(encoder as unknown as SentenceEncoder)('A sentence. '.repeat(4000), {
+      signal: controller.signal,
+    });
+    await expect(summary).rejects.toThrow(AbortError);
+    clearInterval(timer);
+  });
+
   it('of little or nothing is what there is; a list gives a list', async () => {
     const summarize = await pipeline('extractive-summarization', MODEL);
     const [one, none, blank] = await summarize(['Only one sentence.', '', ' \n ']);
@@ -132,5 +163,9 @@ describe('extractive-summarization', () => {
     expect(none.sentences).toEqual([]);
     await expect(summarize('a', { sentences: 0 })).rejects.toThrow('sentences: expected a whole number of at least 1');
     await expect(summarize(1 as never)).rejects.toThrow('text 0: expected a string, got 1');
+    for (const diversity of [-0.1, 1.5, NaN, 'much' as never]) {
+      await expect(summarize('a', { diversity })).rejects.toThrow('diversity: expected a number from 0 to 1, got ');
+    }
+    await expect(summarize.stream(5 as never).next()).rejects.toThrow('inputs: expected an array or another iterable');
   });
 });

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { referenceKernels, type FloatArray, type Kernels, type PackedMatrix } from '../../src/tensor/index.ts';
+import {
+  referenceKernels,
+  referencePositions,
+  type FloatArray,
+  type Kernels,
+  type PackedMatrix,
+  type PositionKernels,
+} from '../../src/tensor/index.ts';
 import { checks, describeKernels, heapSetup } from '../conformance.ts';
 
 // Sums and functions are float64 and rounded once: half a unit in the last place of a float32 is 2⁻²⁴ = 6.0e-8.
@@ -34,8 +41,8 @@ const roundedTo = (levels: number, round: (x: number) => number) => (row: number
 };
 
 describe('the suite notices', () => {
-  const reference = referenceKernels;
-  const mistakes: [mistake: string, check: string, kernels: Partial<Kernels>][] = [
+  const reference = { ...referenceKernels, ...referencePositions };
+  const mistakes: [mistake: string, check: string, kernels: Partial<Kernels & PositionKernels>][] = [
     [
       'tanh GELU in place of erf',
       'activation: every one equals PyTorch',

@@ -1,3 +1,4 @@
+import { ConfigError } from '../../errors.ts';
 import {
   GatedFeedForward,
   Linear,
@@ -153,7 +154,11 @@ export const modernBert: Family = {
 
 function layerTypesOf({ layerTypes, numHiddenLayers, globalAttnEveryNLayers }: ModernBertConfig): LayerType[] {
   const alternating = (i: number) => (i % globalAttnEveryNLayers === 0 ? 'full_attention' : 'sliding_attention');
-  return Array.from({ length: numHiddenLayers }, (_, i) => layerTypes?.[i] ?? alternating(i));
+  if (layerTypes && layerTypes.length !== numHiddenLayers) {
+    const expected = `one for each of the ${numHiddenLayers} layers (num_hidden_layers)`;
+    throw new ConfigError({ what: 'layer_types', expected, got: `${layerTypes.length}` });
+  }
+  return layerTypes ? [...layerTypes] : Array.from({ length: numHiddenLayers }, (_, i) => alternating(i));
 }
 
 /** Bases of the rotation, by type of layer; files of today have them in `rope_parameters`. */
@@ -173,6 +178,10 @@ export class Rotations extends Module {
 
   constructor(pairs: number, thetas: Readonly<Record<string, number>>) {
     super('');
+    if (!Number.isInteger(pairs)) {
+      const expected = 'an even number, for pairs of numbers are turned';
+      throw new ConfigError({ what: 'hidden_size / num_attention_heads', expected, got: `${2 * pairs}` });
+    }
     this.pairs = pairs;
     this.thetas = thetas;
   }

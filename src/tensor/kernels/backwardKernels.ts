@@ -1,12 +1,5 @@
-import type {
-  ActivationName,
-  BinaryOperation,
-  FloatArray,
-  FunctionName,
-  PackedMatrix,
-  Pooling,
-  RotaryShape,
-} from './kernels.ts';
+import type { ActivationName, BinaryOperation, FloatArray, FunctionName, PackedMatrix, Pooling } from './kernels.ts';
+import type { RotaryShape } from './positionKernels.ts';
 
 /**
  * What dropout takes out. A row of numbers is named by a key, made of its sequence and column, so that the same ones are

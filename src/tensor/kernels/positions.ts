@@ -1,8 +1,9 @@
 import type { BackwardKernels } from './backwardKernels.ts';
-import type { FloatArray, Kernels } from './kernels.ts';
+import type { FloatArray } from './kernels.ts';
+import type { PositionKernels } from './positionKernels.ts';
 
 /** The specification of the kernels that tell tokens by how far they are from each other. */
-export const positionKernels: Pick<Kernels, 'relativeBias' | 'disentangledBias' | 'rotary'> = {
+export const referencePositions: PositionKernels = {
   relativeBias(y, table, buckets, columns, offsets, heads) {
     forPairs(buckets, columns, offsets, heads, (pair, head, bucket) => (y[pair] = table[bucket * heads + head]));
   },

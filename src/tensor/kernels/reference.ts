@@ -1,6 +1,5 @@
 import { activations, functions } from './activations.ts';
 import type { ActivationName, BinaryOperation, FloatArray, Kernels, PackedMatrix } from './kernels.ts';
-import { positionKernels } from './positions.ts';
 import { softmaxRow } from './special.ts';
 
 /**
@@ -93,8 +92,6 @@ export const referenceKernels: Kernels = {
     const f = functions[name];
     for (let i = 0; i < x.length; i++) y[i] = f(x[i]);
   },
-
-  ...positionKernels,
 
   gate(y, x, name, rows, size) {
     const f = activations[name];

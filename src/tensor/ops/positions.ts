@@ -1,6 +1,7 @@
 import { ShapeError } from '../../errors.ts';
 import { record } from '../autograd.ts';
 import { sharedEngine, type Engine } from '../engine.ts';
+import { positionKernels } from '../positionKernels.ts';
 import { expectRank, expectShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectOffsets, squaresOf } from './attention.ts';
@@ -46,7 +47,7 @@ export function relativeBias(table: Tensor, buckets: Int32Array, { offsets, colu
   expectOffsets('relativeBias', offsets, columns.length);
   expectBuckets('relativeBias', buckets, table.shape[0], { offsets, columns });
   const y = engine.empty([heads, squaresOf(offsets)]);
-  engine.kernels.relativeBias(y.data, table.data, buckets, columns, offsets, heads);
+  positionKernels(engine).relativeBias(y.data, table.data, buckets, columns, offsets, heads);
   return record(y, [table], (dy, [dTable], backward) =>
     backward.relativeBiasBackward(dTable!.data, dy.data, buckets, columns, offsets, heads),
   );
@@ -91,7 +92,7 @@ export function disentangledBias(
   const numbers = (tensors: readonly (Tensor | null)[]) => tensors.map((x) => x && x.data);
   const sizes = [buckets, columns, offsets, heads, width / heads, scale] as const;
   const [keys, queries] = numbers([positionKeys, positionQueries]);
-  engine.kernels.disentangledBias(y.data, q.data, k.data, keys, queries, ...sizes);
+  positionKernels(engine).disentangledBias(y.data, q.data, k.data, keys, queries, ...sizes);
   return record(y, [q, k, positionKeys, positionQueries], (dy, gradients, backward) => {
     const [dq, dk, dKeys, dQueries] = numbers(gradients);
     const [keys, queries] = numbers([positionKeys, positionQueries]);
@@ -156,7 +157,7 @@ export function rotary(x: Tensor, { cosines, sines }: Rotation, options: RotaryO
   }
   const y = engine.empty([rows, heads * headSize]);
   const shape = { rows, heads, headSize, pairs, interleaved, stride, begin };
-  engine.kernels.rotary(y.data, x.data, cosines.data, sines.data, shape);
+  positionKernels(engine).rotary(y.data, x.data, cosines.data, sines.data, shape);
   return record(y, [x], (dy, [dx], backward) =>
     backward.rotaryBackward(dx!.data, dy.data, cosines.data, sines.data, shape),
   );

@@ -5,7 +5,6 @@ import { defineLinearQ8, defineRoundRows } from './int8.ts';
 import { defineLinear, defineTileRows } from './linear.ts';
 import type { KernelModule } from './machine.ts';
 import { defineGather, defineMatrixRows } from './matrix.ts';
-import { defineRotary, defineTerms } from './positions.ts';
 import { defineLayerNorm, defineSoftmaxRow } from './rows.ts';
 
 /** The kernels of a forward pass. */
@@ -17,8 +16,6 @@ export const defineKernels: KernelModule = (module, tile, arithmetic) => {
   const packers = definePackers(module, tile);
   const addScaled = defineAddScaled(module, arithmetic);
   defineAttention(module, tile, tileRows, { softmaxRow, maskRow: null, addScaled, ...packers });
-  defineTerms(module, tile, tileRows, packers.packKeys);
-  defineRotary(module);
   defineBinary(module);
   defineGate(module, activate);
   defineLayerNorm(module, arithmetic);

@@ -1,4 +1,4 @@
-import type { BertPreTrainedModel } from '../../bert/index.ts';
+import { modelInputs, type BertPreTrainedModel } from '../../bert/index.ts';
 import { squadScores } from '../../metrics/index.ts';
 import { questionAnswering } from '../../tasks/index.ts';
 import type { Tensor } from '../../tensor/index.ts';
@@ -6,7 +6,7 @@ import type { Encoding, Tokenizer } from '../../tokenizer/index.ts';
 import type { QuestionExample } from '../data/examples.ts';
 import type { Metrics } from '../trainer.ts';
 import type { ExampleBatch, Recipe } from './recipe.ts';
-import { inputsOf, longest } from './textClassification.ts';
+import { longest } from './textClassification.ts';
 
 interface Prepared {
   encoding: Encoding;
@@ -58,7 +58,12 @@ export class AnswerExtraction implements Recipe<QuestionExample, Prepared> {
   }
 
   loss({ examples }: ExampleBatch<Prepared>): Tensor {
-    const output = this.model.forward(inputsOf(examples.map(({ encoding }) => encoding)));
+    const output = this.model.forward(
+      modelInputs(
+        this.model,
+        examples.map(({ encoding }) => encoding),
+      ),
+    );
     const startPositions = examples.map(({ start }) => start);
     return this.model.loss(output, { startPositions, endPositions: examples.map(({ end }) => end) });
   }

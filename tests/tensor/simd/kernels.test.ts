@@ -3,6 +3,7 @@ import { MemoryError } from '../../../src/errors.ts';
 import {
   Engine,
   fillNormal,
+  positionKernels,
   randomStream,
   referenceKernels,
   type FloatArray,
@@ -93,7 +94,19 @@ describe('kernel sets', () => {
       );
       const [keys, queries] = ['keys', 'queries'].map((n) => random(20 * outputs, n));
       const size = outputs / heads;
-      kernels.disentangledBias(scores, longQ, longK, keys, queries, buckets, columns, offsets, heads, size, 0.2);
+      positionKernels({ kernels }).disentangledBias(
+        scores,
+        longQ,
+        longK,
+        keys,
+        queries,
+        buckets,
+        columns,
+        offsets,
+        heads,
+        size,
+        0.2,
+      );
       kernels.attention(local, null, longQ, longK, longV, offsets, heads, size, 1 / 3, scores, spans);
       return [float, int8, context, probabilities, scores, local];
     });
@@ -225,7 +238,7 @@ describe('a kernel whose scratch memory makes the memory grow', () => {
       return {
         y,
         call: () =>
-          bench.kernels.disentangledBias(
+          positionKernels(bench).disentangledBias(
             y.data,
             q.data,
             k.data,
@@ -243,7 +256,7 @@ describe('a kernel whose scratch memory makes the memory grow', () => {
     'rotary of a part, with angles elsewhere'(bench) {
       const [y, x] = [bench.floats(5 * 24), bench.floats(5 * 30, 'x')];
       const shape = { rows: 5, heads: 2, headSize: 12, pairs: 4, interleaved: false, stride: 30, begin: 3 };
-      return { y, call: () => bench.kernels.rotary(y.data, x.data, random(20, 'c'), random(20, 's'), shape) };
+      return { y, call: () => positionKernels(bench).rotary(y.data, x.data, random(20, 'c'), random(20, 's'), shape) };
     },
     'gate of numbers elsewhere'(bench) {
       const y = bench.floats(20);
