@@ -19,7 +19,6 @@ export { BertEmbeddings } from './embeddings.ts';
 export { BertEncoder, BertLayer } from './encoder.ts';
 export { positionsOf, type Family } from './families/family.ts';
 export { openModelFiles } from './files.ts';
-export type { Family } from './families/family.ts';
 export * from './families/index.ts';
 export { MaskedLanguageModelHead } from './headModules.ts';
 export * from './heads.ts';
