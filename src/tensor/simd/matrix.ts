@@ -3,15 +3,22 @@ import { f32, f32x4, i32, type FunctionBuilder, type Local, type ModuleBuilder, 
 /**
  * Rows of a weight into its panels. `packed` is the address of the row's first number; in a panel of float32,
  * [inFeatures][columns], the next one lies a panel's width further, and in int8, [inFeatures / 2][columns][2], pairs do.
+ * A row may hold 16-bit floats, which are widened on the way.
  */
 export function defineMatrixRows(module: ModuleBuilder, columns: number): void {
-  module.define('packRow', { packed: 'i32', row: 'i32', size: 'i32' }, (fn, { packed, row, size }) => {
-    fn.repeat(size, () => {
-      fn.store(i32.store(packed, i32.load(row)));
-      fn.advance(row, 4);
-      fn.advance(packed, 4 * columns);
+  for (const [name, bytes, bitsAt] of [
+    ['packRow', 4, (_fn, row) => i32.load(row)],
+    ['packRowBF16', 2, (_fn, row) => i32.shl(i32.load16_u(row), i32.const(16))],
+    ['packRowF16', 2, widenHalf],
+  ] as [string, number, (fn: FunctionBuilder, row: Local<'i32'>) => Value<'i32'>][]) {
+    module.define(name, { packed: 'i32', row: 'i32', size: 'i32' }, (fn, { packed, row, size }) => {
+      fn.repeat(size, () => {
+        fn.store(i32.store(packed, bitsAt(fn, row)));
+        fn.advance(row, bytes);
+        fn.advance(packed, 4 * columns);
+      });
     });
-  });
+  }
   module.define('packRowQ8', { packed: 'i32', row: 'i32', pairs: 'i32' }, (fn, { packed, row, pairs }) => {
     fn.repeat(pairs, () => {
       fn.store(i32.store16(packed, i32.load16_s(row)));
@@ -19,6 +26,19 @@ export function defineMatrixRows(module: ModuleBuilder, columns: number): void {
       fn.advance(packed, 2 * columns);
     });
   });
+}
+
+/**
+ * The float32 of the binary16 at an address, as bits. Exponent and mantissa, moved to their places, read as a number that is
+ * 2¹¹² times too small, subnormal ones too; those with the highest exponent, infinities and NaNs, get float32's highest.
+ */
+function widenHalf(fn: FunctionBuilder, row: Local<'i32'>): Value<'i32'> {
+  const half = fn.let(i32.load16_u(row));
+  const size = fn.let(i32.shl(i32.and(half, i32.const(0x7fff)), i32.const(13)));
+  const number = i32.reinterpret_f32(f32.mul(f32.reinterpret_i32(size), f32.const(2 ** 112)));
+  const special = i32.or(size, i32.const(0x7f800000));
+  const sign = i32.shl(i32.and(half, i32.const(0x8000)), i32.const(16));
+  return i32.or(i32.select(number, special, i32.lt_s(size, i32.const(0x7c00 << 13))), sign);
 }
 
 const gatherParameters = {

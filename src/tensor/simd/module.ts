@@ -5,6 +5,7 @@ import { defineLinearQ8, defineRoundRows } from './int8.ts';
 import { defineLinear, defineTileRows } from './linear.ts';
 import type { KernelModule } from './machine.ts';
 import { defineGather, defineMatrixRows } from './matrix.ts';
+import { defineNormalizeRows, definePool } from './pool.ts';
 import { defineLayerNorm, defineSoftmaxRow } from './rows.ts';
 
 /** The kernels of a forward pass. */
@@ -20,6 +21,8 @@ export const defineKernels: KernelModule = (module, tile, arithmetic) => {
   defineGate(module, activate);
   defineLayerNorm(module, arithmetic);
   defineMatrixRows(module, 4 * tile.vectors);
+  definePool(module, arithmetic);
+  defineNormalizeRows(module);
   defineGather(module, 4 * tile.vectors);
   defineRoundRows(module);
   defineLinearQ8(module, tile, activate);

@@ -122,7 +122,7 @@ export abstract class SimdBase {
   }
 }
 
-type NumberArray = FloatArray | Int8Array | Int32Array;
+type NumberArray = FloatArray | Int8Array | Int32Array | Uint16Array;
 
 const isSame = (a: NumberArray, b: NumberArray) =>
   a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.length === b.length;

@@ -2,6 +2,7 @@ import type {
   ActivationName,
   BinaryOperation,
   FloatArray,
+  HalfFormat,
   FunctionName,
   Kernels,
   PackedMatrix,
@@ -35,6 +36,16 @@ export class SimdKernels extends SimdBase implements Kernels {
         const to = packed + this.rowAddress(matrix, firstRow + r);
         if (dtype === 'q8') this.exports.packRowQ8(to, from + r * rowBytes, pairsOf(inFeatures));
         else this.exports.packRow(to, from + r * rowBytes, inFeatures);
+      }
+    });
+  }
+
+  packHalves(matrix: PackedMatrix, firstRow: number, halves: Uint16Array, format: HalfFormat): void {
+    const { data, inFeatures } = matrix;
+    this.with([data], [halves], ([packed, from]) => {
+      for (let r = 0; r * inFeatures < halves.length; r++) {
+        const to = packed + this.rowAddress(matrix, firstRow + r);
+        this.exports[`packRow${format}`](to, from + 2 * r * inFeatures, inFeatures);
       }
     });
   }
@@ -289,12 +300,26 @@ export class SimdKernels extends SimdBase implements Kernels {
   }
 
   poolSequences(y: FloatArray, x: FloatArray, offsets: Int32Array, size: number, how: Pooling): void {
-    referenceKernels.poolSequences(y, x, offsets, size, how);
+    this.with([y], [x], ([to, from]) => {
+      for (let s = 0; s + 1 < offsets.length; s++) {
+        const count = offsets[s + 1] - offsets[s];
+        const rows = how === 'first' || how === 'last' ? Math.min(count, 1) : count;
+        const first = how === 'last' ? offsets[s + 1] - rows : offsets[s];
+        const isMax = how === 'max' && rows > 0;
+        const [growth, weights] = how === 'weightedMean' ? [1, (rows * (rows + 1)) / 2] : [0, rows];
+        const divisor = isMax || rows === 0 ? 1 : how === 'meanSqrtLength' ? Math.sqrt(weights) : weights;
+        const name = isMax ? 'poolMax' : 'poolSum';
+        this.exports[name](to + 4 * s * size, from + 4 * first * size, rows, size, growth, 1 / divisor);
+      }
+    });
+  }
+
+  normalizeRows(y: FloatArray, x: FloatArray, rows: number, size: number): void {
+    this.with([y], [x], ([to, from]) => void this.exports.normalizeRows(to, from, rows, size));
   }
 
   readonly softmax = referenceKernels.softmax;
   readonly sumRows = referenceKernels.sumRows;
-  readonly normalizeRows = referenceKernels.normalizeRows;
   readonly gather = referenceKernels.gather;
 
   /** Rows rounded to 12 bits for `linearQ8`, in scratch memory: their address, and that of their scales. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryError } from '../../../src/errors.ts';
+import { toFloat32 } from '../../../src/safetensors/index.ts';
 import {
   Engine,
   fillNormal,
@@ -68,6 +69,27 @@ function packInt8(kernels: Kernels, outFeatures: number, inFeatures: number): Pa
 }
 
 describe('kernel sets', () => {
+  it('widen every 16-bit float while they pack it', () => {
+    const bits = Uint16Array.from({ length: 65536 }, (_, code) => code);
+    for (const format of ['F16', 'BF16'] as const) {
+      const bytes = new Uint8Array(bits.buffer);
+      const expected = toFloat32({ name: '', dtype: format, shape: [1024, 64], bytes });
+      for (const { kernels } of simdSets) {
+        const data = new Float32Array(kernels.packedLength(1024, 64, 'f32'));
+        const matrix: PackedMatrix = { outFeatures: 1024, inFeatures: 64, dtype: 'f32', data, scale: null };
+        kernels.packHalves(matrix, 0, bits.subarray(0, 100 * 64), format); // in two pieces
+        kernels.packHalves(matrix, 100, bits.subarray(100 * 64), format);
+        const rows = new Float32Array(65536);
+        kernels.unpackRows(
+          rows,
+          matrix,
+          Int32Array.from({ length: 1024 }, (_, row) => row),
+        );
+        expect(rows).toEqual(expected);
+      }
+    }
+  });
+
   it(`use relaxed FMA where the engine has it: ${hasRelaxedFma ? 'here' : 'not here, so it is not tested'}`, () => {
     expect(new Engine({ threads: 1 }).info().arithmetic).toBe(`float32 ${hasRelaxedFma ? 'relaxed fma' : 'mul+add'}`);
     expect(simdSets.length).toBe(hasRelaxedFma ? 8 : 4);
