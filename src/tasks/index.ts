@@ -14,6 +14,11 @@ export {
   type TokenEmbeddings,
 } from './featureExtraction.ts';
 export { fillMask, type FillMask, type FillMaskOptions, type FillMaskResult, type MaskFilling } from './fillMask.ts';
+export {
+  integratedGradients,
+  type IntegratedGradients,
+  type IntegratedGradientsOptions,
+} from './integratedGradients.ts';
 export { loadTask, type Head, type TaskModel, type TaskOptions } from './load.ts';
 export { pipeline, type TaskName, type Tasks } from './pipeline.ts';
 export {
