@@ -25,7 +25,7 @@ const GENERATED = [
   'src/tokenizer/normalFormTables.ts',
   'src/tokenizer/unicodeTables.ts',
 ];
-const BUDGETS = { lines: '7100', 'file-lines': '450', kilobytes: '127', 'embed-kilobytes': '56.5' };
+const BUDGETS = { lines: '7100', 'file-lines': '450', kilobytes: '126', 'embed-kilobytes': '56.5' };
 
 /** Lines on which code stands: a line of comment, or a blank one, is none. */
 export function codeLines(text) {
@@ -54,12 +54,26 @@ function importedFrom(path, found = new Set()) {
   return found;
 }
 
+/** The files that bundlers for browsers take instead of others, as package.json says. */
+const forBrowsers = {
+  name: 'the field "browser" of package.json',
+  setup({ onLoad }) {
+    const { browser } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const source = (path) => join(root, path.replace('./dist/', 'src/').replace('.js', '.ts'));
+    const others = new Map(Object.entries(browser).map(([path, other]) => [source(path), source(other)]));
+    onLoad({ filter: /\.ts$/ }, ({ path }) =>
+      others.has(path) ? { contents: readFileSync(others.get(path)), loader: 'ts' } : undefined,
+    );
+  },
+};
+
 /** What a page loads for an entry: the bundle and the parts that it imports at once, without those that wait for `import()`. */
 async function bundleOf(entry) {
   const options = { bundle: true, minify: true, format: 'esm', target: 'es2022', write: false, logLevel: 'warning' };
   const folder = join(root, 'out');
   const { outputFiles, metafile } = await build({
     ...{ ...options, splitting: true, metafile: true, outdir: folder, entryPoints: [entry], absWorkingDir: root },
+    plugins: [forBrowsers],
   });
   const needed = (path) => [
     path,

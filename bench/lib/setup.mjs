@@ -1,6 +1,6 @@
 /** Makes what a run needs and is not there yet: the built package, the ONNX files, the int8 checkpoint. */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bench, cache, dist, firstExisting, models, root, runtimePath } from './paths.mjs';
@@ -16,6 +16,7 @@ export async function setUp({ checkpoint, log }) {
   const node = runtimePath('node20');
   log('building the package');
   execFileSync(node, ['tools/build.mjs', dist], { cwd: root, stdio: 'inherit' });
+  copyFileSync(join(root, 'package.json'), join(cache, 'package.json')); // bundlers read it
   if (!existsSync(join(models, 'bert-base-random/onnx/model_quantized_per_channel.onnx'))) {
     log('exporting ONNX files');
     const script = join(bench, 'export-onnx.py');

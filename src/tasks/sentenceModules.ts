@@ -1,6 +1,8 @@
+import { openCheckpoint } from '../bert/index.ts';
 import { ConfigError, show } from '../errors.ts';
 import { filesBelow, nameOf, readJson, readObject, readObjectIfAny, type ModelFiles } from '../hub/index.ts';
-import { normalizeRows, type Engine, type Pooling, type Tensor } from '../tensor/index.ts';
+import { Linear, Weights } from '../layers/index.ts';
+import { normalizeRows, type ActivationName, type Engine, type Pooling, type Tensor } from '../tensor/index.ts';
 
 /** sentence-transformers' names of the ways in which token vectors become one vector. */
 export type PoolingMode = 'cls' | 'max' | 'mean' | 'mean_sqrt_len_tokens' | 'weightedmean' | 'lasttoken';
@@ -15,7 +17,7 @@ export const poolings: Readonly<Record<PoolingMode, Pooling>> = {
 };
 
 const STATIC = 'StaticEmbedding';
-export const MODULE_CONFIG = 'the config of a module that modules.json names';
+const MODULE_CONFIG = 'the config of a module that modules.json names';
 
 /** What comes after the encoder in a sentence-transformers model. */
 export interface SentenceModules {
@@ -67,10 +69,8 @@ export async function readSentenceModules(files: ModelFiles, engine: Engine): Pr
   result.normalize = rest.at(-1)?.type === 'Normalize';
   for (const { type, path } of result.normalize ? rest.slice(0, -1) : rest) {
     if (type === 'Normalize') result.steps.push(normalizeRows);
-    else if (type === 'Dense') {
-      const { readDense } = await import('./denseModule.ts'); // few models have one
-      result.steps.push(await readDense(filesBelow(files, path), engine));
-    } else {
+    else if (type === 'Dense') result.steps.push(await readDense(filesBelow(files, path), engine));
+    else {
       throw new ConfigError({
         what: `${nameOf(files, 'modules.json')}: module ${type}`,
         expected: `Dense or Normalize after the ${isStatic ? STATIC : 'Pooling'}`,
@@ -140,6 +140,48 @@ async function readPooling(files: ModelFiles, prompt: string): Promise<PoolingMo
   }
   if (modes.length === 0) throw new ConfigError({ what: file, expected: 'a pooling mode', got: 'none' });
   return modes as PoolingMode[];
+}
+
+/** PyTorch's class names of the activations that Dense modules are saved with. */
+const denseActivations: Record<string, ActivationName> = {
+  Tanh: 'tanh',
+  Identity: 'linear',
+  ReLU: 'relu',
+  GELU: 'gelu',
+  SiLU: 'silu',
+  Sigmoid: 'sigmoid',
+  LeakyReLU: 'leaky_relu',
+};
+
+/** A linear layer and its activation on a sentence's vector, sentence-transformers' Dense. */
+async function readDense(files: ModelFiles, engine: Engine): Promise<(x: Tensor) => Tensor> {
+  const file = nameOf(files, 'config.json');
+  const config = await readObject(files, 'config.json', MODULE_CONFIG);
+  const { in_features: inFeatures, out_features: outFeatures, bias = true } = config;
+  if (!Number.isSafeInteger(inFeatures) || !Number.isSafeInteger(outFeatures) || typeof bias !== 'boolean') {
+    throw new ConfigError({ what: file, expected: 'in_features, out_features and bias', got: show(config) });
+  }
+  for (const key of ['module_input_name', 'module_output_name']) {
+    const name = config[key] ?? 'sentence_embedding';
+    if (name !== 'sentence_embedding') {
+      throw new ConfigError({ what: `${file}: ${key}`, expected: '"sentence_embedding"', got: show(name) });
+    }
+  }
+  const className = config.activation_function === undefined ? 'Tanh' : (config.activation_function ?? 'Identity');
+  const name = typeof className === 'string' ? className.replace(/^torch\..*\./, '') : '';
+  if (!Object.hasOwn(denseActivations, name)) {
+    const expected = `one of ${Object.keys(denseActivations).join(', ')}`;
+    throw new ConfigError({ what: `${file}: activation_function`, expected, got: show(className) });
+  }
+  const checkpoint = await openCheckpoint(files, engine, 'auto', null);
+  try {
+    const linear = new Linear(new Weights(checkpoint, 'linear'), inFeatures as number, outFeatures as number, { bias });
+    checkpoint.report();
+    await checkpoint.fill();
+    return (x) => linear.forward(x, denseActivations[name]);
+  } finally {
+    await checkpoint.close();
+  }
 }
 
 async function readTransformerConfig(files: ModelFiles): Promise<{ maxSeqLength: number | null; lowerCase: boolean }> {

@@ -42,7 +42,8 @@ const load = async (
 /** Tokens by the order in which they are kept, as if none had been dropped. */
 const byOrder = (batch: PackedBatch): PackedBatch => {
   const columns = batch.columns.map((_, token) => token - batch.offsets.findLast((begin) => begin <= token)!);
-  return Object.assign(Object.create(batch) as PackedBatch, { columns });
+  const changed = { columns: { value: columns }, tokenKeys: { value: batch.tokenKeys } };
+  return Object.create(batch, changed) as PackedBatch;
 };
 
 /** Gives a part of the encoder another batch. */

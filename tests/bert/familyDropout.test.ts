@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BertEncoder, BertEmbeddings, loadAnyModel, type BertPreTrainedModel } from '../../src/bert/index.ts';
-import { Dropout, PackedBatch, type GatedFeedForward } from '../../src/layers/index.ts';
+import type { GatedFeedForward } from '../../src/layers/index.ts';
+import { Dropout, PackedBatch } from '../../src/layers/index.ts';
 import { Engine, withGradients } from '../../src/tensor/index.ts';
 import { setDropout } from '../../src/training/index.ts';
 import { modelFiles } from '../support/fixtures.ts';
