@@ -3,11 +3,11 @@ import { ConfigError } from '../errors.ts';
 import type { EncodePlan } from './encodeOptions.ts';
 import { Encoding, type FixedPiece, type OffsetTrim, type Piece } from './encoding.ts';
 import { countSpecialTokens, type TemplatePiece } from './postProcessor.ts';
-import type { TokenizedText } from './tokenizedText.ts';
+import type { NumberRoom, TokenizedText } from './tokenizedText.ts';
 import { checkStride, keptLengths, type Window, windowsOf } from './truncation.ts';
 
 /**
- * The encoding of one text or a pair. Room for special tokens is set aside first; the texts are cut to what is left.
+ * The encoding of one text or a pair, whose numbers go where told. Room for special tokens is set aside first; the texts are cut to what is left.
  *
  * @throws ConfigError when maxLength is less than the special tokens, or the stride leaves no progress
  * @throws InputError when the text that must give way cannot
@@ -17,23 +17,29 @@ export function assemble(
   template: readonly TemplatePiece[],
   truncation: EncodePlan['truncation'],
   trims?: readonly OffsetTrim[],
+  numbers?: NumberRoom,
 ): Encoding {
-  const specialCount = countSpecialTokens(template);
+  let tokenCount = countSpecialTokens(template);
+  const room = truncation && roomIn(truncation, tokenCount);
+  for (const { length } of texts) tokenCount += length;
+  if (truncation === undefined || tokenCount <= truncation.maxLength) {
+    const pieces = template.map((place) => pieceOf(place, texts, trims));
+    return new Encoding(pieces, undefined, numbers);
+  }
   const lengths = texts.map(({ length }) => length);
-  const windows = windowsOfTexts(lengths, specialCount, truncation);
+  const { strategy, stride, side } = truncation;
+  const windows = keptLengths(lengths, room!, strategy).map((kept, i) => windowsOf(lengths[i], kept, stride, side));
   const first = template.map((place) => choices(place, texts, windows, trims)[0]);
-  if (windows.every(({ length }) => length === 1)) return new Encoding(first);
-  const facts = { tokenCount: lengths.reduce((sum, length) => sum + length, specialCount), truncated: true };
+  const facts = { tokenCount, truncated: true };
   const overflow = () =>
     combinations(template.map((place) => choices(place, texts, windows, trims)))
       .slice(1)
       .map((pieces) => new Encoding(pieces, { ...facts, overflow: () => [] }));
-  return new Encoding(first, { ...facts, overflow });
+  return new Encoding(first, { ...facts, overflow }, numbers);
 }
 
-function windowsOfTexts(lengths: number[], specialCount: number, truncation: EncodePlan['truncation']): Window[][] {
-  if (truncation === undefined) return lengths.map((length) => [[0, length]]);
-  const { maxLength, strategy, stride, side } = truncation;
+/** How many tokens of the texts may stay. */
+function roomIn({ maxLength, stride }: NonNullable<EncodePlan['truncation']>, specialCount: number): number {
   const room = maxLength - specialCount;
   if (room < 0) {
     throw new ConfigError({
@@ -44,7 +50,19 @@ function windowsOfTexts(lengths: number[], specialCount: number, truncation: Enc
     });
   }
   checkStride(stride, room);
-  return keptLengths(lengths, room, strategy).map((kept, i) => windowsOf(lengths[i], kept, stride, side));
+  return room;
+}
+
+/** What stands at a place of the template when no text is cut. */
+function pieceOf(
+  place: TemplatePiece,
+  texts: readonly TokenizedText[],
+  trims: readonly OffsetTrim[] | undefined,
+): Piece {
+  if (!('sequence' in place)) return place;
+  const { sequence, typeId } = place;
+  const source = texts[sequence];
+  return { source, sequence, start: 0, end: source.length, typeId, trims };
 }
 
 /** What can stand at a place of the template: any window of its text, or its special tokens. */

@@ -27,7 +27,7 @@ export class BertScanner implements Scanner {
   /** By code point: one of the above, and (from bit 3 on) what it becomes, or where in `#several`; 0 if not known yet. */
   readonly #effects = new Int32Array(0x110000);
   readonly #several: number[][] = [];
-  /** The word that is being read, and the range of the text that each of its code points came from. */
+  /** The word that is being read, and the range of the text that each of its code points came from; one more than it may have. */
   readonly #codes: Int32Array;
   readonly #starts: Int32Array;
   readonly #ends: Int32Array;
@@ -36,9 +36,9 @@ export class BertScanner implements Scanner {
     this.#normalizer = normalizer;
     this.#model = model;
     this.#canMatch = canMatch;
-    this.#codes = new Int32Array(model.maxLength);
-    this.#starts = new Int32Array(model.maxLength);
-    this.#ends = new Int32Array(model.maxLength);
+    this.#codes = new Int32Array(model.maxLength + 1);
+    this.#starts = new Int32Array(model.maxLength + 1);
+    this.#ends = new Int32Array(model.maxLength + 1);
   }
 
   /** For a tokenizer whose stages are those of BERT; undefined for any other. */
@@ -51,61 +51,66 @@ export class BertScanner implements Scanner {
   scan(text: string, tokens: TokenizedText): boolean {
     if (this.#canMatch(text)) return false;
     const effects = this.#effects;
+    const codes = this.#codes;
+    const starts = this.#starts;
+    const ends = this.#ends;
+    const limit = this.#model.maxLength;
     let length = 0; // of the word
     let hash = EMPTY_HASH;
-    let end = 0;
     for (let i = 0; i < text.length;) {
       const start = i;
-      let code = text.charCodeAt(i++);
-      if (code >= 0xd800 && code <= 0xdfff) {
-        code = text.codePointAt(start)!;
+      let effect = effects[text.charCodeAt(i++)];
+      if (effect === 0) {
+        // Not known yet, or a surrogate; a lone one reads U+FFFD.
+        let code = text.codePointAt(start)!;
         if (code > 0xffff) i++;
-        else code = 0xfffd;
+        else if (code >= 0xd800 && code <= 0xdfff) code = 0xfffd;
+        effect = effects[code] || this.#learn(code);
       }
-      const effect = effects[code] || this.#learn(code);
       const parts = (effect & 7) === SEVERAL ? this.#several[effect >> 3] : undefined;
       for (let part = 0, count = parts ? parts.length : 1; part < count; part++) {
         const what = parts ? parts[part] : effect;
         const kind = what & 7;
+        if (kind === IN_WORD) {
+          hash = extendHash(hash, what >> 3);
+          const at = length < limit ? length : limit; // of a word that is too long, only where it ends
+          codes[at] = what >> 3;
+          ends[at] = i;
+          if (at === length) starts[at] = start;
+          length++;
+          continue;
+        }
         if (kind === DROPPED) continue;
         if (kind === BY_CONTEXT) {
           tokens.clear();
           return false;
         }
-        if (kind !== IN_WORD && length > 0) {
-          this.#addWord(length, hash, end, tokens);
+        if (length > 0) {
+          this.#addWord(length, hash, tokens);
           length = 0;
           hash = EMPTY_HASH;
         }
         if (kind === BETWEEN_WORDS) continue;
-        end = i;
-        hash = extendHash(hash, what >> 3);
-        if (length < this.#codes.length) {
-          this.#codes[length] = what >> 3;
-          this.#starts[length] = start;
-          this.#ends[length] = end;
-        }
-        length++;
-        if (kind === ALONE) {
-          this.#addWord(length, hash, end, tokens);
-          length = 0;
-          hash = EMPTY_HASH;
-        }
+        codes[0] = what >> 3;
+        starts[0] = start;
+        ends[0] = i;
+        this.#addWord(1, extendHash(EMPTY_HASH, what >> 3), tokens);
       }
     }
-    if (length > 0) this.#addWord(length, hash, end, tokens);
+    if (length > 0) this.#addWord(length, hash, tokens);
     return true;
   }
 
   /** @param length of the word, which may be more than is kept of it */
-  #addWord(length: number, hash: number, end: number, tokens: TokenizedText): void {
+  #addWord(length: number, hash: number, tokens: TokenizedText): void {
     const { pieces, unkId, maxLength } = this.#model;
     const starts = this.#starts;
+    const ends = this.#ends;
     if (length > maxLength || !this.#model.cut(this.#codes, 0, length, hash)) {
-      tokens.push(unkId, starts[0], end);
+      tokens.push(unkId, starts[0], ends[Math.min(length - 1, maxLength)]);
     } else {
       for (let k = 0, begin = 0; k < pieces.count; k++) {
-        tokens.push(pieces.ids[k], starts[begin], this.#ends[pieces.ends[k] - 1]);
+        tokens.push(pieces.ids[k], starts[begin], ends[pieces.ends[k] - 1]);
         begin = pieces.ends[k];
       }
     }

@@ -1,4 +1,4 @@
-import type { TokenizedText } from './tokenizedText.ts';
+import { NumberRoom, type TokenizedText } from './tokenizedText.ts';
 
 /** The tokens of a text from `start` to `end`, as one run of an encoding. */
 export interface TextPiece {
@@ -45,7 +45,8 @@ interface EncodingFacts {
 /**
  * A tokenized text or pair of texts: what a model takes, and where in the text each token came from.
  *
- * Arrays that only some callers want (`tokens`, `offsets`, …) are made when first asked for.
+ * Arrays that only some callers want (`tokens`, `offsets`, …) are made when first asked for. Those of a batch share buffers:
+ * one that is to be transferred must be copied (`slice()`) first.
  */
 export class Encoding {
   readonly length: number;
@@ -56,6 +57,7 @@ export class Encoding {
   readonly truncated: boolean;
 
   readonly #pieces: readonly Piece[];
+  readonly #room: NumberRoom;
   readonly #makeOverflow: (() => Encoding[]) | undefined;
   #tokenTypeIds: Int32Array | undefined;
   #attentionMask: Int32Array | undefined;
@@ -66,19 +68,26 @@ export class Encoding {
   #codePointOffsets: [number, number][] | undefined;
   #overflowing: Encoding[] | undefined;
 
-  /** @param facts without them, the pieces are all there is of the text */
-  constructor(pieces: readonly Piece[], facts?: EncodingFacts) {
+  /**
+   * @param facts without them, the pieces are all there is of the text
+   * @param room where its arrays of numbers are made
+   */
+  constructor(pieces: readonly Piece[], facts?: EncodingFacts, room = new NumberRoom(0)) {
     this.#pieces = pieces;
+    this.#room = room;
     let length = 0;
     for (const piece of pieces) length += lengthOf(piece);
     this.length = length;
     this.tokenCount = facts?.tokenCount ?? length;
     this.truncated = facts?.truncated ?? false;
     this.#makeOverflow = facts?.overflow;
-    this.inputIds = this.#numbers(
-      ({ source }, token) => source.idAt(token),
-      (piece, index) => piece.ids[index],
-    );
+    this.inputIds = room.take(length);
+    let at = 0;
+    for (const piece of pieces) {
+      if ('source' in piece) piece.source.copyIds(piece.start, piece.end, this.inputIds, at);
+      else for (let i = 0; i < piece.ids.length; i++) this.inputIds[at + i] = piece.ids[i];
+      at += lengthOf(piece);
+    }
   }
 
   get tokenTypeIds(): Int32Array {
@@ -108,14 +117,14 @@ export class Encoding {
 
   /** Where each token begins in its text, in UTF-16 units: the first numbers of `offsets`, in less memory. */
   get starts(): Int32Array {
-    this.#starts ??= this.#numbers((piece, token) => boundOf(piece, token, 0));
-    return this.#starts;
+    if (this.#starts === undefined) this.#findBounds();
+    return this.#starts!;
   }
 
   /** Where each token ends: the second numbers of `offsets`. */
   get ends(): Int32Array {
-    this.#ends ??= this.#numbers((piece, token) => boundOf(piece, token, 1));
-    return this.#ends;
+    if (this.#ends === undefined) this.#findBounds();
+    return this.#ends!;
   }
 
   /**
@@ -168,26 +177,27 @@ export class Encoding {
   withPadding(paddingFor: (length: number) => FixedPiece | undefined, side: 'left' | 'right'): Encoding {
     const padding = paddingFor(this.length);
     const pieces = padding === undefined ? [] : [padding];
-    return new Encoding(side === 'left' ? [...pieces, ...this.#pieces] : [...this.#pieces, ...pieces], {
-      tokenCount: this.tokenCount,
-      truncated: this.truncated,
-      overflow: () => this.overflowing.map((window) => window.withPadding(paddingFor, side)),
-    });
+    const overflow = () => this.overflowing.map((window) => window.withPadding(paddingFor, side));
+    return new Encoding(
+      side === 'left' ? [...pieces, ...this.#pieces] : [...this.#pieces, ...pieces],
+      { tokenCount: this.tokenCount, truncated: this.truncated, overflow },
+      this.#room,
+    );
   }
 
-  /** A number a token, 0 for those that stand for no text unless `ofFixed` says otherwise. */
-  #numbers(
-    ofText: (piece: TextPiece, token: number) => number,
-    ofFixed?: (piece: FixedPiece, index: number) => number,
-  ): Int32Array {
-    const numbers = new Int32Array(this.length);
+  #findBounds(): void {
+    const starts = (this.#starts = this.#room.take(this.length));
+    const ends = (this.#ends = this.#room.take(this.length));
     let at = 0;
     for (const piece of this.#pieces) {
-      if ('source' in piece) for (let i = piece.start; i < piece.end; i++) numbers[at++] = ofText(piece, i);
-      else if (ofFixed) for (let i = 0; i < piece.ids.length; i++) numbers[at++] = ofFixed(piece, i);
-      else at += piece.ids.length;
+      if (!('source' in piece)) at += piece.ids.length;
+      else if (piece.trims?.length) {
+        for (let i = piece.start; i < piece.end; i++, at++) [starts[at], ends[at]] = offsetsOf(piece, i);
+      } else {
+        piece.source.copyBounds(piece.start, piece.end, starts, ends, at);
+        at += lengthOf(piece);
+      }
     }
-    return numbers;
   }
 
   /** The same number for all tokens of a piece. */
@@ -216,9 +226,4 @@ function offsetsOf(piece: TextPiece, token: number): [number, number] {
   const { source, start, trims = [] } = piece;
   const offsets: [number, number] = [source.startAt(token), source.endAt(token)];
   return trims.reduce((trimmed, trim) => trim(source, token, token === start, trimmed), offsets);
-}
-
-function boundOf(piece: TextPiece, token: number, which: 0 | 1): number {
-  if (piece.trims?.length) return offsetsOf(piece, token)[which];
-  return which === 0 ? piece.source.startAt(token) : piece.source.endAt(token);
 }

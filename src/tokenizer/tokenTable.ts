@@ -1,3 +1,7 @@
+/** What is known of the strings with a hash, as bits of `#known`; of two with the same place there, both. */
+const GOES_ON = 1; // an entry begins with it and is longer
+const ENDS = 2; // it is an entry
+
 /**
  * Strings and their ids in a hash table over typed arrays, so that a text is looked up where it lies, as code points,
  * without making a string of it.
@@ -8,36 +12,31 @@ export class TokenTable {
   /** Where the last match of `longestPrefix` ends. */
   matchEnd = 0;
 
-  readonly #slots: Int32Array; // where the record of an entry begins, by hash; 0 where free; a collision goes to the next
-  readonly #records: Int32Array; // hash, id, length, codes, of one entry after another
-  readonly #prefixHashes: Int32Array; // by length
-  readonly #longest = new Uint16Array(REACHES); // of the entries that begin with three codes, by the hash of those
+  readonly #slots: Int32Array; // by hash: a hash, and where its record begins, 0 where free; a collision goes to the next
+  readonly #records: Int32Array; // id, length, codes, of one entry after another
+  readonly #known: Uint8Array; // two bits a place, by hash: small enough for a cache, and sparse enough to be rarely wrong
 
   constructor(entries: ReadonlyMap<string, number>) {
-    this.#slots = new Int32Array(powerOfTwoFrom(entries.size * 2));
+    this.#slots = new Int32Array(2 * powerOfTwoFrom(entries.size * 2));
+    this.#known = new Uint8Array(powerOfTwoFrom(entries.size * 2));
     const records: number[] = [0]; // so that no record begins at 0
-    let longest = 0;
     for (const [text, id] of entries) {
-      const begin = records.push(0, id, 0) - 3;
+      const begin = records.push(id, 0) - 2;
       let hash = EMPTY_HASH;
-      let reach = -1;
       for (const character of text) {
+        this.#note(hash, GOES_ON);
         const code = character.codePointAt(0)!;
         records.push(code);
         hash = extendHash(hash, code);
-        if (records.length === begin + 6) reach = hash & (REACHES - 1);
       }
-      const length = records.length - begin - 3;
-      records[begin] = hash;
-      records[begin + 2] = length;
+      this.#note(hash, ENDS);
+      records[begin + 1] = records.length - begin - 2;
       let slot = this.#slotOf(hash);
-      while (this.#slots[slot] !== 0) slot = this.#nextSlot(slot);
-      this.#slots[slot] = begin;
-      longest = Math.max(longest, length);
-      if (reach >= 0) this.#longest[reach] = Math.max(this.#longest[reach], length);
+      while (this.#slots[slot + 1] !== 0) slot = this.#nextSlot(slot);
+      this.#slots[slot] = hash;
+      this.#slots[slot + 1] = begin;
     }
     this.#records = Int32Array.from(records);
-    this.#prefixHashes = new Int32Array(longest + 1);
   }
 
   /**
@@ -46,46 +45,59 @@ export class TokenTable {
    * @returns -1 when no entry does
    */
   longestPrefix(codes: Int32Array, start: number, end: number): number {
-    const hashes = this.#prefixHashes;
-    let longest = Math.min(end - start, hashes.length - 1);
-    let hash = EMPTY_HASH;
-    for (let length = 1; length <= longest; length++) {
-      hash = extendHash(hash, codes[start + length - 1]);
-      hashes[length] = hash;
-      if (length === 3) longest = Math.min(longest, Math.max(2, this.#longest[hash & (REACHES - 1)]));
+    for (let limit = end; ;) {
+      let match = start;
+      let matchHash = EMPTY_HASH;
+      let hash = EMPTY_HASH;
+      for (let i = start; i < limit; i++) {
+        hash = extendHash(hash, codes[i]);
+        const bits = this.#bitsAt(hash);
+        if (bits & ENDS) {
+          match = i + 1;
+          matchHash = hash;
+        }
+        if (!(bits & GOES_ON)) break;
+      }
+      if (match === start) return -1;
+      const id = this.find(matchHash, codes, start, match - start);
+      if (id >= 0) {
+        this.matchEnd = match;
+        return id;
+      }
+      limit = match - 1; // another string has the same place
     }
-    for (let length = longest; length > 0; length--) {
-      const id = this.find(hashes[length], codes, start, length);
-      if (id < 0) continue;
-      this.matchEnd = start + length;
-      return id;
-    }
-    return -1;
   }
 
   /** The id of the entry that consists of `length` codes from `start` on, whose hash is known; -1 when there is none. */
   find(hash: number, codes: Int32Array, start: number, length: number): number {
+    const slots = this.#slots;
     const records = this.#records;
     for (let slot = this.#slotOf(hash); ; slot = this.#nextSlot(slot)) {
-      const record = this.#slots[slot];
+      const record = slots[slot + 1];
       if (record === 0) return -1;
-      if (records[record] !== hash || records[record + 2] !== length) continue;
+      if (slots[slot] !== hash || records[record + 1] !== length) continue;
       let same = 0;
-      while (same < length && records[record + 3 + same] === codes[start + same]) same++;
-      if (same === length) return records[record + 1];
+      while (same < length && records[record + 2 + same] === codes[start + same]) same++;
+      if (same === length) return records[record];
     }
   }
 
+  #bitsAt(hash: number): number {
+    return this.#known[(hash >>> 2) & (this.#known.length - 1)] >>> ((hash & 3) << 1);
+  }
+
+  #note(hash: number, bits: number): void {
+    this.#known[(hash >>> 2) & (this.#known.length - 1)] |= bits << ((hash & 3) << 1);
+  }
+
   #slotOf(hash: number): number {
-    return (hash ^ (hash >>> 15)) & (this.#slots.length - 1);
+    return ((hash ^ (hash >>> 15)) << 1) & (this.#slots.length - 1);
   }
 
   #nextSlot(slot: number): number {
-    return (slot + 1) & (this.#slots.length - 1);
+    return (slot + 2) & (this.#slots.length - 1);
   }
 }
-
-const REACHES = 1 << 14;
 
 /** FNV-1a, over code points in place of bytes. */
 export const EMPTY_HASH = 0x811c9dc5 | 0;

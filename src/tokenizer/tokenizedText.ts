@@ -10,6 +10,29 @@ export class TokenRoom {
   }
 }
 
+/** Makes arrays of numbers that share buffers, each of which would take more time to make than its numbers. */
+export class NumberRoom {
+  readonly #size: number;
+  #buffer = new ArrayBuffer(0);
+  #end = 0;
+
+  /** @param size of a buffer, in bytes; with 0, each array has its own */
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** So many zeros. */
+  take(length: number): Int32Array {
+    if (this.#end + 4 * length > this.#buffer.byteLength) {
+      this.#buffer = new ArrayBuffer(Math.max(4 * length, this.#size));
+      this.#end = 0;
+    }
+    const numbers = new Int32Array(this.#buffer, this.#end, length);
+    this.#end += 4 * length;
+    return numbers;
+  }
+}
+
 /** A text and all its tokens, before truncation and special tokens: what encodings are cut from. */
 export class TokenizedText {
   readonly text: string;
@@ -82,6 +105,21 @@ export class TokenizedText {
 
   endAt(index: number): number {
     return this.#rows[this.#base + 4 * index + 2];
+  }
+
+  /** Puts the ids of tokens [start, end) into an array from `at` on. */
+  copyIds(start: number, end: number, ids: Int32Array, at: number): void {
+    const rows = this.#rows;
+    for (let row = this.#base + 4 * start, last = this.#base + 4 * end; row < last; row += 4) ids[at++] = rows[row];
+  }
+
+  /** Where each of tokens [start, end) begins and ends, likewise. */
+  copyBounds(start: number, end: number, starts: Int32Array, ends: Int32Array, at: number): void {
+    const rows = this.#rows;
+    for (let row = this.#base + 4 * start, last = this.#base + 4 * end; row < last; row += 4, at++) {
+      starts[at] = rows[row + 1];
+      ends[at] = rows[row + 2];
+    }
   }
 
   /** Which word the token is a part of. */

@@ -9,13 +9,16 @@ import { NormalizedString } from './normalizedString.ts';
 import type { Normalizer } from './normalizer.ts';
 import { type PostProcessor, templateOf } from './postProcessor.ts';
 import { type PreTokenizer, Splits } from './preTokenizer.ts';
-import { TokenizedText, TokenRoom } from './tokenizedText.ts';
+import { NumberRoom, TokenizedText, TokenRoom } from './tokenizedText.ts';
 
 /** Texts up to this many UTF-16 units go through the same arrays, one after another. */
 const SHORT = 8192;
 
 /** Texts of a batch share rooms of this size (64 kB), which stay as long as any encoding made from them. */
 const LARGEST_ROOM = 1 << 14;
+
+/** Bytes of the buffers that its arrays of numbers share. */
+const NUMBERS = 1 << 14;
 
 /** One text, or two that belong together. */
 export type TextInput = string | readonly [string, string];
@@ -187,13 +190,17 @@ export class Tokenizer {
     let units = 0;
     for (const texts of inputs) for (const text of texts) units += text.length;
     const room = new TokenRoom(Math.min(units + 64, LARGEST_ROOM));
+    const numbers = new NumberRoom(inputs.length > 1 ? NUMBERS : 0);
     const encodings = inputs.map((texts) => {
       const tokenized = texts.map((text) => this.#tokenizeText(text, room));
-      return assemble(tokenized, texts.length === 2 ? pair : single, plan.truncation, postProcessor.trims);
+      return assemble(tokenized, texts.length === 2 ? pair : single, plan.truncation, postProcessor.trims, numbers);
     });
     if (plan.padding === undefined) return encodings;
     const id = this.padTokenId;
-    if (id === undefined) throw new TokenizerError({ what: 'padding', expected: 'a padding token', got: 'none' });
+    if (id === undefined) {
+      const fix = 'name its pad_token in tokenizer_config.json';
+      throw new TokenizerError({ what: 'padding', expected: 'a padding token', got: 'none', fix });
+    }
     return pad(encodings, plan.padding, specialTokens.pad!, id);
   }
 

@@ -5,7 +5,7 @@ import type { NormalizedString } from './normalizedString.ts';
 import type { TokenizedText } from './tokenizedText.ts';
 import { EMPTY_HASH, extendHash, TokenTable } from './tokenTable.ts';
 import { readVocab } from './vocabulary.ts';
-import { type Pieces, WordMemo } from './wordMemo.ts';
+import type { Pieces } from './wordMemo.ts';
 
 export interface WordPieceOptions {
   /** What messages call the vocabulary: its file. */
@@ -28,7 +28,6 @@ export class WordPiece implements Model {
   readonly #tokens: string[] = []; // by id
   readonly #beginnings: TokenTable;
   readonly #continuations: TokenTable; // without their prefix
-  readonly #memo = new WordMemo();
   readonly unkId: number;
   /** Of a word, in code points. */
   readonly maxLength: number;
@@ -96,28 +95,19 @@ export class WordPiece implements Model {
       pieces.count = 1;
       pieces.ids[0] = whole;
       pieces.ends[0] = length;
-    } else if (!this.#memo.recall(hash, codes, start, length, pieces)) {
-      this.#cutByPrefixes(codes, start, length);
-      this.#memo.remember(hash, codes, start, length, pieces);
+      return true;
     }
-    return pieces.count > 0;
-  }
-
-  #cutByPrefixes(codes: Int32Array, start: number, length: number): void {
-    const { pieces } = this;
     const end = start + length;
     let table = this.#beginnings;
     pieces.count = 0;
     for (let covered = start; covered < end; covered = table.matchEnd) {
       if (pieces.count > 0) table = this.#continuations;
       const id = table.longestPrefix(codes, covered, end);
-      if (id < 0) {
-        pieces.count = 0;
-        return;
-      }
+      if (id < 0) return false;
       pieces.ids[pieces.count] = id;
       pieces.ends[pieces.count++] = table.matchEnd - start;
     }
+    return true;
   }
 
   tokenToId(token: string): number | undefined {

@@ -88,6 +88,29 @@ describe('a worked example', () => {
     expect(tokenizer.tokenize(longest)).toHaveLength(99);
     expect(tokenizer.tokenize(longest + 'a')).toEqual(['[UNK]']);
     expect(tokenizer.tokenize(longest + '\u0301')).toHaveLength(99); // it is the normalized length that counts
+    const long = longest + '\u{1f600}'.repeat(70);
+    expect(tokenizer.encode(`\u0301${long}\u0301 un`, { addSpecialTokens: false }).offsets).toEqual([
+      [1, 241],
+      [243, 245],
+    ]);
+  });
+});
+
+test('the arrays of a batch are as those of each text alone, which have buffers of their own', () => {
+  const texts = ['unaffable', '', 'hello unaffable '.repeat(3000), 'caf\u00e9'];
+  const { encodings } = tokenizer.encodeBatch(texts, {
+    padding: 'longest',
+    truncation: 'longest_first',
+    maxLength: 5000,
+  });
+  const longest = encodings[2].length;
+  texts.forEach((text, i) => {
+    const alone = tokenizer.encode(text, { truncation: 'longest_first', maxLength: 5000 });
+    for (const name of ['inputIds', 'starts', 'ends'] as const) {
+      const padding = new Array<number>(longest - alone.length).fill(name === 'inputIds' ? tokenizer.padTokenId! : 0);
+      expect([...encodings[i][name]]).toEqual([...alone[name], ...padding]);
+      expect(alone[name].buffer.byteLength).toBe(4 * alone.length);
+    }
   });
 });
 

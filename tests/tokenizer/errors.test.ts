@@ -1,7 +1,7 @@
 /** Bad input: each gives one clear line that names what is wrong. */
 import { describe, expect, test } from 'vitest';
 import { MemoryFiles } from '../../src/hub/index.ts';
-import { BertTokenizer } from '../../src/tokenizer/index.ts';
+import { AutoTokenizer, BertTokenizer } from '../../src/tokenizer/index.ts';
 import { refusalOf, tokenizerJson, tokenizerWith, vocabText } from './support.ts';
 
 type Json = ReturnType<typeof tokenizerJson>;
@@ -255,6 +255,16 @@ describe('options', () => {
     ['padding without a limit', { padding: 'max_length' }, /^padding "max_length": expected a maximum length/],
   ])('%s', async (_, options, message) => {
     expect((await refusalOf(() => tokenizer.encode(words, options as object))).message).toMatch(message);
+  });
+
+  test('padding by a tokenizer.json alone, which does not say what token pads', async () => {
+    const files = { 'tokenizer.json': JSON.stringify(tokenizerJson()) };
+    const bare = await AutoTokenizer.fromPretrained(new MemoryFiles(files));
+    const { message } = await refusalOf(() => bare.encode('a', { padding: 'max_length', maxLength: 8 }));
+    expect(message).toMatch(/^padding: expected a padding token, got none; name its pad_token in tokenizer_config/);
+    const config = { 'tokenizer_config.json': JSON.stringify({ pad_token: '[PAD]' }) };
+    const named = await AutoTokenizer.fromPretrained(new MemoryFiles({ ...files, ...config }));
+    expect(named.encode('a', { padding: 'max_length', maxLength: 8 })).toHaveLength(8);
   });
 
   test('a second text that is not there', async () => {

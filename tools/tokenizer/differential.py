@@ -332,7 +332,7 @@ def main():
     section("near 128 and 512", near_limit)
 
     def padded(report):
-        subject.load(tokenizerJson=base)
+        subject.load(tokenizerJson=base, tokenizerConfig={"tokenizer_class": "BertTokenizer"})  # which says what token pads
         tokenizer = oracle.build(base)
         for side in ("left", "right"):
             for multiple in (None, 8):

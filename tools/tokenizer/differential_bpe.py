@@ -157,13 +157,13 @@ def main():
     print(f"trained on {len(texts)} texts: {len(base['model']['vocab'])} tokens, {len(base['model']['merges'])} merges")
     subject, failed, total = Subject(), False, 0
 
-    def section(name, tokenizer_json, inputs, options={}, apart=False):
+    def section(name, tokenizer_json, inputs, options={}, apart=False, config={}):
         """`apart`: one by one, because Rust panics on some, and then on all that go with them."""
         nonlocal failed, total
         if arguments.only and arguments.only not in name:
             return
         report, start = Report(subject), time.time()
-        subject.load(tokenizerJson=tokenizer_json)
+        subject.load(tokenizerJson=tokenizer_json, tokenizerConfig=config)
         tokenizer = oracle.build(tokenizer_json)
         for each in options if isinstance(options, list) else [options]:
             for part in [[text] for text in inputs] if apart else [inputs]:
@@ -198,7 +198,8 @@ def main():
     section("truncation of pairs", base, [pair for length in (3, 8, 16) for pair in pairs_around(length)],
             [options for options in truncation_options() if options["stride"] < options["maxLength"] - 4 and options["truncation"] != "only_second"], True)
     section("padding", base, nasty() + pairs, [
-        {"padding": "longest"}, {"padding": "max_length", "maxLength": 40, "paddingSide": "left", "padToMultipleOf": 8}])
+        {"padding": "longest"}, {"padding": "max_length", "maxLength": 40, "paddingSide": "left", "padToMultipleOf": 8}],
+        config={"pad_token": "<pad>"})
     for name, texts in sets.items():
         section(name, base, texts)
         section(f"{name}, space before", {**base, **variants(base)["space put before"]}, texts)
