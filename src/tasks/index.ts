@@ -35,7 +35,7 @@ export { search, type SearchResult, type SemanticSearch, type TextIndex } from '
 export { SentenceEncoder } from './autoSentenceEncoder.ts';
 export { BertSentenceEncoder, type EncodeTextOptions, type SentenceEmbedding } from './sentenceEncoder.ts';
 export { poolings, readSentenceModules, type PoolingMode, type SentenceModules } from './sentenceModules.ts';
-export { sentenceSimilarity, type SentenceSimilarity } from './sentenceSimilarity.ts';
+export { sentenceSimilarity, type SentenceSimilarities, type SentenceSimilarity } from './sentenceSimilarity.ts';
 export { sentenceVectors } from './sentenceVectors.ts';
 export { StaticEmbeddings } from './staticEmbeddings.ts';
 export { cosineSimilarity, searchVectors, type SearchHit } from './similarity.ts';

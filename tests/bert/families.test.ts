@@ -103,6 +103,46 @@ describe('what is compared', () => {
   });
 });
 
+describe.each(cases.filter(({ label }) => !label.includes('.')))(
+  'introspection: $family $label',
+  ({ family, label }) => {
+    const { inputs } = loadReference(`families/${family}`, 'f32', label);
+    const choices = label.endsWith('MultipleChoice') ? { choices: inputs.inputIds.length } : {};
+
+    it('states and attentions of every layer, and hooks that read or replace what a module gives', async () => {
+      const model = await load(family, label, engines.simd);
+      const { encoder } = 'bert' in model ? (model.bert as BertModel) : (model as BertModel);
+      const forward = () => {
+        const options = { outputHiddenStates: true, outputAttentions: true, ...choices };
+        const output = model.forward(inputs, options);
+        const [states, attentions] = [output.hiddenStates!, output.attentions!].map((x) =>
+          x.map(({ data }) => [...data]),
+        );
+        return { states, attentions, tokens: output.batch.totalTokens, offsets: output.batch.offsets };
+      };
+      const before = forward();
+      expect(before.states).toHaveLength(encoder.layers.length + 1);
+      expect(before.attentions).toHaveLength(encoder.layers.length);
+      const squares = Array.from(before.offsets.slice(1), (end, s) => (end - before.offsets[s]) ** 2);
+      const pairs = squares.reduce((a, b) => a + b, 0);
+      for (const layer of before.attentions) expect(layer).toHaveLength(model.config.numAttentionHeads * pairs);
+
+      const [first] = encoder.layers;
+      const shapes: (readonly number[])[] = [];
+      const stopReading = model.hook(first.attention.name, ({ shape }) => void shapes.push(shape));
+      const stopReplacing = model.hook(first.name, ({ engine, shape }) => engine.zeros(shape));
+      const after = forward();
+      expect(shapes[0]).toEqual([before.tokens, model.config.attentionSize]);
+      expect(after.states[0]).toEqual(before.states[0]);
+      expect(after.states[1].every((x) => x === 0)).toBe(encoder.afterFirstLayer === null);
+      expect(after.states[1]).not.toEqual(before.states[1]);
+      stopReading();
+      stopReplacing();
+      expect(forward()).toEqual(before);
+    });
+  },
+);
+
 const robertas = [
   ['roberta', 'RobertaModel'],
   ['xlmRoberta', 'XLMRobertaModel'],
