@@ -310,6 +310,10 @@ describe('refusals', () => {
     await expect(zeroShot('a', [])).rejects.toThrow(
       'candidateLabels: expected a list of labels, one at least, got none',
     );
+    await expect(zeroShot('a', ['b', 'c', 'b'])).rejects.toThrow(
+      'candidateLabels: expected each label once, got "b" more than once',
+    );
+    await expect(zeroShot('a', ['b', ''])).rejects.toThrow('candidateLabels: expected a list of labels');
     await expect(zeroShot('a', ['b'], { hypothesisTemplate: 'x' })).rejects.toThrow(
       'hypothesisTemplate: expected a text with {}',
     );
