@@ -78,6 +78,9 @@ export const flag: Check = ['true or false', (v) => typeof v === 'boolean'];
 export const tokenId: Check = ['a token id', (v) => Number.isSafeInteger(v) && (v as number) >= 0];
 export const orNull = ([expected, holds]: Check): Check => [`${expected}, or null`, (v) => v === null || holds(v)];
 
+const PROBLEM_TYPES: readonly unknown[] = ['regression', 'single_label_classification', 'multi_label_classification'];
+const problemType: Check = [PROBLEM_TYPES.join(', '), (v) => PROBLEM_TYPES.includes(v)];
+
 /** Every option: its key in config.json, and what it must be. */
 const fields: Record<Key, [jsonKey: string, check: Check]> = {
   vocabSize: ['vocab_size', count],
@@ -97,7 +100,7 @@ const fields: Record<Key, [jsonKey: string, check: Check]> = {
   classifierDropout: ['classifier_dropout', orNull(probability)],
   tieWordEmbeddings: ['tie_word_embeddings', flag],
   id2label: ['id2label', ['label names by class number', names[1]]],
-  problemType: ['problem_type', orNull(['a name', (v) => typeof v === 'string'])],
+  problemType: ['problem_type', orNull(problemType)],
   architectures: ['architectures', names],
 };
 

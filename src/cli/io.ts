@@ -34,6 +34,8 @@ export interface Io {
    * @throws FileError
    */
   writeFolder<T>(path: string, body: (write: WriteInside) => Promise<T>): Promise<T>;
+  /** Removes a file, if it is there. @throws FileError */
+  removeFile(path: string): Promise<void>;
   /** Adds to the end of a file, made when it is not there. @throws FileError */
   appendFile(path: string, text: string): Promise<void>;
   /** Removes a folder and all in it, if it is there. @throws FileError */

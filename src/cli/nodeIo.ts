@@ -36,6 +36,7 @@ export function nodeFiles(
   | 'writeFile'
   | 'appendFile'
   | 'writeFolder'
+  | 'removeFile'
   | 'removeFolder'
   | 'onInterrupt'
   | 'exists'
@@ -49,6 +50,8 @@ export function nodeFiles(
     appendFile: (path, text) =>
       fs.appendFile(at(path), text).catch((cause) => fail(path, 'a file that can be written', cause)),
     writeFolder: (path, body) => writeFolder(path, at(path), body),
+    removeFile: (path) =>
+      fs.rm(at(path), { force: true }).catch((cause) => fail(path, 'a file that can be removed', cause)),
     removeFolder: (path) =>
       fs
         .rm(at(path), { recursive: true, force: true })

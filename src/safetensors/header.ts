@@ -162,10 +162,10 @@ function parseMetadata(metadata: unknown, file: string): Map<string, string> {
   );
 }
 
-/** What people take for a safetensors file, known by its first bytes. */
+/** What people take for a safetensors file, known by its first 8 bytes: a file that is read by pieces shows no more. */
 function otherFormat(bytes: Uint8Array): { got: string; fix: string } | undefined {
-  const start = String.fromCharCode(...bytes.subarray(0, 16));
-  if (start.startsWith('version https:/')) {
+  const start = String.fromCharCode(...bytes.subarray(0, LENGTH_BYTES));
+  if (start === 'version ') {
     return { got: 'a Git LFS pointer', fix: 'run "git lfs pull" in the folder' };
   }
   if (/^\s*</.test(start)) return { got: 'an HTML page', fix: 'download the file itself, not the page about it' };

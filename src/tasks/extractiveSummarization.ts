@@ -1,6 +1,7 @@
 import { ConfigError, show } from '../errors.ts';
 import { featureExtraction } from './featureExtraction.ts';
 import {
+  batches,
   callable,
   checkRunOptions,
   collect,
@@ -67,7 +68,13 @@ export function extractiveSummarization(encoder: SentenceEncoder): ExtractiveSum
     expectInputs(texts);
     const total = Array.isArray(texts) ? texts.length : undefined;
     let done = 0;
-    for await (const input of texts) {
+    for await (const [input] of batches(
+      texts,
+      (text) => text,
+      () => 1,
+      1,
+      rest.signal,
+    )) {
       const sentences = sentencesOf(expectText(input, `text ${done}`));
       const { overflow, signal } = rest;
       const embeddings = await collect(

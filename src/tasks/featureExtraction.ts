@@ -51,7 +51,7 @@ export function featureExtraction(encoder: SentenceEncoder): FeatureExtraction {
     const total = Array.isArray(texts) ? texts.length : undefined;
     let [read, done] = [0, 0];
     const ready = (text: TextOrPair) => textOrPair(text, `text ${read++}`);
-    for await (const batch of batches(texts, ready, charactersOf, CHARACTERS_PER_BATCH)) {
+    for await (const batch of batches(texts, ready, charactersOf, CHARACTERS_PER_BATCH, signal)) {
       yield* await step(signal, () => renumbering(done, () => encoder.encode(batch, own)));
       done += batch.length;
       onProgress?.(done, total);

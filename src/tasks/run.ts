@@ -80,7 +80,7 @@ export async function* runJobs<Input, Output, Result>(
   const size = ({ windows }: Job<Output, Result>) => windows.reduce((sum, { length }) => sum + length, 0);
   let [prepared, done] = [0, 0];
   expectGoingOn(signal);
-  for await (const jobs of batches(inputs, (input) => prepare(input, prepared++), size, tokensPerBatch)) {
+  for await (const jobs of batches(inputs, (input) => prepare(input, prepared++), size, tokensPerBatch, signal)) {
     const outputs: Output[] = [];
     // The windows of a long text are too many for one pass.
     for await (const windows of batches(
@@ -122,20 +122,34 @@ export async function step<T>(signal: AbortSignal | undefined, body: () => T): P
 }
 
 function expectGoingOn(signal: AbortSignal | undefined): void {
-  if (!signal?.aborted) return;
-  const cause: unknown = signal.reason;
-  throw new AbortError({ what: 'task', got: 'an end by its AbortSignal', cause });
+  if (signal?.aborted) throw abortError(signal);
+}
+
+function abortError({ reason: cause }: AbortSignal): AbortError {
+  return new AbortError({ what: 'task', got: 'an end by its AbortSignal', cause });
+}
+
+/** What a promise comes to, or an AbortError as soon as the signal says so. */
+function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(abortError(signal));
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort);
+    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }
 
 /**
  * Items, made ready one by one, as many at a time as are `budget` large together; a larger one is alone. What arrives slowly
- * does not hold up what is there: when the next item is not at hand, those before it go ahead.
+ * does not hold up what is there: when the next item is not at hand, those before it go ahead. Nor does it hold up an abort.
  */
 export async function* batches<T, Item>(
   source: Inputs<T>,
   ready: (value: T) => Item,
   size: (item: Item) => number,
   budget: number,
+  signal?: AbortSignal,
 ): AsyncGenerator<Item[], void, undefined> {
   let batch: Item[] = [];
   let total = 0;
@@ -144,7 +158,7 @@ export async function* batches<T, Item>(
     [batch, total] = [[], 0];
     return full;
   };
-  for await (const value of Symbol.iterator in source ? source : withPauses(source)) {
+  for await (const value of Symbol.iterator in source ? source : withPauses(source, signal)) {
     if (value === PAUSE) {
       if (batch.length > 0) yield take();
       continue;
@@ -159,12 +173,15 @@ export async function* batches<T, Item>(
 
 const PAUSE = Symbol('the next item is not at hand');
 
-async function* withPauses<T>(source: AsyncIterable<T>): AsyncGenerator<T | typeof PAUSE, void, undefined> {
+async function* withPauses<T>(
+  source: AsyncIterable<T>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T | typeof PAUSE, void, undefined> {
   const iterator = source[Symbol.asyncIterator]();
   let finished = false;
   try {
     for (;;) {
-      const next = iterator.next();
+      const next = orAbort(iterator.next(), signal);
       next.catch(() => {}); // it is awaited below; until then it is nobody's fault
       const pause = new Promise<typeof PAUSE>((resume) => setTimeout(resume, 0, PAUSE));
       if ((await Promise.race([next, pause])) === PAUSE) yield PAUSE;
@@ -175,7 +192,9 @@ async function* withPauses<T>(source: AsyncIterable<T>): AsyncGenerator<T | type
       yield value;
     }
   } finally {
-    if (!finished) await iterator.return?.();
+    // A source that stalls would never say that it is closed.
+    if (signal?.aborted) Promise.resolve(iterator.return?.()).catch(() => {});
+    else if (!finished) await iterator.return?.();
   }
 }
 

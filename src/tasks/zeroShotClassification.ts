@@ -105,7 +105,12 @@ export function zeroShotClassification(loaded: TaskModel): ZeroShotClassificatio
 
 function expectLabels(labels: readonly string[]): void {
   const isList = Array.isArray(labels) && labels.length > 0 && labels.every((l) => typeof l === 'string' && l !== '');
-  if (isList) return;
+  if (isList) {
+    const twice = labels.find((label, i) => labels.indexOf(label) < i);
+    if (twice === undefined) return;
+    const got = `${show(twice)} more than once`;
+    throw new InputError({ what: 'candidateLabels', expected: 'each label once', got });
+  }
   const got = Array.isArray(labels) && labels.length === 0 ? 'none' : show(labels);
   throw new InputError({ what: 'candidateLabels', expected: 'a list of labels, one at least', got });
 }

@@ -11,7 +11,7 @@ import {
   XLMRobertaTokenizer,
 } from './sentencePieceTokenizers.ts';
 import { MPNetTokenizer } from './mpnetTokenizer.ts';
-import { RobertaTokenizer } from './robertaTokenizer.ts';
+import { DebertaTokenizer, RobertaTokenizer } from './robertaTokenizer.ts';
 import { Tokenizer } from './tokenizer.ts';
 
 /** By `tokenizer_class`, without its `Fast`. */
@@ -19,6 +19,7 @@ const CLASSES: Readonly<Record<string, FamilyTokenizerClass>> = {
   AlbertTokenizer,
   BertTokenizer,
   CamembertTokenizer,
+  DebertaTokenizer,
   DebertaV2Tokenizer,
   DistilBertTokenizer,
   ElectraTokenizer,
@@ -32,6 +33,7 @@ const MODEL_TYPES: Readonly<Record<string, FamilyTokenizerClass>> = {
   albert: AlbertTokenizer,
   bert: BertTokenizer,
   camembert: CamembertTokenizer,
+  deberta: DebertaTokenizer,
   'deberta-v2': DebertaV2Tokenizer,
   distilbert: DistilBertTokenizer,
   electra: ElectraTokenizer,

@@ -4,7 +4,7 @@ export { BertTokenizer, DistilBertTokenizer, ElectraTokenizer } from './bertToke
 export type { EncodeOptions, PaddingStrategy } from './encodeOptions.ts';
 export { Encoding } from './encoding.ts';
 export { MPNetTokenizer } from './mpnetTokenizer.ts';
-export { RobertaTokenizer } from './robertaTokenizer.ts';
+export { DebertaTokenizer, RobertaTokenizer } from './robertaTokenizer.ts';
 export {
   AlbertTokenizer,
   CamembertTokenizer,

@@ -4,6 +4,8 @@ import { plainPostProcessor, type PostProcessor, readTokenAndId, type SequencePl
 
 const A: SequencePlace = { sequence: 0, typeId: 0 };
 const B: SequencePlace = { sequence: 1, typeId: 0 };
+/** As in Rust, which sometimes forgets to set the types of the other windows. */
+const FORGOTTEN_B: SequencePlace = { ...B, overflowTypeId: 1 };
 
 export interface RobertaProcessingOptions {
   cls: readonly [string, number];
@@ -22,10 +24,15 @@ export function robertaProcessing(options: RobertaProcessingOptions): PostProces
   return {
     single,
     pair: [...single, sep, B, sep],
-    // As in Rust, which without special tokens forgets to set the types of the other windows.
-    bare: { single: [A], pair: [A, { ...B, overflowTypeId: 1 }] },
+    bare: { single: [A], pair: [A, FORGOTTEN_B] },
     trims: options.trimOffsets ? [trimSpaces(options.addPrefixSpace)] : [],
   };
+}
+
+/** The same as a TemplateProcessing, which trims no offsets: `[CLS] A [SEP]` and `[CLS] A [SEP][SEP] B [SEP]`. */
+export function debertaProcessing(options: RobertaProcessingOptions): PostProcessor {
+  const { single, pair } = robertaProcessing(options);
+  return { single, pair: pair.map((piece) => (piece === B ? FORGOTTEN_B : piece)) };
 }
 
 /** The `post_processor`s of byte-level tokenizers. */

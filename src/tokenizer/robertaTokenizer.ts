@@ -6,19 +6,34 @@ import { bpeReaders } from './bpeReaders.ts';
 import { ByteLevel, byteLevelDecoder } from './byteLevel.ts';
 import { FamilyTokenizer, type TokenizerFamily } from './familyTokenizer.ts';
 import { JsonField } from './jsonField.ts';
-import { robertaProcessing } from './robertaProcessing.ts';
-import type { Pipeline } from './tokenizer.ts';
+import type { PostProcessor } from './postProcessor.ts';
+import { debertaProcessing, robertaProcessing, type RobertaProcessingOptions } from './robertaProcessing.ts';
+import type { Pipeline, SpecialTokenNames } from './tokenizer.ts';
 import { readTokenizerConfig } from './tokenizerConfig.ts';
 import { readVocab } from './vocabulary.ts';
 
-const ROBERTA_SPECIAL_TOKENS = {
-  bos: '<s>',
-  eos: '</s>',
-  cls: '<s>',
-  sep: '</s>',
-  pad: '<pad>',
-  unk: '<unk>',
-  mask: '<mask>',
+/** What tells byte-level BPE of one family from that of another, where there is no tokenizer.json. */
+interface ByteLevelFamily {
+  /** For messages. */
+  readonly model: string;
+  readonly specialTokens: Required<SpecialTokenNames>;
+  /** Whether the mask takes the space before it along. */
+  readonly spaceBeforeMask: boolean;
+  readonly postProcessor: (options: RobertaProcessingOptions) => PostProcessor;
+}
+
+const ROBERTA: ByteLevelFamily = {
+  model: 'RoBERTa',
+  specialTokens: { bos: '<s>', eos: '</s>', cls: '<s>', sep: '</s>', pad: '<pad>', unk: '<unk>', mask: '<mask>' },
+  spaceBeforeMask: true,
+  postProcessor: robertaProcessing,
+};
+
+const DEBERTA: ByteLevelFamily = {
+  model: 'DeBERTa',
+  specialTokens: { bos: '[CLS]', eos: '[SEP]', cls: '[CLS]', sep: '[SEP]', pad: '[PAD]', unk: '[UNK]', mask: '[MASK]' },
+  spaceBeforeMask: false,
+  postProcessor: debertaProcessing,
 };
 
 /**
@@ -26,18 +41,7 @@ const ROBERTA_SPECIAL_TOKENS = {
  * tokenizer.json, from `vocab.json` and `merges.txt`.
  */
 export class RobertaTokenizer extends FamilyTokenizer {
-  static readonly family: TokenizerFamily = {
-    specialTokens: ROBERTA_SPECIAL_TOKENS,
-    readers: bpeReaders,
-    vocabulary: 'a vocab.json and a merges.txt',
-    async fromVocabulary(files, config) {
-      const vocab = await readJson(files, 'vocab.json');
-      const merges = await readText(files, 'merges.txt');
-      if (vocab === undefined || merges === undefined) return undefined;
-      const field = new JsonField(nameOf(files, 'vocab.json'), vocab);
-      return fromVocabFields(field, linesOf(merges), nameOf(files, 'merges.txt'), config);
-    },
-  };
+  static readonly family: TokenizerFamily = /* @__PURE__ */ byteLevelFamily(ROBERTA);
 
   /**
    * From the parsed content of a `vocab.json`, the content of a `merges.txt` or its lines, and a
@@ -50,17 +54,61 @@ export class RobertaTokenizer extends FamilyTokenizer {
     merges: string | readonly string[],
     tokenizerConfig: unknown = {},
   ): RobertaTokenizer {
-    const lines = typeof merges === 'string' ? linesOf(merges) : merges;
-    const config = new JsonField('tokenizer_config.json', tokenizerConfig);
-    return new RobertaTokenizer(fromVocabFields(new JsonField('vocab.json', vocab), lines, 'merges.txt', config));
+    return new RobertaTokenizer(fromVocab(vocab, merges, tokenizerConfig, ROBERTA));
   }
 }
 
-/** The stages that transformers' `RobertaTokenizer` puts together around a vocabulary. */
-function fromVocabFields(json: JsonField, merges: readonly string[], name: string, config: JsonField): Pipeline {
+/** The tokenizer of DeBERTa's first version: RoBERTa's, with the special tokens of BERT, and spaces in the offsets. */
+export class DebertaTokenizer extends FamilyTokenizer {
+  static readonly family: TokenizerFamily = /* @__PURE__ */ byteLevelFamily(DEBERTA);
+
+  /** As `RobertaTokenizer.fromVocab`, without `trim_offsets`. */
+  static fromVocab(
+    vocab: unknown,
+    merges: string | readonly string[],
+    tokenizerConfig: unknown = {},
+  ): DebertaTokenizer {
+    return new DebertaTokenizer(fromVocab(vocab, merges, tokenizerConfig, DEBERTA));
+  }
+}
+
+function byteLevelFamily(family: ByteLevelFamily): TokenizerFamily {
+  return {
+    specialTokens: family.specialTokens,
+    readers: bpeReaders,
+    vocabulary: 'a vocab.json and a merges.txt',
+    async fromVocabulary(files, config) {
+      const vocab = await readJson(files, 'vocab.json');
+      const merges = await readText(files, 'merges.txt');
+      if (vocab === undefined || merges === undefined) return undefined;
+      const field = new JsonField(nameOf(files, 'vocab.json'), vocab);
+      return fromVocabFields(field, linesOf(merges), nameOf(files, 'merges.txt'), config, family);
+    },
+  };
+}
+
+function fromVocab(
+  vocab: unknown,
+  merges: string | readonly string[],
+  tokenizerConfig: unknown,
+  family: ByteLevelFamily,
+): Pipeline {
+  const lines = typeof merges === 'string' ? linesOf(merges) : merges;
+  const config = new JsonField('tokenizer_config.json', tokenizerConfig);
+  return fromVocabFields(new JsonField('vocab.json', vocab), lines, 'merges.txt', config, family);
+}
+
+/** The stages that transformers' tokenizer of the family puts together around a vocabulary. */
+function fromVocabFields(
+  json: JsonField,
+  merges: readonly string[],
+  name: string,
+  config: JsonField,
+  family: ByteLevelFamily,
+): Pipeline {
   const flag = (key: string) => config.get(key).optional((field) => field.boolean());
-  const defaults = readTokenizerConfig(config, ROBERTA_SPECIAL_TOKENS);
-  const special = { ...ROBERTA_SPECIAL_TOKENS, ...defaults.specialTokens };
+  const defaults = readTokenizerConfig(config, family.specialTokens);
+  const special = { ...family.specialTokens, ...defaults.specialTokens };
   const vocab = readVocab(json);
   const model = new Bpe({
     name: json.file,
@@ -76,7 +124,7 @@ function fromVocabFields(json: JsonField, merges: readonly string[], name: strin
     if (id === undefined) {
       json.fail(
         `the special token ${JSON.stringify(token)} among its tokens`,
-        'check that it is the vocabulary of a RoBERTa',
+        `check that it is the vocabulary of a ${family.model}`,
       );
     }
     return [token, id];
@@ -87,24 +135,28 @@ function fromVocabFields(json: JsonField, merges: readonly string[], name: strin
     normalizer: undefined,
     preTokenizer: new ByteLevel({ addPrefixSpace, useRegex: true }),
     model,
-    postProcessor: robertaProcessing({
+    postProcessor: family.postProcessor({
       cls: idOf(special.cls),
       sep: idOf(special.sep),
       trimOffsets: flag('trim_offsets') ?? true,
       addPrefixSpace,
     }),
     decoder: byteLevelDecoder,
-    addedTokens: new AddedTokens(addedTokensOf(special, config), model, undefined),
+    addedTokens: new AddedTokens(addedTokensOf(special, config, family), model, undefined),
   };
 }
 
-/** Special tokens as the config has them. One that it does not describe is plain, but for the mask, which takes a space along. */
-function addedTokensOf(special: typeof ROBERTA_SPECIAL_TOKENS, config: JsonField): AddedToken[] {
+/** Special tokens as the config has them. One that it does not describe is plain, but for a mask that takes a space along. */
+function addedTokensOf(
+  special: Required<SpecialTokenNames>,
+  config: JsonField,
+  { spaceBeforeMask }: ByteLevelFamily,
+): AddedToken[] {
   const described = config.get('added_tokens_decoder').optional((field) => field.entries()) ?? [];
   const extra = described.map(([, entry]) => readAddedToken(entry));
   const tokens = Object.entries(special).map(([role, content]): AddedToken => {
     const entry = config.get(`${role}_token`);
-    const plain = { singleWord: false, lstrip: role === 'mask', rstrip: false, normalized: false };
+    const plain = { singleWord: false, lstrip: role === 'mask' && spaceBeforeMask, rstrip: false, normalized: false };
     if (typeof entry.value !== 'object' || entry.isMissing) return { content, ...plain, special: true };
     const flag = (key: string, otherwise: boolean) => entry.get(key).optional((field) => field.boolean()) ?? otherwise;
     return {

@@ -114,7 +114,16 @@ describe('BertConfig', () => {
     ['id2label', { 0: 1 }, 'id2label: expected label names by class number, got [1]'],
     ['id2label', 'two', 'id2label: expected label names by class number, got "two"'],
     ['num_labels', -1, 'num_labels: expected a whole number from 1 to 1000000, got -1'],
-    ['problem_type', 3, 'problem_type: expected a name, or null, got 3'],
+    [
+      'problem_type',
+      3,
+      'problem_type: expected regression, single_label_classification, multi_label_classification, or null, got 3',
+    ],
+    [
+      'problem_type',
+      'foo',
+      'problem_type: expected regression, single_label_classification, multi_label_classification, or null, got "foo"',
+    ],
     ['architectures', 'BertModel', 'architectures: expected a list of names, got "BertModel"'],
   ];
 

@@ -330,8 +330,8 @@ describe('models', () => {
       /model\.safetensors/,
     ),
     'a Git LFS pointer': embed(
-      { 'model.safetensors': 'version https://git-lfs.github.com/spec/v1\n' },
-      /model\.safetensors/,
+      { 'model.safetensors': 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 90\n' },
+      /model\.safetensors: expected a safetensors file, got a Git LFS pointer; run "git lfs pull" in the folder\n/,
     ),
     'a header too long': embed({ 'model.safetensors': new Uint8Array(16).fill(255) }, /model\.safetensors.*header/),
     'a header that is no JSON': embed(

@@ -220,7 +220,17 @@ describe('refuse', () => {
     [
       'no labels',
       ['zero-shot', '--model', 'inference', '--labels', ' , ', 'a'],
-      /--labels: expected labels with commas between, got none/,
+      /--labels: expected labels with commas between, each once, got none/,
+    ],
+    [
+      'an empty label',
+      ['zero-shot', '--model', 'inference', '--labels', 'x,,y', 'a'],
+      /--labels: expected labels with commas between, each once, got an empty one in "x,,y"/,
+    ],
+    [
+      'a label twice',
+      ['zero-shot', '--model', 'inference', '--labels', 'x,y, x', 'a'],
+      /--labels: expected labels with commas between, each once, got "x" more than once/,
     ],
     [
       'a template without a place',

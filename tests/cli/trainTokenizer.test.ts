@@ -47,6 +47,19 @@ describe('train-tokenizer', () => {
     expect(tokenizer.encode('THE cat').tokens).toEqual(['<s>', 'the', 'Ġcat', '</s>']);
   });
 
+  test('leaves nothing of a tokenizer of the other type there, and all else', async () => {
+    const folder = join(world.folder, 'turned');
+    const names = async (type: string) => {
+      expect((await train('--type', type, '--output', 'turned', '--force')).code).toBe(0);
+      return (await readdir(folder)).sort();
+    };
+    await names('wordpiece');
+    await writeFile(join(folder, 'config.json'), '{}');
+    const always = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
+    expect(await names('bpe')).toEqual([always[0], 'merges.txt', ...always.slice(1), 'vocab.json']);
+    expect(await names('wordpiece')).toEqual([...always, 'vocab.txt']);
+  });
+
   test('overwrites only when told to, and refuses what has no sense', async () => {
     await train('--output', 'again');
     const { code, stderr } = await train('--output', 'again');

@@ -286,6 +286,13 @@ describe('a corrupt file is refused in one clear line', () => {
     }
   });
 
+  test('what it is instead shows in its first 8 bytes, which is all that a file read by pieces shows', () => {
+    for (const name of ['a Git LFS pointer', 'a web page']) {
+      const [, bytes, message] = cases.find((known) => known[0] === name)!;
+      expect(refusal(() => headerSize(bytes.subarray(0, 8), bytes.length, 'm'))).toBe(message);
+    }
+  });
+
   test('a header nested deeper than the stack', () => {
     const deep = '['.repeat(100_000) + ']'.repeat(100_000);
     const message = 'm, tensor "w": expected an object with dtype, shape and data_offsets, got [...]';

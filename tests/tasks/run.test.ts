@@ -96,6 +96,35 @@ describe('streams', () => {
     await expect(embed('a', { signal: before })).rejects.toThrow(AbortError);
   });
 
+  it('end by their signal while their source stalls, and close it', async () => {
+    const embed = await pipeline('feature-extraction', pipelineModel('sentiment'));
+    const summarize = await pipeline('extractive-summarization', pipelineModel('sentiment'));
+    for (const task of [classify, embed, summarize]) {
+      for (const first of [[], ['a text']]) {
+        let closed = false;
+        const stalled: AsyncIterable<string> = {
+          [Symbol.asyncIterator]: () => ({
+            next: () => {
+              const value = first.shift();
+              return value === undefined ? new Promise(() => {}) : Promise.resolve({ done: false, value });
+            },
+            return: () => {
+              closed = true;
+              return new Promise(() => {}); // as a generator does that waits for something
+            },
+          }),
+        };
+        const controller = new AbortController();
+        const results = task.stream(stalled, { signal: controller.signal });
+        if (first.length > 0) expect((await results.next()).done).toBe(false);
+        const next = results.next();
+        setTimeout(() => controller.abort(new Error('enough')), 20);
+        await expect(next).rejects.toMatchObject({ name: 'AbortError', cause: { message: 'enough' } });
+        expect(closed).toBe(true);
+      }
+    }
+  });
+
   it('let the event loop have its turn, and calls run side by side', async () => {
     const order: string[] = [];
     setTimeout(() => order.push('a timer'), 0);
@@ -281,6 +310,10 @@ describe('refusals', () => {
     await expect(zeroShot('a', [])).rejects.toThrow(
       'candidateLabels: expected a list of labels, one at least, got none',
     );
+    await expect(zeroShot('a', ['b', 'c', 'b'])).rejects.toThrow(
+      'candidateLabels: expected each label once, got "b" more than once',
+    );
+    await expect(zeroShot('a', ['b', ''])).rejects.toThrow('candidateLabels: expected a list of labels');
     await expect(zeroShot('a', ['b'], { hypothesisTemplate: 'x' })).rejects.toThrow(
       'hypothesisTemplate: expected a text with {}',
     );

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { MemoryFiles } from '../../src/hub/index.ts';
 import {
   AutoTokenizer,
+  DebertaTokenizer,
   type Encoding,
   type EncodeOptions,
   oracleVersion,
@@ -25,6 +26,7 @@ const goldens = readFixture<{
   encodings: [tokens: string, ...rest: unknown[]][];
   variants: Record<string, { changes: { model?: object }; hashes: string }>;
   characters: Record<string, { json: BpeJson; hashes: string }>;
+  deberta: string;
   digests: Record<string, string>;
 }>('bpe/goldens.json');
 
@@ -149,6 +151,31 @@ describe('vocab.json and merges.txt', () => {
       new MemoryFiles({ 'tokenizer.json': JSON.stringify(bpeJson()) }),
     );
     expect(whole.encode('a <mask>').tokens).toEqual(plain.encode('a <mask>').tokens);
+  });
+
+  test('of a DeBERTa, by its class or the type of its model, give what transformers makes of them', async () => {
+    const names: Record<string, string> = { '<s>': '[CLS]', '<pad>': '[PAD]', '</s>': '[SEP]', '<unk>': '[UNK]' };
+    const renamed = Object.entries(model.vocab).map(([token, id]) => [names[token] ?? token, id]);
+    const own: Record<string, number> = { ...Object.fromEntries(renamed), '[MASK]': renamed.length };
+    for (const [file, json] of Object.entries({
+      'tokenizer_config.json': { tokenizer_class: 'DebertaTokenizer' },
+      'config.json': { model_type: 'deberta' },
+    })) {
+      const files = { 'vocab.json': JSON.stringify(own), 'merges.txt': merges, [file]: JSON.stringify(json) };
+      const tokenizer = await AutoTokenizer.fromPretrained(new MemoryFiles(files));
+      expect(tokenizer).toBeInstanceOf(DebertaTokenizer);
+      expect(differences(tokenizer, goldens.deberta)).toEqual([]);
+      expect([tokenizer.clsTokenId, tokenizer.sepTokenId, tokenizer.maskTokenId]).toEqual([0, 2, renamed.length]);
+      const pair = tokenizer.encode(['a', 'b [MASK]']);
+      expect(pair.tokens).toEqual(['[CLS]', 'a', '[SEP]', '[SEP]', 'b', 'Ġ', '[MASK]', '[SEP]']);
+      expect([...pair.tokenTypeIds]).toEqual(Array(8).fill(0));
+    }
+    const spaced = DebertaTokenizer.fromVocab(own, merges, { add_prefix_space: true });
+    expect(differences(spaced, goldens.deberta).length).toBeGreaterThan(0);
+    expect(differences(RobertaTokenizer.fromVocab(vocab, merges), goldens.deberta).length).toBeGreaterThan(0);
+    expect((await refusalOf(() => DebertaTokenizer.fromVocab(vocab, merges))).message).toMatch(
+      /^vocab\.json: .*expected the special token "\[CLS\]" among its tokens.*; check that it is the vocabulary of a DeBERTa$/,
+    );
   });
 
   test('that are not right are named', async () => {

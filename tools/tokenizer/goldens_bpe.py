@@ -3,7 +3,7 @@
     python tools/tokenizer/goldens_bpe.py
 
 The tokenizers are trained here, on the nasty strings and a few lines of English, and put together in the ways of
-differential_bpe.py. Needs `pip install tokenizers`; its version is written into each file.
+differential_bpe.py. Needs `pip install tokenizers transformers`; the first's version is written into each file.
 """
 
 import array
@@ -71,6 +71,17 @@ def save(name, value):
     (FOLDER / name).write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
+def deberta(base):
+    """vocab.json and merges.txt of `base` with the special tokens of a DeBERTa, as transformers puts them together."""
+    from transformers import DebertaTokenizer
+
+    names = {"<s>": "[CLS]", "<pad>": "[PAD]", "</s>": "[SEP]", "<unk>": "[UNK]"}
+    vocab = {names.get(token, token): id for token, id in base["model"]["vocab"].items()}
+    vocab["[MASK]"] = len(vocab)
+    merges = [tuple(pair) for pair in base["model"]["merges"]]
+    return json.loads(DebertaTokenizer(vocab=vocab, merges=merges)._tokenizer.to_str())
+
+
 def without_vocabulary(model):
     return {key: value for key, value in model.items() if key not in ("vocab", "merges")}
 
@@ -90,6 +101,7 @@ def main():
         goldens["variants"][name] = {"changes": shown, "hashes": hashes({**base, **changes}, texts)}
     for name, tokenizer_json in character_models(training, 160):
         goldens["characters"][name] = {"json": tokenizer_json, "hashes": hashes(tokenizer_json, texts)}
+    goldens["deberta"] = hashes(deberta(base), texts)
     goldens["digests"] = {name: digests({**base, **variants(base)[name]}) for name in ("as Llama 3", "numbers apart")}
     save("goldens.json", goldens)
 

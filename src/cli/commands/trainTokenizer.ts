@@ -7,6 +7,9 @@ import { jsonLine } from '../output.ts';
 import type { TextFormat } from '../textFormats.ts';
 import { given, oneOf, wholeNumber } from '../values.ts';
 
+/** The files of a vocabulary of either type. */
+const VOCABULARY_FILES = ['vocab.txt', 'vocab.json', 'merges.txt'];
+
 const types = ['wordpiece', 'bpe'] as const;
 
 interface TrainTokenizerFlags {
@@ -64,9 +67,12 @@ export function trainTokenizer(io: Io): Command {
       const trained = await (type === 'bpe' ? trainByteLevelBpe : trainWordPiece)(texts, options).finally(() =>
         progress.stop(),
       );
+      const files = trained.files();
       await io.writeFolder(output, async (write) => {
-        for (const [name, content] of Object.entries(trained.files())) await write(name, content);
+        for (const [name, content] of Object.entries(files)) await write(name, content);
       });
+      // What a tokenizer of the other type left there would be another vocabulary beside this one.
+      for (const name of VOCABULARY_FILES) if (!Object.hasOwn(files, name)) await io.removeFile(`${output}/${name}`);
       const { tokens, merges } = trained;
       const report = { output, type, texts: texts.length, tokens: tokens.length, merges: merges.length };
       const readable = `${output}: ${type}, ${tokens.length} tokens from ${texts.length} texts\n`;

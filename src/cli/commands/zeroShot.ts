@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { UsageError } from '../../errors.ts';
+import { show, UsageError } from '../../errors.ts';
 import { zeroShotClassification } from '../../tasks/index.ts';
 import { addInputOptions, readSingleTexts, type InputFlags } from '../input.ts';
 import type { Io } from '../io.ts';
@@ -43,10 +43,12 @@ export function zeroShot(io: Io): Command {
 }
 
 function parseLabels(text: string): string[] {
-  const labels = text
-    .split(',')
-    .map((label) => label.trim())
-    .filter((label) => label !== '');
-  if (labels.length > 0) return labels;
-  throw new UsageError({ what: '--labels', expected: 'labels with commas between', got: 'none' });
+  const labels = text.split(',').map((label) => label.trim());
+  const fail = (got: string): never => {
+    throw new UsageError({ what: '--labels', expected: 'labels with commas between, each once', got });
+  };
+  if (labels.every((label) => label === '')) fail('none');
+  if (labels.includes('')) fail(`an empty one in ${show(text)}`);
+  const twice = labels.find((label, i) => labels.indexOf(label) < i);
+  return twice === undefined ? labels : fail(`${show(twice)} more than once`);
 }
