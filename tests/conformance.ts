@@ -6,6 +6,7 @@ import {
   type ActivationName,
   type FloatArray,
   type Kernels,
+  type Pooling,
   type PackedMatrix,
 } from '../src/tensor/index.ts';
 import { positionChecks } from './conformancePositions.ts';
@@ -544,6 +545,35 @@ export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = 
       kernels.poolSequences(y, x, offsets, 2, how);
       expectArray(y, [...pooled, 0, 0], tolerance);
     }
+  },
+
+  'poolSequences: rows of every length from 1 to 21, and more of them than one part of a sum'(kernels, setup) {
+    const { floats, tolerance } = setup;
+    const offsets = Int32Array.of(0, 1, 5, 45);
+    for (let size = 1; size <= 21; size++) {
+      const x = random(45 * size, floats, 'x');
+      const y = floats(3 * size);
+      const column = (s: number, i: number) =>
+        Array.from({ length: offsets[s + 1] - offsets[s] }, (_, r) => x[(offsets[s] + r) * size + i]);
+      for (const [how, pool] of [
+        ['mean', (c) => c.reduce((sum, v) => sum + v, 0) / c.length],
+        ['weightedMean', (c) => c.reduce((sum, v, r) => sum + (r + 1) * v, 0) / ((c.length * (c.length + 1)) / 2)],
+        ['max', (c) => Math.max(...c)],
+      ] as [Pooling, (column: number[]) => number][]) {
+        kernels.poolSequences(y, x, offsets, size, how);
+        expectArray(
+          y,
+          grid(3, size, (s, i) => pool(column(s, i))),
+          tolerance,
+        );
+      }
+    }
+  },
+
+  'poolSequences: a maximum of NaN is NaN'(kernels, { floats }) {
+    const y = floats(5);
+    kernels.poolSequences(y, into(floats, [1, 2, 3, 4, 5, NaN, 1, 1, 1, NaN]), Int32Array.of(0, 2), 5, 'max');
+    expect([...y]).toEqual([NaN, 2, 3, 4, NaN]);
   },
 
   'poolSequences: the first and the last row are as they are, whatever the others hold'(kernels, { floats }) {

@@ -112,7 +112,8 @@ export function adapterFiles(
       return [PREFIX + parameter.name, { data: Float32Array.from(data), shape, dtype } as const];
     }),
   );
-  const modules = [...new Set(whole.map(({ name }) => name.replace(/\.(weight|bias)$/, '')))];
+  // PEFT copies such modules with all that is in them; a bias alone, as that of a decoder whose matrix is tied, it loads without.
+  const modules = whole.flatMap(({ name }) => (name.endsWith('.weight') ? [name.slice(0, -'.weight'.length)] : []));
   const config = {
     peft_type: 'LORA',
     auto_mapping: null,
@@ -125,7 +126,7 @@ export function adapterFiles(
     lora_dropout: 0,
     modules_to_save: modules.length > 0 ? modules : null,
     r: rank,
-    target_modules: [...new Set(adapters.map(({ name }) => name.split('.').at(-1)!))].sort(),
+    target_modules: targetsOf(model, adapters, modules),
     task_type: taskTypes[architectureOf(model).replace(/^.*?(?=For|Model$)/, '')] ?? null,
     use_rslora: false,
   };
@@ -142,6 +143,14 @@ export function adapterFiles(
     ['config.json', json(head)],
     [WEIGHTS, writeSafetensors(tensors, { format: 'pt' })],
   ]);
+}
+
+/** Ends of the names of the adapted layers, where no other layer has such an end; else their names. */
+function targetsOf(model: BertPreTrainedModel, adapters: readonly LoraAdapter[], whole: readonly string[]): string[] {
+  const names = adapters.map(({ name }) => name);
+  const ends = [...new Set(names.map((name) => name.split('.').at(-1)!))].sort();
+  const isMeant = (name: string) => ends.includes(name.split('.').at(-1)!) && !whole.includes(name);
+  return [...linearLayers(model).keys()].filter(isMeant).length === new Set(names).size ? ends : names;
 }
 
 const taskTypes: Record<string, string> = {

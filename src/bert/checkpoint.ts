@@ -2,6 +2,7 @@ import { CheckpointError } from '../errors.ts';
 import type { ModelFiles } from '../hub/index.ts';
 import type { Initializer, ParameterStore } from '../layers/index.ts';
 import {
+  halfBits,
   openTensorStreams,
   toFloat32,
   toFloat64,
@@ -108,6 +109,8 @@ export class CheckpointStore implements ParameterStore {
     const matrix = this.engine.keepMatrix(outFeatures, inFeatures, rounds ? 'q8' : 'f32');
     this.#quantized ||= rounds;
     this.#receive(stored.name, ({ firstRow, view }) => {
+      const half = rounds ? null : halfBits(view);
+      if (half && kernels.packHalves) return kernels.packHalves(matrix.packed, firstRow, half.bits, half.format);
       if (!rounds) return kernels.packRows(matrix.packed, firstRow, this.#floats(view));
       const { values, scale } = quantizeRows(toFloat32(view), view.shape[0], stored.name);
       kernels.packRows(matrix.packed, firstRow, values);

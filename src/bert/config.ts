@@ -167,6 +167,7 @@ export class BertConfig {
       Object.assign(this, { [key]: value });
     }
     Object.assign(this, { embeddingSize: this.embeddingSize ?? this.hiddenSize });
+    if (this.attentionSize === this.hiddenSize) Object.assign(this, { attentionHeadSize: null }); // nothing was pruned
     if (this.attentionHeadSize === null && this.hiddenSize % this.numAttentionHeads !== 0) {
       throw new ConfigError({
         what: `${source}: ${nameIn('hiddenSize')}`,
@@ -254,7 +255,10 @@ export class BertConfig {
     for (const [key, { jsonKey }] of fieldsOf(this.family)) {
       if (jsonKey !== null) json[jsonKey] = (this as unknown as Record<string, unknown>)[key];
     }
-    if (this.attentionHeadSize === null) delete json.attention_head_size; // which transformers does not know
+    if (this.attentionHeadSize === null) {
+      delete json.attention_head_size; // which transformers does not know
+      delete json.head_dim; // and which it works out
+    }
     json.id2label = Object.fromEntries(this.id2label.map((label, id) => [id, label]));
     json.label2id = Object.fromEntries(this.id2label.map((label, id) => [label, id]));
     return json;

@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts';
-import { Dropout, Embedding, LayerNorm, Module, type PackedBatch, type Weights } from '../layers/index.ts';
+import { Dropout, Embedding, LayerNorm, Linear, Module, type PackedBatch, type Weights } from '../layers/index.ts';
 import { embeddingSum, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import { positionsOf, type PositionScheme } from './families/family.ts';
@@ -14,12 +14,14 @@ export class BertEmbeddings extends Module {
   readonly positionEmbeddings: Embedding | null;
   readonly tokenTypeEmbeddings: Embedding | null;
   readonly positions: PositionScheme | null;
+  /** To the encoder's size, in families that do so before the norm. */
+  readonly projection: Linear | null;
   readonly norm: LayerNorm;
   readonly dropout: Dropout;
 
   constructor(config: BertConfig, weights: Weights) {
     super(weights.path);
-    const { embeddingSize, vocabSize, maxPositionEmbeddings, typeVocabSize, padTokenId } = config;
+    const { embeddingSize, hiddenSize, vocabSize, maxPositionEmbeddings, typeVocabSize, padTokenId, family } = config;
     const positions = positionsOf(config);
     const table = (name: string, rows: number, paddingRow: number | null = null) =>
       new Embedding(weights.scope(name), rows, embeddingSize, paddingRow);
@@ -29,15 +31,22 @@ export class BertEmbeddings extends Module {
     const paddingPosition = (positions?.first(config) ?? 0) - 1;
     this.positionEmbeddings =
       positions && table('position_embeddings', maxPositionEmbeddings, paddingPosition < 0 ? null : paddingPosition);
+    if (this.positionEmbeddings && weights.store.untrained && family.sinusoidalPositions?.(config)) {
+      setSinusoids(this.positionEmbeddings);
+    }
     this.tokenTypeEmbeddings = typeVocabSize > 0 ? table('token_type_embeddings', typeVocabSize) : null;
-    this.norm = new LayerNorm(weights.scope('LayerNorm'), embeddingSize, config.layerNormEps, {
-      bias: config.family.biases?.(config).norm ?? true,
+    this.projection = family.projectsBeforeNorm?.(config)
+      ? new Linear(weights.scope('embed_proj'), embeddingSize, hiddenSize, { bias: false })
+      : null;
+    const normSize = this.projection ? hiddenSize : embeddingSize;
+    this.norm = new LayerNorm(weights.scope('LayerNorm'), normSize, config.layerNormEps, {
+      bias: family.biases?.(config).norm ?? true,
     });
     this.dropout = new Dropout(config.family.dropout?.(config).embeddings ?? config.hiddenDropoutProb);
   }
 
   /**
-   * @returns [totalTokens, embeddingSize]
+   * @returns [totalTokens, embeddingSize], or hiddenSize columns after a projection
    * @throws InputError if a sequence is longer than the position table, or an id is out of its table
    */
   forward(batch: PackedBatch): Tensor {
@@ -53,7 +62,8 @@ export class BertEmbeddings extends Module {
       lookups.map(([name]) => name),
       lookups.map(([, { paddingId }]) => paddingId),
     );
-    return this.dropout.forward(this.norm.forward(summed), batch.tokenKeys);
+    const x = this.projection ? this.projection.forward(summed) : summed;
+    return this.dropout.forward(this.norm.forward(x), batch.tokenKeys);
   }
 
   /** Those given, or as the family counts. */
@@ -72,6 +82,21 @@ export class BertEmbeddings extends Module {
     }
     return ids;
   }
+}
+
+/** Row p: sin(p / 10000^(2i / size)) in column 2i, its cosine in the next (Vaswani et al. 2017, §3.5). */
+function setSinusoids({ weight }: Embedding): void {
+  const [rows, size] = weight.shape;
+  const { engine } = weight;
+  engine.scope(() => {
+    const table = engine.zeros([rows, size]);
+    const values = table.data.map((_, at) => {
+      const [row, column] = [Math.floor(at / size), at % size];
+      const angle = row / 10000 ** ((2 * Math.floor(column / 2)) / size);
+      return column % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
+    });
+    engine.kernels.packRows(weight.packed, 0, values);
+  });
 }
 
 const fixes: Record<string, string> = {

@@ -1,6 +1,13 @@
 import { Dropout, LayerNorm, Linear, Module, type PackedBatch } from '../layers/index.ts';
 import type { MatrixParameter, ModelInputs, Parameter, Weights } from '../layers/index.ts';
-import { linear, poolSequences, type ActivationName, type Tensor } from '../tensor/index.ts';
+import {
+  activation as activate,
+  linear,
+  poolSequences,
+  selectRows,
+  type ActivationName,
+  type Tensor,
+} from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import type { FirstTokenHead, HeadLayer } from './families/family.ts';
 import { lossOf, type Labels } from './losses.ts';
@@ -73,29 +80,29 @@ export abstract class BertWithSequenceHead extends BertWithHead {
 
 /** A head's own dense layer, with its activation and, where it has one, its norm. */
 export class DenseHead extends Module {
-  readonly dense: Linear;
+  readonly dense: Linear | null;
   readonly activation: ActivationName;
   readonly norm: LayerNorm | null;
 
   constructor({ hiddenSize, layerNormEps }: BertConfig, weights: Weights, head: HeadLayer) {
     super('');
     const { dense, activation, bias = true, norm } = head;
-    this.dense = new Linear(weights.scope(dense), hiddenSize, hiddenSize, { bias });
+    this.dense = dense === null ? null : new Linear(weights.scope(dense), hiddenSize, hiddenSize, { bias });
     this.activation = activation;
     this.norm = norm ? new LayerNorm(weights.scope(norm.path), hiddenSize, layerNormEps, { bias: norm.bias }) : null;
   }
 
   /** x: [rows, hiddenSize] → same */
   forward(x: Tensor): Tensor {
-    const y = this.dense.forward(x, this.activation);
+    const y = this.dense ? this.dense.forward(x, this.activation) : activate(x, this.activation);
     return this.norm ? this.norm.forward(y) : y;
   }
 }
 
-/** The first token of each sequence, or the mean of all, through a layer of the head's own. */
+/** The first or the last token of each sequence, or the mean of all, through a layer of the head's own. */
 class FirstToken extends Module {
   readonly layer: DenseHead;
-  readonly pooling: 'first' | 'mean';
+  readonly pooling: 'first' | 'last' | 'mean';
   readonly dropout: Dropout;
 
   constructor(config: BertConfig, weights: Weights, head: FirstTokenHead) {
@@ -148,9 +155,10 @@ export class MaskedLanguageModelHead extends Module {
     if (same) this.decoderWeight = wordEmbeddings;
   }
 
-  /** x: [totalTokens, hiddenSize] → [totalTokens, vocabSize] */
-  forward(x: Tensor): Tensor {
-    const transformed = this.norm.forward(this.dense.forward(x, this.activation));
+  /** x: [totalTokens, hiddenSize] → [totalTokens, vocabSize], or [tokens.length, vocabSize] of some tokens */
+  forward(x: Tensor, tokens?: Int32Array): Tensor {
+    const wanted = tokens ? selectRows(x, tokens) : x;
+    const transformed = this.norm.forward(this.dense.forward(wanted, this.activation));
     return linear(transformed, this.decoderWeight, this.decoderBias);
   }
 }

@@ -3,7 +3,13 @@ import { Linear, PackedBatch, type Weights } from '../layers/index.ts';
 import { gather, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import { BertWithHead, BertWithSequenceHead, DenseHead, MaskedLanguageModelHead, type Inputs } from './headModules.ts';
-import type { ForwardOptions, LogitsOutput, PreTrainingOutput, QuestionAnsweringOutput } from './outputs.ts';
+import type {
+  ForwardOptions,
+  LogitsOutput,
+  PredictionOptions,
+  PreTrainingOutput,
+  QuestionAnsweringOutput,
+} from './outputs.ts';
 import { randomWeights } from './preTrainedModel.ts';
 
 // The heads of BERT under transformers' names. Those of other families extend them, and are told apart by the config's family.
@@ -28,8 +34,10 @@ export class BertForMaskedLM extends BertWithHead {
     if (this.config.tieWordEmbeddings) this.predictions.tie(this.bert.embeddings.wordEmbeddings.weight);
   }
 
-  forward(inputs: Inputs, options: ForwardOptions = {}): LogitsOutput {
-    return this.tokenLogits(inputs, options, (x) => this.predictions.forward(x));
+  forward(inputs: Inputs, options: PredictionOptions = {}): LogitsOutput {
+    const tokens = options?.predictionTokens;
+    const output = this.tokenLogits(inputs, options, (x) => this.predictions.forward(x, tokens));
+    return tokens ? { ...output, logitsPer: 'predictionToken' } : output;
   }
 }
 
@@ -48,10 +56,10 @@ export class BertForPreTraining extends BertWithHead {
     if (this.config.tieWordEmbeddings) this.predictions.tie(this.bert.embeddings.wordEmbeddings.weight);
   }
 
-  forward(inputs: Inputs, options: ForwardOptions = {}): PreTrainingOutput {
+  forward(inputs: Inputs, options: PredictionOptions = {}): PreTrainingOutput {
     return this.engine.scope(() => {
       const { lastHiddenState, poolerOutput, ...rest } = this.bert.forward(inputs, options);
-      const predictionLogits = this.predictions.forward(lastHiddenState);
+      const predictionLogits = this.predictions.forward(lastHiddenState, options.predictionTokens);
       return { ...rest, predictionLogits, seqRelationshipLogits: this.seqRelationship.forward(poolerOutput!) };
     });
   }

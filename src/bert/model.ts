@@ -56,7 +56,12 @@ export class BertModel extends BertPreTrainedModel {
    * @throws InputError if a sequence is too long, or an id is out of its table
    */
   forward(inputs: ModelInputs | PackedBatch, options: ForwardOptions = {}): EncoderOutput {
-    expectOptions('options of forward', options, ['outputHiddenStates', 'outputAttentions', 'choices']);
+    expectOptions('options of forward', options, [
+      'outputHiddenStates',
+      'outputAttentions',
+      'choices',
+      'predictionTokens',
+    ]);
     const batch = PackedBatch.from(inputs);
     const trace: Trace = {
       ...(options.outputHiddenStates && { hiddenStates: [] }),

@@ -9,6 +9,15 @@ export interface ForwardOptions {
   outputAttentions?: boolean;
 }
 
+/** Of a model that scores the words of its vocabulary. */
+export interface PredictionOptions extends ForwardOptions {
+  /**
+   * Score words for these tokens alone, counted through the batch as it is packed (`batch.offsets`): the logits are [tokens given,
+   * vocabSize], the same numbers as among all. A vocabulary costs as much as several layers. Default: all tokens.
+   */
+  predictionTokens?: Int32Array;
+}
+
 /** What every model returns. Outputs per token are packed: [totalTokens, …], the sequences end to end. */
 export interface ModelOutput {
   batch: PackedBatch;
@@ -26,20 +35,20 @@ export interface EncoderOutput extends ModelOutput {
 }
 
 export interface LogitsOutput extends ModelOutput {
-  /** Per sequence [sequences, labels], or per token [totalTokens, labels or vocabSize]. */
+  /** Per sequence [sequences, labels], or per token [totalTokens, labels or vocabSize]; or for the `predictionTokens` asked for. */
   logits: Tensor;
-  logitsPer: 'sequence' | 'token';
+  logitsPer: 'sequence' | 'token' | 'predictionToken';
 }
 
 export interface PreTrainingOutput extends ModelOutput {
-  /** [totalTokens, vocabSize] */
+  /** [totalTokens, vocabSize], or for the `predictionTokens` asked for */
   predictionLogits: Tensor;
   /** [sequences, 2]: does the second segment follow the first (0), or not (1)? */
   seqRelationshipLogits: Tensor;
 }
 
 export interface SentenceOrderOutput extends ModelOutput {
-  /** [totalTokens, vocabSize] */
+  /** [totalTokens, vocabSize], or for the `predictionTokens` asked for */
   predictionLogits: Tensor;
   /** [sequences, labels]: are the segments in their order (0), or swapped (1)? */
   sopLogits: Tensor;

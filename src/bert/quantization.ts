@@ -8,7 +8,10 @@ import type { FloatArray } from '../tensor/index.ts';
  * In the file, `x.weight` is I8 and `x.weight_scale` F32 [rows, 1], as the compressed-tensors format has it.
  */
 export function isQuantizable(view: { name: string; shape: readonly number[]; dtype: string }): boolean {
-  const table = /((position|token_type|rel)_embeddings|relative_attention_bias)\.weight$/.test(view.name);
+  const table =
+    /((position|token_type|rel)_embeddings|relative_attention_bias|head_(logits|weights)_proj)\.weight$/.test(
+      view.name,
+    );
   return view.shape.length === 2 && view.name.endsWith('.weight') && /^(F|BF)/.test(view.dtype) && !table;
 }
 

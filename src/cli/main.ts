@@ -29,7 +29,9 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     const debug = argv.includes('--debug') || Boolean(io.env.BERTSCRIPT_DEBUG);
     const trace = debug && error instanceof Error ? `${error.stack}\n` : '';
     const stack = trace.split('\n').map(escapeControls).join('\n');
-    await io.stderr.write(`bertscript${command ? ` ${name}` : ''}: ${message}\n${stack}`).catch(() => {});
+    const prefix = command ? `${command.name()}: ` : '';
+    const once = message.startsWith(prefix) ? message : prefix + message; // a task names itself too
+    await io.stderr.write(`bertscript${command ? ' ' : ': '}${once}\n${stack}`).catch(() => {});
     return code;
   }
 }

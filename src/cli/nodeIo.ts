@@ -18,8 +18,8 @@ export function nodeIo(root: URL): Io {
     stderr: output('stderr', process.stderr),
     env: process.env,
     versions: { bertscript: version, node: process.version, platform: `${process.platform} ${process.arch}` },
-    shippedModel: findShippedModel(root),
-    shippedAdapters: findShippedAdapters(root),
+    shippedModel: findShipped(root, 'weights/all-MiniLM-L6-v2', 'config.json', WEIGHTS_PACKAGE),
+    shippedAdapters: findShipped(root, 'weights/adapters', 'package.json', `${WEIGHTS_PACKAGE}-adapters`),
     ...nodeFiles(userFolder(root)),
     progress: (label, total): Progress =>
       process.stderr.isTTY ? progressBar(process.stderr, label, total) : { update: () => {}, stop: () => {} },
@@ -72,19 +72,15 @@ function userFolder(root: URL): string {
   return (moved && process.env.INIT_CWD) || process.cwd();
 }
 
-function findShippedModel(root: URL): string | undefined {
-  const beside = fileURLToPath(new URL('weights/all-MiniLM-L6-v2', root));
-  if (existsSync(join(beside, 'config.json'))) return beside;
+/** In a checkout, or in a package of its own beside this one. */
+function findShipped(root: URL, folder: string, file: string, packageName: string): string | undefined {
+  const beside = fileURLToPath(new URL(folder, root));
+  if (existsSync(join(beside, file))) return beside;
   try {
-    return dirname(fileURLToPath(import.meta.resolve(`${WEIGHTS_PACKAGE}/package.json`)));
+    return dirname(fileURLToPath(import.meta.resolve(`${packageName}/package.json`)));
   } catch {
     return undefined; // not installed
   }
-}
-
-function findShippedAdapters(root: URL): string | undefined {
-  const folder = fileURLToPath(new URL('weights/adapters', root));
-  return existsSync(folder) ? folder : undefined;
 }
 
 async function readStdin(): Promise<Uint8Array> {

@@ -50,6 +50,12 @@ export function toInt8(view: TensorView): Int8Array {
   throw unsuitable(view, 'I8');
 }
 
+/** The bits of the elements of an F16 or BF16 tensor, sharing memory with the file where the alignment allows it. */
+export function halfBits(view: TensorView): { format: 'F16' | 'BF16'; bits: Uint16Array } | null {
+  const { dtype } = view;
+  return dtype === 'F16' || dtype === 'BF16' ? { format: dtype, bits: elements(view, Uint16Array) } : null;
+}
+
 /**
  * The values of an integer or BOOL tensor as int32. Shares memory with the file when that is I32 and aligned.
  *

@@ -1,4 +1,4 @@
-export { toBigInt64, toFloat32, toFloat64, toInt32, toInt8 } from './convert.ts';
+export { halfBits, toBigInt64, toFloat32, toFloat64, toInt32, toInt8 } from './convert.ts';
 export type { Dtype } from './dtypes.ts';
 export type { SafetensorsFile, TensorView } from './file.ts';
 export { parseSafetensors } from './file.ts';

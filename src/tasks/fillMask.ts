@@ -1,4 +1,5 @@
 import { ConfigError, InputError, show, TokenizerError } from '../errors.ts';
+import type { AnyOutput } from '../bert/index.ts';
 import type { Encoding, Tokenizer } from '../tokenizer/index.ts';
 import { expectFinite, expectOutput, expectTokenizer, forwardWindows, maxLengthOf, type TaskModel } from './load.ts';
 import { callable, checkRunOptions, runJobs, type RunOptions, type Task, type TextReport } from './run.ts';
@@ -26,7 +27,7 @@ export type FillMaskResult = MaskFilling[][] & TextReport;
 
 export type FillMask = Task<string, FillMaskOptions, FillMaskResult>;
 
-/** The vocabulary's scores for every token of a batch take the most memory by far: 31 MB for BERT's. */
+/** Each mask's scores of the vocabulary take a lot of memory, and all tokens of a batch may be masks: 31 MB for BERT's. */
 const TOKENS_PER_BATCH = 256;
 
 /** Words that would stand in the place of each mask. In a long text read in chunks, a mask sees one window around it. */
@@ -85,23 +86,29 @@ export function fillMask(loaded: TaskModel): FillMask {
   });
 }
 
-/** Of each window, by their places, the logits of its masks: [vocabSize]. @throws CheckpointError if one is not finite */
+/** Of each window, by their places, the logits of its masks: [vocabSize]. Other tokens' are not computed. @throws CheckpointError if one is not finite */
 function forwardMasks(loaded: TaskModel, windows: readonly Encoding[], mask: number) {
-  return forwardWindows(loaded, windows, (output) => {
-    const perToken = output.logitsPer === 'token' ? output.logits : undefined;
-    const { data, shape } = expectOutput('logits of masked words', output.predictionLogits ?? perToken);
-    return windows.map(({ inputIds }, w) => {
-      const rows = new Map<number, Float32Array | Float64Array>();
-      inputIds.forEach((id, i) => {
-        const row = output.batch.offsets[w] + i;
-        if (id !== mask) return;
-        const logits = data.slice(row * shape[1], (row + 1) * shape[1]);
-        expectFinite(logits);
-        rows.set(i, logits);
-      });
-      return rows;
-    });
-  });
+  const places = windows.map(({ inputIds }) => Array.from(inputIds.keys()).filter((i) => inputIds[i] === mask));
+  let begin = 0;
+  const predictionTokens = Int32Array.from(
+    windows.flatMap(({ length }, w) => {
+      const first = begin;
+      begin += length;
+      return places[w].map((i) => first + i);
+    }),
+  );
+  const read = (output: AnyOutput) => {
+    const perMask = output.logitsPer === 'predictionToken' ? output.logits : undefined;
+    const { data, shape } = expectOutput('logits of masked words', output.predictionLogits ?? perMask);
+    let row = 0;
+    const next = () => {
+      const logits = data.slice(row * shape[1], ++row * shape[1]);
+      expectFinite(logits);
+      return logits;
+    };
+    return places.map((own) => new Map(own.map((i) => [i, next()])));
+  };
+  return forwardWindows(loaded, windows, read, { predictionTokens });
 }
 
 const count = ({ inputIds }: Encoding, wanted: number) => inputIds.filter((id) => id === wanted).length;

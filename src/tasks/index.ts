@@ -14,6 +14,11 @@ export {
   type TokenEmbeddings,
 } from './featureExtraction.ts';
 export { fillMask, type FillMask, type FillMaskOptions, type FillMaskResult, type MaskFilling } from './fillMask.ts';
+export {
+  integratedGradients,
+  type IntegratedGradients,
+  type IntegratedGradientsOptions,
+} from './integratedGradients.ts';
 export { loadTask, type Head, type TaskModel, type TaskOptions } from './load.ts';
 export { pipeline, type TaskName, type Tasks } from './pipeline.ts';
 export {
@@ -30,7 +35,7 @@ export { search, type SearchResult, type SemanticSearch, type TextIndex } from '
 export { SentenceEncoder } from './autoSentenceEncoder.ts';
 export { BertSentenceEncoder, type EncodeTextOptions, type SentenceEmbedding } from './sentenceEncoder.ts';
 export { poolings, readSentenceModules, type PoolingMode, type SentenceModules } from './sentenceModules.ts';
-export { sentenceSimilarity, type SentenceSimilarity } from './sentenceSimilarity.ts';
+export { sentenceSimilarity, type SentenceSimilarities, type SentenceSimilarity } from './sentenceSimilarity.ts';
 export { sentenceVectors } from './sentenceVectors.ts';
 export { StaticEmbeddings } from './staticEmbeddings.ts';
 export { cosineSimilarity, searchVectors, type SearchHit } from './similarity.ts';

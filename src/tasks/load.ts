@@ -5,6 +5,7 @@ import {
   type AnyOutput,
   type BertPreTrainedModel,
   type LoadOptions,
+  type PredictionOptions,
 } from '../bert/index.ts';
 import { CheckpointError, ConfigError, show } from '../errors.ts';
 import { nameOf, openFiles, readJson, readObject, type ModelLocation } from '../hub/index.ts';
@@ -92,9 +93,10 @@ export function forwardWindows<T>(
   { model }: { model: Parameters<typeof modelInputs>[0] & Pick<BertPreTrainedModel, 'engine' | 'forward'> },
   windows: readonly Encoding[],
   read: (output: AnyOutput) => T[],
+  options: PredictionOptions = {},
 ): T[] {
   return model.engine.scope(() => {
-    const output: AnyOutput = model.forward(modelInputs(model, windows));
+    const output: AnyOutput = model.forward(modelInputs(model, windows), options);
     return read(output);
   });
 }

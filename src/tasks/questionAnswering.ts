@@ -98,7 +98,8 @@ export function questionAnswering(loaded: TaskModel): QuestionAnswering {
               const [starts, ends] = [0, 1].map((column) => probabilities(logits[w], column, inContext));
               const cls = inContext.indexOf('cls');
               if (cls >= 0) none = Math.min(none, starts[cls] * ends[cls]);
-              const spans = bestSpans(starts, ends, inContext, maxAnswerLength, alignToWords ? 2 * topK + 10 : topK);
+              const count = alignToWords ? 2 * topK + 10 : topK;
+              const spans = bestSpans(window, starts, ends, inContext, maxAnswerLength, count);
               const here: Answer[] = [];
               for (const span of spans) add(here, answerOf(window, span, context, alignToWords, offsets), 'sum');
               for (const candidate of here) add(candidates, candidate, 'most');
@@ -161,8 +162,9 @@ interface Span {
   score: number;
 }
 
-/** The most probable stretches of tokens, the best first. */
+/** The most probable stretches of tokens, the best first; none without text, as a lone space may be in byte-level BPE. */
 function bestSpans(
+  { offsets }: Encoding,
   starts: Float64Array,
   ends: Float64Array,
   inContext: readonly (boolean | 'cls')[],
@@ -173,7 +175,8 @@ function bestSpans(
   for (let first = 0; first < starts.length; first++) {
     if (inContext[first] !== true) continue;
     for (let last = first; last < Math.min(starts.length, first + maxLength); last++) {
-      if (inContext[last] === true) spans.push({ first, last, score: starts[first] * ends[last] });
+      if (inContext[last] === true && offsets[first][0] < offsets[last][1])
+        spans.push({ first, last, score: starts[first] * ends[last] });
     }
   }
   const scores = spans.map(({ score }) => score);

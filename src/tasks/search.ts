@@ -12,12 +12,16 @@ export interface SearchResult {
   text: string;
   /** Cosine similarity to the query. */
   score: number;
+  /** Whether a part of the text had no influence; not there for an index that does not tell. */
+  truncated?: boolean;
 }
 
 /** A corpus whose vectors are there, to be searched many times. */
 export interface TextIndex {
   texts: readonly string[];
   vectors: VectorIndex;
+  /** Which texts are longer than the encoder reads, so that their vectors are of their beginnings. */
+  truncated?: readonly boolean[];
 }
 
 export interface SemanticSearch {
@@ -43,7 +47,8 @@ export function search(encoder: SentenceEncoder): SemanticSearch {
     const { precision, ...rest } = options;
     const embeddings = await collect(embed.stream(texts as string[], rest));
     const rows = embeddings.map(({ embedding }) => embedding);
-    return { texts, vectors: new VectorIndex(rows, precision && { precision }) };
+    const truncated = embeddings.map((embedding) => embedding.truncated);
+    return { texts, vectors: new VectorIndex(rows, precision && { precision }), truncated };
   }
 
   async function call(
@@ -56,11 +61,13 @@ export function search(encoder: SentenceEncoder): SemanticSearch {
     expectCount('topK', topK, 0);
     if (rescore !== undefined) expectCount('rescore', rescore);
     const isIndex = typeof corpus === 'object' && corpus !== null && 'vectors' in corpus;
-    const { texts, vectors } = isIndex ? corpus : await index(corpus, rest);
+    const { texts, vectors, truncated }: TextIndex = isIndex ? corpus : await index(corpus, rest);
     const { onProgress: _, ...quiet } = rest;
     const { embedding } = await embed(query, quiet);
     const hits = vectors.search(embedding, { topK, ...(rescore !== undefined && { rescore }) });
-    return hits.map(({ index, score }) => ({ index, text: texts[index], score }));
+    return hits.map(({ index, score }) => {
+      return { index, text: texts[index], score, ...(truncated && { truncated: truncated[index] }) };
+    });
   }
 
   return Object.assign(call, { index, encoder });

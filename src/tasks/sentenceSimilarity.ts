@@ -1,13 +1,19 @@
 import { InputError, show } from '../errors.ts';
 import { featureExtraction, type EmbeddingOptions } from './featureExtraction.ts';
-import { collect } from './run.ts';
+import { collect, type TextReport } from './run.ts';
 import type { BertSentenceEncoder as SentenceEncoder } from './sentenceEncoder.ts';
 import { cosineSimilarity } from './similarity.ts';
 import { expectText } from './windows.ts';
 
+/** Similarities, and how the texts were read. */
+export type SentenceSimilarities = number[] & {
+  source: TextReport;
+  sentences: TextReport[];
+};
+
 export interface SentenceSimilarity {
   /** The cosine similarity, -1 to 1, of each sentence to the first text, in order. */
-  (source: string, sentences: readonly string[], options?: EmbeddingOptions): Promise<number[]>;
+  (source: string, sentences: readonly string[], options?: EmbeddingOptions): Promise<SentenceSimilarities>;
   readonly encoder: SentenceEncoder;
 }
 
@@ -20,7 +26,11 @@ export function sentenceSimilarity(encoder: SentenceEncoder): SentenceSimilarity
       throw new InputError({ what: 'sentences', expected: 'a list of texts', got: show(sentences) });
     }
     const [first, ...others] = await collect(embed.stream([source, ...(sentences as string[])], options));
-    return others.map(({ embedding }) => cosineSimilarity(first.embedding, embedding));
+    const report = ({ tokenCount, truncated }: TextReport): TextReport => ({ tokenCount, truncated });
+    return Object.assign(
+      others.map(({ embedding }) => cosineSimilarity(first.embedding, embedding)),
+      { source: report(first), sentences: others.map(report) },
+    );
   };
   return Object.assign(call, { encoder });
 }

@@ -71,4 +71,5 @@ export {
 export { logSoftmax, mean, normalizeRows, poolSequences, softmax, sum } from './ops/reduce.ts';
 export { fillNormal, fillUniform, randomStream, randomUniform } from './random.ts';
 export type { Shape } from './shape.ts';
+export { StoredRows, type RowType } from './storedRows.ts';
 export { Tensor, type NestedNumbers } from './tensor.ts';

@@ -6,6 +6,7 @@ import {
   BertForSequenceClassification,
   BertModel,
   loadAdapter,
+  loadAnyModel,
   loadWithAdapter,
   mergeAdapters,
   type BertPreTrainedModel,
@@ -101,6 +102,29 @@ describe('an adapter of our own', () => {
     expect(again).toBeInstanceOf(BertForSequenceClassification);
     logitsOf(again).forEach((x, i) => expect(Math.abs(x - logitsOf(model)[i])).toBeLessThan(1e-6));
     expect(Array.from(logitsOf(again))).not.toEqual(before);
+  });
+
+  it('names for PEFT the modules that it holds whole, and the adapted layers and no others', async () => {
+    const config = (model: BertPreTrainedModel) =>
+      JSON.parse(new TextDecoder().decode(adapterFiles(model).get('adapter_config.json'))) as Record<string, string[]>;
+    const words = () => loadAnyModel(modelFiles('maskedLanguageModel'));
+    const all = await words();
+    addLora(all, { targets: ['query', 'dense'] });
+    // Not `cls.predictions`: PEFT would look for the decoder's matrix, which is that of the embeddings.
+    expect(config(all).modules_to_save).toEqual([
+      'cls.predictions.transform.dense',
+      'cls.predictions.transform.LayerNorm',
+    ]);
+    expect(config(all).target_modules).toEqual(['dense', 'query']);
+    const some = await words();
+    addLora(some, { targets: ['output.dense'] }); // `dense` alone would mean the intermediate layers too
+    expect(config(some).target_modules).toEqual(
+      ['attention.output.dense', 'output.dense'].map((name) => `bert.encoder.layer.0.${name}`),
+    );
+    for (const model of [all, some]) {
+      const again = await loadWithAdapter(modelFiles('maskedLanguageModel'), new MemoryFiles(adapterFiles(model)));
+      logitsOf(again as never).forEach((x, i) => expect(x).toBeCloseTo(logitsOf(model as never)[i], 5));
+    }
   });
 
   it('needs layers of the names given', async () => {

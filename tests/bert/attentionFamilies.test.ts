@@ -11,6 +11,7 @@ import type { GatedFeedForward, PackedBatch } from '../../src/layers/index.ts';
 import { compareWithReference, runReference } from '../../src/parity/index.ts';
 import { parseSafetensors, toFloat32, writeSafetensors, type TensorInput } from '../../src/safetensors/index.ts';
 import { MemoryFiles } from '../../src/hub/index.ts';
+import { ropeOf, type Rope, type Rotations } from '../../src/bert/families/rope.ts';
 import { Engine, type Tensor } from '../../src/tensor/index.ts';
 import { classFiles, fileContents, loadReference } from '../support/fixtures.ts';
 
@@ -30,6 +31,8 @@ const models = [
   ['modernBert', 'ModernBertModel'],
   ['modernBertBiases', 'ModernBertModel'],
   ['nomicBert', 'NomicBertModel'],
+  ['debertaTalkingHeads', 'DebertaModel'],
+  ['ropeYarn', 'ModernBertModel'],
 ] as const;
 
 const load = async (
@@ -54,6 +57,11 @@ function misplace(module: { forward: (...inputs: never[]) => unknown } | null, p
       forward(...inputs.map((input, i) => (i === position ? byOrder(input as PackedBatch) : input))),
   });
 }
+
+const withRope = ({ relations }: BertEncoder, kind: string, make: (pairs: number) => Rope) => {
+  const { ropes, pairs } = relations as Rotations;
+  Object.assign(relations!, { ropes: { ...ropes, [kind]: make(pairs) } });
+};
 
 const inEveryLayer = (encoder: BertEncoder, change: object) => {
   for (const { attention } of encoder.layers) Object.assign(attention, change);
@@ -127,17 +135,69 @@ describe.each(Object.entries(engines))('a mistake shows: %s', (_, engine) => {
       family,
       'ModernBertModel',
       ({ encoder }) => {
-        const { thetas } = encoder.relations as unknown as { thetas: Record<string, number> };
-        const swapped = { full_attention: thetas.sliding_attention, sliding_attention: thetas.full_attention };
-        Object.assign(encoder.relations!, { thetas: swapped });
+        const { ropes } = encoder.relations as Rotations;
+        const swapped = { full_attention: ropes.sliding_attention, sliding_attention: ropes.full_attention };
+        Object.assign(encoder.relations!, { ropes: swapped });
       },
     ]),
     [
       'a base of 10000 for its own',
       'nomicBert',
       'NomicBertModel',
-      ({ encoder }) => Object.assign(encoder.relations!, { thetas: { all: 10000 } }),
+      ({ encoder }) => withRope(encoder, 'all', (pairs) => ropeOf(null, { theta: 10000, pairs, maxPositions: 40 })),
     ],
+    ...(
+      [
+        ['ropeYarn', 'ModernBertModel', 'full_attention', 30],
+        ['ropeYarn', 'ModernBertModel', 'sliding_attention', 300],
+        ['ropeLlama3', 'ModernBertModel', 'full_attention', 30],
+        ['ropeLlama3', 'ModernBertModel', 'sliding_attention', 300],
+        ['ropeDynamic', 'NomicBertModel', 'all', 50],
+        ['ropeLongRope', 'NomicBertModel', 'all', 50],
+      ] as const
+    ).map(([family, label, kind, theta]): (typeof mistakes)[number] => [
+      `${kind} turned as if nothing were scaled`,
+      family,
+      label,
+      ({ encoder }) => withRope(encoder, kind, (pairs) => ropeOf(null, { theta, pairs, maxPositions: 40 })),
+    ]),
+    ...(['ropeYarn', 'ropeLongRope'] as const).map((family): (typeof mistakes)[number] => [
+      'turns scaled, but not their size',
+      family,
+      family === 'ropeYarn' ? 'ModernBertModel' : 'NomicBertModel',
+      ({ encoder }) => {
+        const { ropes } = encoder.relations as Rotations;
+        for (const kind of Object.keys(ropes)) withRope(encoder, kind, () => ({ ...ropes[kind], scale: 1 }));
+      },
+    ]),
+    [
+      'LongRoPE with its factors for short texts',
+      'ropeLongRope',
+      'NomicBertModel',
+      ({ encoder }) => {
+        const { all } = (encoder.relations as Rotations).ropes;
+        withRope(encoder, 'all', () => ({ ...all, frequencies: () => all.frequencies(1) }));
+      },
+    ],
+    ...(['DebertaModel', 'DebertaModel.holes'] as const).flatMap((label): typeof mistakes => [
+      [
+        'heads that do not talk',
+        'debertaTalkingHeads',
+        label,
+        ({ encoder }) => inEveryLayer(encoder, { talkingHeads: null }),
+      ],
+      [
+        'scores mixed the other way round',
+        'debertaTalkingHeads',
+        label,
+        ({ encoder }) => {
+          for (const { attention } of encoder.layers) {
+            const { data, shape } = (attention as unknown as { talkingHeads: { scores: Tensor } }).talkingHeads.scores;
+            data.set(data.map((_, i) => data[(i % shape[0]) * shape[0] + Math.floor(i / shape[0])]));
+          }
+        },
+      ],
+    ]),
     [
       'the gate activated in place of what goes through it',
       'nomicBert',
@@ -147,6 +207,15 @@ describe.each(Object.entries(engines))('a mistake shows: %s', (_, engine) => {
           const { up, gate } = feedForward as GatedFeedForward;
           Object.assign(feedForward, { up: gate, gate: up });
         }
+      },
+    ],
+    [
+      'a bias where embeddings are projected',
+      'debertaTalkingHeads',
+      'DebertaModel',
+      ({ embeddings: { projection }, engine, config }) => {
+        const bias = engine.tensor(new Array<number>(config.hiddenSize).fill(0).map((_, i) => i / 10), [config.hiddenSize]); // prettier-ignore
+        Object.assign(projection!, { bias });
       },
     ],
   ];
@@ -315,9 +384,12 @@ describe('configs', () => {
     [
       'modernBert',
       'ModernBertModel',
-      { rope_parameters: { full_attention: { rope_type: 'yarn' } } },
+      { rope_parameters: { full_attention: { rope_type: 'yarn' } } }, // without its factor
       'rope_parameters',
     ],
+    ['modernBert', 'ModernBertModel', { rope_parameters: { full_attention: { rope_type: 'axial' } } }, 'axial'],
+    ['nomicBert', 'NomicBertModel', { rope_parameters: { rope_theta: 0 } }, 'rope_parameters'],
+    ['ropeLongRope', 'NomicBertModel', { rope_parameters: { rope_type: 'longrope', short_factor: [1, 2], long_factor: [1, 2] } }, 'short_factor'], // prettier-ignore
     ['modernBert', 'ModernBertModel', { layer_types: ['local'] }, 'layer_types'],
     ['modernBert', 'ModernBertModel', { layer_types: ['full_attention'] }, 'layer_types: expected one for each of the'],
     [
@@ -327,7 +399,8 @@ describe('configs', () => {
       'hidden_size / num_attention_heads: expected an even',
     ],
     ['modernBert', 'ModernBertModel', { classifier_pooling: 'max' }, 'classifier_pooling'],
-    ['deberta', 'DebertaModel', { talking_head: true }, 'talking_head'],
+    ['deberta', 'DebertaModel', { talking_head: true }, 'head_logits_proj'],
+    ['electraSummary', 'ElectraForMultipleChoice', { summary_type: 'attn' }, 'summary_type'], // nor transformers'
     ['deberta', 'DebertaModel', { pos_att_type: 3 }, 'pos_att_type'],
     ['debertaV2', 'DebertaV2Model', { position_buckets: 1.5 }, 'position_buckets'],
     ['mpnet', 'MPNetModel', { relative_attention_num_buckets: 0 }, 'relative_attention_num_buckets'],

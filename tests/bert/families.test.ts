@@ -83,7 +83,8 @@ describe('what is compared', () => {
         ...['classifier', 'classifier.dense', 'classifier.activation', 'pre_classifier', 'sop_classifier'],
         ...['predictions.dense', 'predictions.decoder', 'lm_head.dense', 'lm_head.decoder'],
         ...['vocab_transform', 'activation', 'generator_predictions', 'generator_predictions.dense'],
-        ...['sequence_summary', 'sequence_summary.first_dropout', 'sequence_summary.summary'],
+        ...['sequence_summary', 'sequence_summary.activation', 'sequence_summary.first_dropout'],
+        'sequence_summary.summary',
         'discriminator_predictions.dense',
         ...['cls', 'cls.predictions.decoder', 'cls.predictions.transform', 'cls.predictions.transform.dense'],
         ...['lm_predictions', 'lm_predictions.lm_head.dense', 'lm_predictions.lm_head.transform_act_fn'],
@@ -92,6 +93,8 @@ describe('what is compared', () => {
         ...['encoder.relative_attention_bias', 'encoder.LayerNorm', 'encoder.conv.conv', 'rotary_emb'],
         ...perLayer('encoder.layer.N.attention.self', 'pos_proj', 'pos_q_proj', 'pos_key_proj', 'pos_query_proj'),
         ...perLayer('encoder.layer.N.attention.self', 'key_proj', 'query_proj'), // their second run, for distances
+        // matrices of heads, among a pair of tokens each
+        ...perLayer('encoder.layer.N.attention.self', 'head_logits_proj', 'head_weights_proj'),
         // gates are one with their products
         ...['embeddings.tok_embeddings', 'encoder.layer.N.attention.attn', 'layers.N.self_attn'],
         ...perLayer('layers.N', 'attn', 'attn.out_drop', 'attn_norm', 'mlp', 'mlp.act', 'mlp.act_fn', 'mlp.gate_proj'),
@@ -99,6 +102,52 @@ describe('what is compared', () => {
     );
   });
 });
+
+describe.each(cases.filter(({ label }) => !label.includes('.')))(
+  'introspection: $family $label',
+  ({ family, label }) => {
+    const { inputs } = loadReference(`families/${family}`, 'f32', label);
+    const choices = label.endsWith('MultipleChoice') ? { choices: inputs.inputIds.length } : {};
+
+    it('states and attentions of every layer, and hooks that read or replace what a module gives', async () => {
+      const model = await load(family, label, engines.simd);
+      const { encoder } = 'bert' in model ? (model.bert as BertModel) : (model as BertModel);
+      const forward = () => {
+        const options = { outputHiddenStates: true, outputAttentions: true, ...choices };
+        const output = model.forward(inputs, options);
+        const [states, attentions] = [output.hiddenStates!, output.attentions!].map((x) =>
+          x.map(({ data }) => [...data]),
+        );
+        return { states, attentions, tokens: output.batch.totalTokens, offsets: output.batch.offsets };
+      };
+      const before = forward();
+      expect(before.states).toHaveLength(encoder.layers.length + 1);
+      expect(before.attentions).toHaveLength(encoder.layers.length);
+      const squares = Array.from(before.offsets.slice(1), (end, s) => (end - before.offsets[s]) ** 2);
+      const pairs = squares.reduce((a, b) => a + b, 0);
+      for (const layer of before.attentions) expect(layer).toHaveLength(model.config.numAttentionHeads * pairs);
+
+      const [first] = encoder.layers;
+      const shapes: (readonly number[])[] = [];
+      const stopReading = model.hook(first.attention.name, ({ shape }) => void shapes.push(shape));
+      const stopReplacing = model.hook(first.name, ({ engine, shape }) => engine.zeros(shape));
+      const after = forward();
+      expect(shapes[0]).toEqual([before.tokens, model.config.attentionSize]);
+      expect(after.states[0]).toEqual(before.states[0]);
+      expect(after.states[1].every((x) => x === 0)).toBe(encoder.afterFirstLayer === null);
+      expect(after.states[1]).not.toEqual(before.states[1]);
+      stopReading();
+      stopReplacing();
+      expect(forward()).toEqual(before);
+    });
+  },
+);
+
+const robertas = [
+  ['roberta', 'RobertaModel'],
+  ['xlmRoberta', 'XLMRobertaModel'],
+  ['camembert', 'CamembertModel'],
+] as const;
 
 describe.each(Object.entries(engines))('a mistake shows: %s', (_, engine) => {
   /** The model of a label as a mistaken reader would have it. */
@@ -110,18 +159,20 @@ describe.each(Object.entries(engines))('a mistake shows: %s', (_, engine) => {
   const encoderOf = (model: BertPreTrainedModel) => model as BertModel;
 
   const mistakes: [mistake: string, family: string, label: string, model: () => Promise<BertPreTrainedModel>][] = [
-    ...['', '.holes', '.left'].map((variant): (typeof mistakes)[number] => [
-      "RoBERTa's positions counted as BERT's",
-      'roberta',
-      `RobertaModel${variant}`,
-      () => broken('roberta', 'RobertaModel', (m) => Object.assign(encoderOf(m).embeddings, { positions: columns })),
-    ]),
-    [
-      "RoBERTa's positions counted by the mask",
-      'roberta',
-      'RobertaModel.holes',
+    ...robertas.flatMap(([family, label]) =>
+      ['', '.holes', '.left'].map((variant): (typeof mistakes)[number] => [
+        'positions counted as in BERT',
+        family,
+        `${label}${variant}`,
+        () => broken(family, label, (m) => Object.assign(encoderOf(m).embeddings, { positions: columns })),
+      ]),
+    ),
+    ...robertas.map(([family, label]): (typeof mistakes)[number] => [
+      'positions counted by the mask',
+      family,
+      `${label}.holes`,
       () =>
-        broken('roberta', 'RobertaModel', (m) =>
+        broken(family, label, (m) =>
           Object.assign(encoderOf(m).embeddings, {
             positions: {
               ...positionsAfter(() => 1),
@@ -130,6 +181,30 @@ describe.each(Object.entries(engines))('a mistake shows: %s', (_, engine) => {
             },
           }),
         ),
+    ]),
+    ...(['xlmRoberta', 'camembert'] as const).map((family): (typeof mistakes)[number] => [
+      "a classifier with ELECTRA's activation",
+      family,
+      family === 'camembert' ? 'CamembertForSequenceClassification' : 'XLMRobertaForSequenceClassification',
+      () =>
+        broken(
+          family,
+          family === 'camembert' ? 'CamembertForSequenceClassification' : 'XLMRobertaForSequenceClassification',
+          (m) => Object.assign((m as BertForSequenceClassification).firstToken!.layer, { activation: 'gelu' }),
+        ),
+    ]),
+    ['an eps of 1e-4 for 1e-5', 'camembert', 'CamembertModel', () => load('camembert', 'CamembertModel', engine, { layer_norm_eps: 1e-4 })], // prettier-ignore
+    ...(['electraSummary', 'electraSummaryLast'] as const).map((family): (typeof mistakes)[number] => [
+      "the first token's summary",
+      family,
+      'ElectraForMultipleChoice',
+      () => load(family, 'ElectraForMultipleChoice', engine, { summary_type: 'first' }),
+    ]),
+    [
+      'a summary without its activation',
+      'electraSummary',
+      'ElectraForMultipleChoice',
+      () => load('electraSummary', 'ElectraForMultipleChoice', engine, { summary_activation: 'linear' }),
     ],
     [
       "ALBERT's layers not shared",

@@ -1,10 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import {
+  AlbertForPreTraining,
   BertConfig,
   BertForMaskedLM,
   BertForMultipleChoice,
+  BertForPreTraining,
   BertForSequenceClassification,
   BertForTokenClassification,
+  randomWeights,
+  type AnyOutput,
+  type BertPreTrainedModel,
+  type ModelClass,
+  type PredictionOptions,
 } from '../../src/bert/index.ts';
 import { InputError } from '../../src/errors.ts';
 import { MemoryFiles } from '../../src/hub/index.ts';
@@ -40,6 +47,29 @@ describe('heads', () => {
     expect(() => model.forward(inputs, { choices: 3 })).toThrow(
       'BertForMultipleChoice: number of sequences: expected a multiple of 3 choices, got 2',
     );
+  });
+});
+
+describe('scores of words for some tokens alone', () => {
+  const every = [BertForMaskedLM, BertForPreTraining, AlbertForPreTraining] as ModelClass<BertPreTrainedModel>[];
+  it.each(every.map((model) => [model.name, model] as const))('are those among all, bit for bit: %s', (_, model) => {
+    const config = new model.configClass(small);
+    const built = new model(config, randomWeights(config));
+    const rows = ({ logits, predictionLogits }: AnyOutput) => predictionLogits ?? logits!;
+    const all = rows(built.forward(inputs));
+    const options: PredictionOptions = { predictionTokens: Int32Array.of(3, 1) };
+    const output: AnyOutput = built.forward(inputs, options);
+    expect(rows(output).shape).toEqual([2, 60]);
+    const rowOf = (token: number) => [...all.data.slice(60 * token, 60 * (token + 1))];
+    expect([...rows(output).data]).toEqual([...rowOf(3), ...rowOf(1)]);
+    expect(rows(built.forward(inputs, { predictionTokens: new Int32Array(0) } as PredictionOptions)).shape).toEqual([0, 60]); // prettier-ignore
+    expect(() => built.forward(inputs, { predictionTokens: Int32Array.of(4) } as PredictionOptions)).toThrow(/rows.*0 to 3, got 4/); // prettier-ignore
+    if (model === BertForMaskedLM) {
+      expect(output.logitsPer).toBe('predictionToken');
+      const labels = { labels: [[5, -100, 7], [9]] };
+      const whole = built.loss(built.forward(inputs, { predictionTokens: Int32Array.of(0, 2, 3) } as PredictionOptions), { labels: [5, 7, 9] }); // prettier-ignore
+      expect(whole.data[0]).toBeCloseTo(built.loss(built.forward(inputs), labels).data[0], 6);
+    }
   });
 });
 

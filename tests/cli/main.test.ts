@@ -52,6 +52,12 @@ describe('how a command ends', () => {
     );
   });
 
+  test('with the name of the command once', async () => {
+    const { code, stderr } = await run(['qa', '--question', 'a', '--context', 'b'], world);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^bertscript qa: (?!qa).*config\.json: expected a model …ForQuestionAnswering/);
+  });
+
   test('with a stack only when asked for', async () => {
     const shown = /^bertscript embed: no texts;[^\n]*\nUsageError: [^]*\n +at /;
     expect((await run(['embed', '--debug'], world)).stderr).toMatch(shown);

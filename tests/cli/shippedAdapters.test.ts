@@ -24,8 +24,21 @@ it('entities: a person and a place', async () => {
   expect(kinds.get(22)).toBe('location');
 });
 
-it('masked-words: some words', async () => {
+it('masked-words: the word', async () => {
   const args = ['fill-mask', 'Paris is the [MASK] of France.', ...adapter('masked-words')];
   const [row] = (await run(args, world)).json<{ masks: { token: string }[][] }>();
-  expect(row.masks[0].map(({ token }) => token)).toContain('city');
+  expect(row.masks[0].slice(0, 2).map(({ token }) => token)).toContain('capital');
+});
+
+it('question-answering: answers in their places', async () => {
+  const context = 'Berlin is the capital of Germany. Paris is the capital of France. Hamlet was written around 1600.';
+  for (const [question, answer] of [
+    ['What is the capital of France?', 'Paris'],
+    ['When was Hamlet written?', '1600'],
+  ]) {
+    const flags = ['--question', question, '--context', context, ...adapter('question-answering')];
+    const [row] = (await run(['qa', ...flags], world)).json<{ answer: string; start: number; end: number }>();
+    expect(row.answer).toBe(answer);
+    expect(context.slice(row.start, row.end)).toBe(answer);
+  }
 });

@@ -117,6 +117,40 @@ describe('long texts', () => {
     expect([short.truncated, short.tokenCount]).toEqual([false, 7]);
   });
 
+  it.each(['truncate', 'error', 'chunk'] as const)('are reported by every task: %s', async (overflow) => {
+    const [zeroShot, ask, fill, rank, embed, alike, search, summarize] = await Promise.all([
+      pipeline('zero-shot-classification', pipelineModel('inference')),
+      pipeline('question-answering', pipelineModel('qa')),
+      pipeline('fill-mask', pipelineModel('masked')),
+      pipeline('rerank', pipelineModel('ranker')),
+      pipeline('feature-extraction', pipelineModel('sentiment')),
+      pipeline('sentence-similarity', pipelineModel('sentiment')),
+      pipeline('search', pipelineModel('sentiment')),
+      pipeline('extractive-summarization', pipelineModel('sentiment')),
+    ]);
+    const isCut = ({ truncated }: { truncated: boolean }) => truncated;
+    const endless = long.replaceAll(/[.,]/g, ''); // a single sentence
+    const tasks: Record<string, (text: string) => Promise<boolean>> = {
+      classify: async (text) => isCut(await classify(text, { overflow })),
+      zeroShot: async (text) => isCut(await zeroShot(text, ['a'], { overflow })),
+      ner: async (text) => isCut(await ner(text, { overflow })),
+      ask: async (text) => isCut(await ask('who', text, { overflow })),
+      fill: async (text) => isCut(await fill(`[MASK] ${text}`, { overflow })),
+      rank: async (text) => isCut((await rank('who', [text], { overflow }))[0]),
+      embed: async (text) => isCut(await embed(text, { overflow })),
+      tokens: async (text) => (overflow === 'chunk' ? false : isCut(await embed(text, { pooling: 'none', overflow }))),
+      alike: async (text) => isCut((await alike('who', [text], { overflow })).sentences[0]),
+      source: async (text) => isCut((await alike(text, ['who'], { overflow })).source),
+      search: async (text) => (await search('who', [text], { overflow }))[0].truncated!,
+      summarize: async (text) => (await summarize(text, { overflow })).truncatedSentences > 0,
+    };
+    for (const [name, run] of Object.entries(tasks)) {
+      expect(await run('the tower is tall'), name).toBe(false);
+      if (overflow === 'error') await expect(run(endless), name).rejects.toThrow(/expected at most \d+ tokens, got/);
+      else expect(await run(endless), name).toBe(overflow === 'truncate');
+    }
+  });
+
   it('are refused on request, with the length, the limit and the ways out', async () => {
     const { tokenCount } = await classify(long);
     await expect(classify(['short', long], { overflow: 'error' })).rejects.toThrow(

@@ -17,6 +17,7 @@ What hangs on column 0 (pooler_output, pooled logits) is left out when some row 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -27,6 +28,7 @@ import torch
 import transformers
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
@@ -136,17 +138,29 @@ def hook_activations(model, into):
     return [module.register_forward_hook(hook(name)) for name, module in modules]
 
 
+@contextlib.contextmanager
+def precision_of(model):
+    """Whatever is made on the way is made in the model's dtype: float64 means float64 throughout."""
+    softmax, to_float, float32 = torch.nn.functional.softmax, torch.Tensor.float, torch.float32
+    torch.set_default_dtype(model.dtype)  # constants (mask values, zeros)
+    if model.dtype == torch.float64:  # some families ask for float32 inside their attention, norms and rotations
+        torch.nn.functional.softmax = lambda x, dim=None, dtype=None, **rest: softmax(x, dim=dim)
+        torch.Tensor.float, torch.float, torch.float32 = torch.Tensor.double, torch.float64, torch.float64
+        widen_rotations(model)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(float32)
+        torch.nn.functional.softmax, torch.Tensor.float, torch.float, torch.float32 = softmax, to_float, float32, float32
+
+
 def run(model, inputs, activations=False, grad=False, sentence_folder=None):
     """The inputs and every output of one forward pass (and, with grad, of the backward pass of its loss), by reference-file name."""
     torch.set_num_threads(1)
     wide = model.dtype == torch.float64
-    torch.set_default_dtype(model.dtype)  # constants made on the way (mask values, zeros) follow the model
-    softmax, to_float, float32 = torch.nn.functional.softmax, torch.Tensor.float, torch.float
-    if wide:  # some families ask for float32 inside their attention, norms and rotations: float64 means float64 throughout
-        torch.nn.functional.softmax = lambda x, dim=None, dtype=None, **rest: softmax(x, dim=dim)
-        torch.Tensor.float, torch.float = torch.Tensor.double, torch.float64
-        widen_rotations(model)
     captured = {}
+    precision = contextlib.ExitStack()
+    precision.enter_context(precision_of(model))
     handles = hook_activations(model, captured) if activations else []
     try:
         with torch.set_grad_enabled(grad):
@@ -168,8 +182,7 @@ def run(model, inputs, activations=False, grad=False, sentence_folder=None):
         if sentence_folder:
             tensors["sentence_embedding"] = sentence_embedding(sentence_folder, output.last_hidden_state, inputs["attention_mask"])
     finally:
-        torch.set_default_dtype(torch.float32)
-        torch.nn.functional.softmax, torch.Tensor.float, torch.float = softmax, to_float, float32
+        precision.close()
         for handle in handles:
             handle.remove()
     tensors = drop_pooled_at_masked_column(tensors, inputs)
@@ -186,9 +199,14 @@ def widen_rotations(model):
     """Frequencies of rotary positions were computed in float32 when the model was made."""
     for module in model.modules():
         if hasattr(module, "compute_default_rope_parameters"):
+            module.max_seq_len_cached = module.original_max_seq_len  # as if no longer text had been seen
+            for name in [name for name in vars(module) if name.endswith("long_inv_freq")]:
+                delattr(module, name)
             for name, buffer in module.named_buffers():
                 kind = name.removesuffix("inv_freq").removesuffix("original_").strip("_")
-                buffer.copy_(module.compute_default_rope_parameters(module.config, **({"layer_type": kind} if kind else {}))[0])
+                rope = module.rope_type[kind] if kind else module.rope_type
+                compute = module.compute_default_rope_parameters if rope == "default" else ROPE_INIT_FUNCTIONS[rope]
+                buffer.copy_(compute(module.config, device=buffer.device, **({"layer_type": kind} if kind else {}))[0])
 
 
 def question_answering_loss(output, inputs):

@@ -7,7 +7,7 @@ computes for each class.
 families/<name>/ holds model.safetensors, and for each class of transformers config.<class>.json, reference.<class>.safetensors (float32)
 and reference.<class>.f64.safetensors. The encoder's are there for other inputs too (float32): reference.<class>.left.…, .holes.…,
 .positions.…; it has every hidden state and attention and (unnamed inputs) every module's output; a class with a head only what comes after
-its encoder. Families that differ in names alone share a folder, with fewer references for the second. Where two classes have different weights of one name, those of the second are in weights.<class>.safetensors.
+its encoder. Where two classes have different weights of one name, those of the second are in weights.<class>.safetensors.
 Among the ids are the padding token's, masked and not, and others under the mask: families differ in what they make of those.
 """
 
@@ -35,7 +35,9 @@ MODERN = dict(
 )
 
 FAMILIES = {  # folder: prefixes of the classes, options of their config, more classes than HEADS, inputs (and, if not HEADS, heads)
-    "roberta": (("Roberta", "XLMRoberta", "Camembert"), BERT | dict(pad_token_id=1), (), {}),
+    "roberta": (("Roberta",), BERT | dict(pad_token_id=1), (), {}),
+    "xlmRoberta": (("XLMRoberta",), BERT | dict(pad_token_id=1, type_vocab_size=1, vocab_size=67, num_attention_heads=4), (), {}),
+    "camembert": (("Camembert",), BERT | dict(pad_token_id=1, type_vocab_size=1, hidden_act="relu", layer_norm_eps=1e-5, vocab_size=53), (), {}),
     "distilbert": (("DistilBert",), DISTILBERT, (), {}),
     "albert": (
         ("Albert",),
@@ -49,6 +51,12 @@ FAMILIES = {  # folder: prefixes of the classes, options of their config, more c
         PLAIN | RELATIVE | dict(max_relative_positions=5, position_biased_input=False, type_vocab_size=0),
         (),
         dict(heads=HEADS[:4]),
+    ),
+    "debertaTalkingHeads": (  # and embeddings of another size
+        ("Deberta",),
+        PLAIN | RELATIVE | dict(max_relative_positions=5, type_vocab_size=2, talking_head=True, embedding_size=14, legacy=True),
+        (),
+        dict(heads=("MaskedLM",), variants=("", "holes")),
     ),
     "debertaV2": (  # as the third version
         ("DebertaV2",),
@@ -80,6 +88,27 @@ FAMILIES = {  # folder: prefixes of the classes, options of their config, more c
         (),
         dict(heads=HEADS[:3]),
     ),
+    **{  # the ways in which rotary positions reach further
+        f"rope{name}": (prefix, options | dict(rope_parameters=rope), (), dict(heads=(), shape=shape, variants=variants))
+        for name, prefix, options, rope, shape, variants in [
+            ("Yarn", ("ModernBert",), MODERN, {
+                "full_attention": dict(rope_type="yarn", rope_theta=30.0, factor=4.0, original_max_position_embeddings=16, beta_fast=2.0, beta_slow=0.1),
+                "sliding_attention": dict(rope_type="linear", rope_theta=300.0, factor=2.5)}, (3, 9), ("", "holes")),
+            ("Llama3", ("ModernBert",), MODERN, {
+                "full_attention": dict(rope_type="llama3", rope_theta=30.0, factor=4.0, original_max_position_embeddings=12, low_freq_factor=1.0,
+                                       high_freq_factor=4.0),
+                "sliding_attention": dict(rope_type="proportional", rope_theta=300.0, partial_rotary_factor=0.5, factor=1.5)}, (3, 9), ("",)),
+            ("Dynamic", ("NomicBert",), PLAIN | dict(type_vocab_size=2, hidden_act="silu", max_position_embeddings=6, head_dim=6),
+             dict(rope_type="dynamic", rope_theta=50.0, factor=3.0), (1, 14), ("full",)),
+            ("LongRope", ("NomicBert",), PLAIN | dict(type_vocab_size=2, hidden_act="silu"),
+             dict(rope_type="longrope", rope_theta=50.0, factor=3.0, original_max_position_embeddings=8, short_factor=[1.0, 1.1, 1.3, 1.2],
+                  long_factor=[1.0, 2.0, 3.5, 5.0]), (1, 14), ("full",)),
+        ]
+    },
+    "electraSummary": (("Electra",), BERT | dict(embedding_size=24, summary_type="mean", summary_use_proj=False, summary_activation="gelu"), (),
+                       dict(heads=("MultipleChoice",), mask="full", model=False)),
+    "electraSummaryLast": (("Electra",), BERT | dict(embedding_size=24, summary_type="last", summary_activation="tanh"), (),
+                           dict(heads=("MultipleChoice",), mask="full", model=False)),
     "electra": (("Electra",), BERT | dict(embedding_size=14, hidden_act="relu"), ("PreTraining",), {}),
 }
 
@@ -132,7 +161,7 @@ def make(folder_name):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     weights, seed, shape = {}, SEED, inputs.get("shape", (3, 9))
-    for class_name in (f"{prefix}{ending}" for prefix in prefixes for ending in (*(f"For{head}" for head in (*inputs.get("heads", HEADS), *more)), "Model")):
+    for class_name in (f"{prefix}{ending}" for prefix in prefixes for ending in (*(f"For{head}" for head in (*inputs.get("heads", HEADS), *more)), "Model")[: None if inputs.get("model", True) else -1]):
         if not hasattr(transformers, class_name):
             sys.exit(f"transformers has no {class_name}")
         model = make_model(class_name, options)
@@ -144,7 +173,8 @@ def make(folder_name):
         if own:
             save_file(own, folder / f"weights.{class_name}.safetensors", metadata={"format": "pt"})
         first = class_name.startswith(prefixes[0])
-        for variant in ("", "left", "holes", "positions") if class_name.endswith("Model") and first else ("",):
+        variants = inputs.get("variants", ("", "left", "holes", "positions"))
+        for variant in variants if class_name.endswith("Model") and first else (inputs.get("mask", ""),):
             reference(folder, model, (2, 4, shape[-1]) if class_name.endswith("MultipleChoice") else shape, seed, variant, first)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
@@ -153,10 +183,11 @@ def reference(folder, model, shape, seed, variant, first):
     class_name = type(model).__name__
     encoder = not hasattr(model, model.base_model_prefix)
     inputs = random_inputs(model.config, shape, seed)
-    if variant in ("left", "holes"):
+    if variant in ("left", "holes", "full"):
         capture.change_mask(inputs, variant, seed)
     if variant == "positions":
         inputs["position_ids"] = capture.random_positions(model.config, inputs, seed)
+    variant = "" if variant == "full" else variant  # the only one there is
     for dtype, end in (("float32", ""), ("float64", ".f64"))[: 2 if first and not variant else 1]:
         model.to(capture.DTYPES[dtype])
         tensors = capture.run(model, inputs, activations=first and not variant and dtype == "float32")
@@ -169,10 +200,12 @@ def reference(folder, model, shape, seed, variant, first):
 
 
 def make_defaults():
-    """familyDefaults.json: what transformers' config classes default to."""
+    """familyDefaults.json: what transformers' config classes default to. sinusoids.json: DistilBERT's untrained positions, [9, 24]."""
     prefixes = ["Bert", *(prefix for prefixes, *_ in FAMILIES.values() for prefix in prefixes)]
     configs = {f"{prefix}Config": getattr(transformers, f"{prefix}Config")().to_dict() for prefix in prefixes}
     (FIXTURES / "familyDefaults.json").write_text(json.dumps(configs, indent=1, sort_keys=True) + "\n")
+    untrained = transformers.DistilBertModel(transformers.DistilBertConfig(**DISTILBERT | dict(max_position_embeddings=9), sinusoidal_pos_embds=True))
+    (FIXTURES / "sinusoids.json").write_text(json.dumps(untrained.embeddings.position_embeddings.weight.tolist()) + "\n")
 
 
 def main():

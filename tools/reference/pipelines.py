@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from capture import precision_of
 from make_fixtures import randomize
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, pipeline
@@ -79,7 +80,7 @@ def make_checkpoints():
         model = randomize(getattr(transformers, CLASSES.get(name, "BertForSequenceClassification"))(config), 7 + seed)
         shared = shared or {k: v.half().contiguous() for k, v in model.state_dict().items() if k.startswith("bert.")}
         model.load_state_dict({k: v.float() for k, v in shared.items() if not (k.startswith("bert.pooler") and name in CLASSES)}, strict=False)
-        spread(model.eval())
+        spread(model.eval(), load_tokenizer())
         state = model.half().state_dict()
         head = {k: v.contiguous() for k, v in state.items() if not k.startswith("bert.") and "decoder" not in k}
         save_file(head, FOLDER / f"{name}.safetensors")
@@ -91,12 +92,13 @@ def make_checkpoints():
     save_file(shared, FOLDER / "encoder.safetensors")
 
 
-def spread(model):
+def spread(model, tokenizer):
     """Makes a head's labels differ from text to text, and from token to token."""
     head = getattr(model, "classifier", getattr(model, "qa_outputs", None))
+    head = getattr(head, "out_proj", head)
     if head is None:
         return
-    inputs = load_tokenizer()([*TEXTS, *NAMES], padding=True, return_tensors="pt")
+    inputs = tokenizer([*TEXTS, *NAMES], padding=True, return_tensors="pt")
     with torch.no_grad():
         output = model(**inputs)
         logits = output.logits if "logits" in output else torch.stack([output.start_logits, output.end_logits], -1)
@@ -129,13 +131,13 @@ def load_tokenizer():
     return transformers.AutoTokenizer.from_pretrained(folder)
 
 
-def plain(value):
+def plain(value, digits=8):
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item, digits) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
+        return [plain(item, digits) for item in value]
     if isinstance(value, (np.floating, float)):
-        return float(f"{float(value):.8g}")
+        return float(f"{float(value):.{digits}g}")
     return int(value) if isinstance(value, np.integer) else value
 
 
@@ -261,6 +263,40 @@ def rollout():
     return {"text": TEXTS[0], "rollout": rows}
 
 
+def integrated_gradients(model, tokenizer, text, pair=None, target=0, token=None, steps=50):
+    """As captum's LayerIntegratedGradients on the embeddings: padding for all but special tokens is the baseline; in float64."""
+    model = model.double()
+    inputs = tokenizer(text, pair, return_tensors="pt", return_special_tokens_mask=True)
+    special = inputs.pop("special_tokens_mask").bool()
+    embeddings = model.base_model.embeddings
+
+    def run(ids, vectors=None):
+        kept = []
+        hook = embeddings.register_forward_hook(lambda _, __, output: kept.append(output) if vectors is None else vectors)
+        with precision_of(model):
+            logits = model(**{**inputs, "input_ids": ids}).logits[0]
+        hook.remove()
+        return (logits[token] if token is not None else logits)[target], kept[0].detach() if kept else None
+
+    ids = inputs["input_ids"]
+    logit, end = run(ids)
+    baseline_logit, start = run(torch.where(special, ids, tokenizer.pad_token_id))
+    total = torch.zeros_like(end)
+    places, weights = np.polynomial.legendre.leggauss(steps)
+    for place, weight in zip((1 + places) / 2, weights / 2):
+        vectors = (start + place * (end - start)).requires_grad_()
+        total += weight * torch.autograd.grad(run(ids, vectors)[0], vectors)[0]
+    scores = (total * (end - start)).sum(-1)[0]
+    assert abs(scores.sum() - (logit - baseline_logit)) < 1e-6
+    return {"text": text, "pair": pair, "target": target, "token": token, "scores": scores.tolist(), "logit": logit.item(),
+            "baseline_logit": baseline_logit.item()}
+
+
+def attributions():
+    model, tokenizer = open_checkpoint("sentiment")
+    return [integrated_gradients(model, tokenizer, TEXTS[0]), integrated_gradients(model, tokenizer, *PAIRS[0], target=2)]
+
+
 QUESTIONS = [
     ("How tall is the tower?", "The tower is 31 metres tall, painted white and red by two brothers."),
     ("Who sailed to Iceland?", "Paul 👩‍🚀 sailed from London 🇬🇧 to Iceland; Zoë’s café waited."),
@@ -317,10 +353,11 @@ def main(parts):
         made = {"question-answering": questions()}
     else:
         made = {"text-classification": classification(), "zero-shot-classification": zero_shot(), "token-classification": entities(),
-                "fill-mask": masked(), "feature-extraction": features(), "attention-rollout": rollout()}
+                "fill-mask": masked(), "feature-extraction": features(), "attention-rollout": rollout(),
+                "integrated-gradients": attributions()}
     expected = json.loads(path.read_text()) if path.exists() else {"versions": {}}
     for task, cases in made.items():
-        expected[task] = plain(cases)
+        expected[task] = plain(cases, 14 if task == "integrated-gradients" else 8)
         expected["versions"][task] = f"transformers {transformers.__version__}, torch {torch.__version__}"
     path.write_text(json.dumps(expected, ensure_ascii=False, separators=(",", ":")) + "\n")
 

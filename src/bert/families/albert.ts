@@ -4,7 +4,7 @@ import type { BertConfigOptions, ConfigClass } from '../config.ts';
 import { BertWithHead, MaskedLanguageModelHead, type Inputs } from '../headModules.ts';
 import * as heads from '../heads.ts';
 import { BertModel } from '../model.ts';
-import type { ForwardOptions, SentenceOrderOutput } from '../outputs.ts';
+import type { PredictionOptions, SentenceOrderOutput } from '../outputs.ts';
 import { randomWeights } from '../preTrainedModel.ts';
 import type { Family } from './family.ts';
 
@@ -96,10 +96,10 @@ export class AlbertForPreTraining extends BertWithHead {
     if (this.config.tieWordEmbeddings) this.predictions.tie(this.bert.embeddings.wordEmbeddings.weight);
   }
 
-  forward(inputs: Inputs, options: ForwardOptions = {}): SentenceOrderOutput {
+  forward(inputs: Inputs, options: PredictionOptions = {}): SentenceOrderOutput {
     return this.engine.scope(() => {
       const { lastHiddenState, poolerOutput, ...rest } = this.bert.forward(inputs, options);
-      const predictionLogits = this.predictions.forward(lastHiddenState);
+      const predictionLogits = this.predictions.forward(lastHiddenState, options.predictionTokens);
       const dropped = this.dropout.forward(poolerOutput!, rest.batch.sequenceKeys);
       return { ...rest, predictionLogits, sopLogits: this.sopClassifier.forward(dropped) };
     });

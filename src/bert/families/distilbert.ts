@@ -51,6 +51,7 @@ export const distilbert: Family = {
     ['cls.predictions.decoder', 'vocab_projector'],
     ['cls.predictions', 'vocab_projector'],
   ],
+  sinusoidalPositions: (config) => (config as DistilBertConfig).sinusoidalPosEmbds,
   pooler: false,
   heads: {
     sequenceClassification: head,

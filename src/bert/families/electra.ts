@@ -1,13 +1,16 @@
 import { Linear, Module, type Weights } from '../../layers/index.ts';
 import type { ActivationName, Tensor } from '../../tensor/index.ts';
-import { activation, BertConfig, count, orNull, probability } from '../config.ts';
-import type { BertConfigOptions, ConfigClass } from '../config.ts';
+import { activation, BertConfig, count, flag, orNull, probability } from '../config.ts';
+import type { BertConfigOptions, Check, ConfigClass } from '../config.ts';
 import { BertWithHead, type Inputs } from '../headModules.ts';
 import * as heads from '../heads.ts';
 import { BertModel } from '../model.ts';
 import type { ForwardOptions, LogitsOutput } from '../outputs.ts';
 import { randomWeights } from '../preTrainedModel.ts';
 import type { Family } from './family.ts';
+
+const kinds = ['first', 'last', 'mean', 'cls_index'];
+const summaryType: Check = [kinds.map((kind) => `"${kind}"`).join(', '), (v) => kinds.includes(v as string)];
 
 /** Clark et al. 2020, arXiv:2003.10555: BERT trained to tell which words were replaced; small embeddings, no pooler. */
 export const electra: Family = {
@@ -19,11 +22,9 @@ export const electra: Family = {
       embeddingSize: ['embedding_size', count, 128],
       summaryActivation: ['summary_activation', orNull(activation), 'gelu'],
       summaryLastDropout: ['summary_last_dropout', probability, 0.1],
+      summaryType: ['summary_type', summaryType, 'first'],
+      summaryUseProj: ['summary_use_proj', flag, true],
     },
-    only: [
-      ['summary_type', 'first'],
-      ['summary_use_proj', true],
-    ],
   },
   names: [
     ['cls.predictions.transform', 'generator_predictions'],
@@ -40,12 +41,16 @@ export const electra: Family = {
       classifier: 'classifier.out_proj',
       dropoutFirst: classifierDropout ?? hiddenDropoutProb,
     }),
-    multipleChoice: (config) => ({
-      dense: 'sequence_summary.summary',
-      activation: (config as ElectraConfig).summaryActivation ?? 'linear',
-      classifier: 'classifier',
-      dropoutFirst: 0,
-    }),
+    multipleChoice(config) {
+      const { summaryType, summaryUseProj, summaryActivation } = config as ElectraConfig;
+      return {
+        dense: summaryUseProj ? 'sequence_summary.summary' : null,
+        activation: summaryActivation ?? 'linear',
+        classifier: 'classifier',
+        pooling: summaryType === 'cls_index' ? 'last' : summaryType,
+        dropoutFirst: 0,
+      };
+    },
     dropout: { multipleChoice: (config) => (config as ElectraConfig).summaryLastDropout },
   },
 };
@@ -57,6 +62,14 @@ export interface ElectraConfigOptions extends BertConfigOptions {
   summaryActivation: ActivationName | null;
   /** Dropout after that activation. */
   summaryLastDropout: number;
+  /**
+   * Which vector of a sequence that head looks at: its first token's, its last one's, or the mean of all; 'cls_index', a place
+   * that is given with each input, is the last one where none is given, and none ever is. Padding is not among them, unlike
+   * in transformers, where it makes a choice depend on its neighbours.
+   */
+  summaryType: 'first' | 'last' | 'mean' | 'cls_index';
+  /** Whether it has a dense layer. */
+  summaryUseProj: boolean;
 }
 
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type */

@@ -19,6 +19,10 @@ export interface Family {
   readonly positions?: PositionScheme | null | ((config: BertConfig) => PositionScheme | null);
   /** Whether a linear layer leads from the embeddings to the encoder (`embeddings_project`). Default: no. */
   readonly projects?: (config: BertConfig) => boolean;
+  /** Whether one does so within the embeddings, before their norm, without a bias (`embed_proj`). Default: no. */
+  readonly projectsBeforeNorm?: (config: BertConfig) => boolean;
+  /** Whether untrained position embeddings are sines and cosines (Vaswani et al. 2017, §3.5). Default: no. */
+  readonly sinusoidalPositions?: (config: BertConfig) => boolean;
   /** Paths of the layers below the encoder, in the order of computation; a path that comes again is the same layer. */
   readonly layerPaths?: (config: BertConfig) => string[];
   /** Makes the attention of each layer. Called once per encoder, whose weights hold what layers share. */
@@ -94,20 +98,20 @@ export interface HeadDifferences {
   };
 }
 
-/** A layer of a head's own: dense, activation, and a norm if it has one. Paths are the checkpoint's. */
+/** A layer of a head's own: dense, activation, and a norm if it has one. Paths are the checkpoint's; null for no dense layer. */
 export interface HeadLayer {
-  readonly dense: string;
+  readonly dense: string | null;
   readonly activation: ActivationName;
   /** Default: true. */
   readonly bias?: boolean;
   readonly norm?: { readonly path: string; readonly bias: boolean };
 }
 
-/** A classifier of its own on the first token, or on the mean of all: such a layer, and a linear one. */
+/** A classifier of its own on the first or the last token, or on the mean of all: such a layer, and a linear one. */
 export interface FirstTokenHead extends HeadLayer {
   readonly classifier: string;
   /** Default: 'first'. */
-  readonly pooling?: 'first' | 'mean';
+  readonly pooling?: 'first' | 'last' | 'mean';
   /** Dropout before the dense layer; before the linear one there always is. */
   readonly dropoutFirst: number;
 }

@@ -1,34 +1,15 @@
 import { ConfigError } from '../../errors.ts';
-import {
-  GatedFeedForward,
-  Linear,
-  Module,
-  RotarySelfAttention,
-  type PackedBatch,
-  type Relations,
-} from '../../layers/index.ts';
-import { rotationOf, type ActivationName, type Engine, type Rotation } from '../../tensor/index.ts';
+import { GatedFeedForward, Linear, RotarySelfAttention } from '../../layers/index.ts';
+import type { ActivationName } from '../../tensor/index.ts';
 import { activation, BertConfig, count, flag, orNull, probability } from '../config.ts';
 import type { BertConfigOptions, Check, ConfigClass } from '../config.ts';
 import * as heads from '../heads.ts';
 import { BertModel } from '../model.ts';
 import type { Family, HeadLayer } from './family.ts';
+import { ropeCheck, ropeOf, Rotations, theta, type Rope, type RopeParameters } from './rope.ts';
 
 type LayerType = 'full_attention' | 'sliding_attention';
 
-export const theta: Check = ['a number above 0', (v) => typeof v === 'number' && v > 0 && v < Infinity];
-const isRope = (v: unknown) => {
-  const { rope_theta: base, rope_type: kind = 'default' } = (v ?? {}) as Record<string, unknown>;
-  return (base === undefined || theta[1](base)) && kind === 'default';
-};
-/** @param kinds keys under which there are several */
-export const ropeOf = (...kinds: string[]): Check => [
-  `{ rope_theta, rope_type: "default" }${kinds.length > 0 ? ` for each of ${kinds.join(', ')}` : ''}`,
-  (v) =>
-    typeof v === 'object' &&
-    v !== null &&
-    (kinds.length > 0 ? kinds.every((kind) => isRope((v as Record<string, unknown>)[kind])) : isRope(v)),
-];
 const layerTypes: Check = [
   'a list of "full_attention" and "sliding_attention"',
   (v) => Array.isArray(v) && v.every((type) => type === 'full_attention' || type === 'sliding_attention'),
@@ -78,7 +59,7 @@ export const modernBert: Family = {
       layerTypes: ['layer_types', orNull(layerTypes), null],
       globalAttnEveryNLayers: ['global_attn_every_n_layers', count, 3],
       localAttention: ['local_attention', count, 128],
-      ropeParameters: ['rope_parameters', orNull(ropeOf('full_attention', 'sliding_attention')), null],
+      ropeParameters: ['rope_parameters', orNull(ropeCheck('full_attention', 'sliding_attention')), null],
       globalRopeTheta: ['global_rope_theta', theta, 160000],
       localRopeTheta: ['local_rope_theta', theta, 10000],
       attentionBias: ['attention_bias', flag, false],
@@ -122,8 +103,9 @@ export const modernBert: Family = {
   attention(config) {
     const { hiddenSize, numAttentionHeads, localAttention, attentionBias: bias } = config as ModernBertConfig;
     const types = layerTypesOf(config as ModernBertConfig);
+    const pairs = hiddenSize / numAttentionHeads / 2;
     return {
-      relations: new Rotations(hiddenSize / numAttentionHeads / 2, thetasOf(config as ModernBertConfig)),
+      relations: new Rotations(pairs, ropesOf(config as ModernBertConfig, pairs)),
       layer(layer, index) {
         const weights = layer.scope('attention.self');
         const projection = new Linear(weights.scope('Wqkv'), hiddenSize, 3 * hiddenSize, { bias });
@@ -161,39 +143,14 @@ function layerTypesOf({ layerTypes, numHiddenLayers, globalAttnEveryNLayers }: M
   return layerTypes ? [...layerTypes] : Array.from({ length: numHiddenLayers }, (_, i) => alternating(i));
 }
 
-/** Bases of the rotation, by type of layer; files of today have them in `rope_parameters`. */
-function thetasOf(config: ModernBertConfig): Record<LayerType, number> {
-  const { full_attention: full, sliding_attention: sliding } = config.ropeParameters ?? {};
+/** The rotation of each type of layer; files of today have its base in `rope_parameters`. */
+function ropesOf(config: ModernBertConfig, pairs: number): Record<LayerType, Rope> {
+  const { ropeParameters, globalRopeTheta, localRopeTheta, maxPositionEmbeddings: maxPositions } = config;
+  const rope = (type: LayerType, theta: number) => ropeOf(ropeParameters?.[type], { theta, pairs, maxPositions });
   return {
-    full_attention: full?.rope_theta ?? config.globalRopeTheta,
-    sliding_attention: sliding?.rope_theta ?? config.localRopeTheta,
+    full_attention: rope('full_attention', globalRopeTheta),
+    sliding_attention: rope('sliding_attention', localRopeTheta),
   };
-}
-
-/** Turns of the tokens of a batch, for each kind of layer. */
-export class Rotations extends Module {
-  /** Pairs of a head that are turned. */
-  readonly pairs: number;
-  readonly thetas: Readonly<Record<string, number>>;
-
-  constructor(pairs: number, thetas: Readonly<Record<string, number>>) {
-    super('');
-    if (!Number.isInteger(pairs)) {
-      const expected = 'an even number, for pairs of numbers are turned';
-      throw new ConfigError({ what: 'hidden_size / num_attention_heads', expected, got: `${2 * pairs}` });
-    }
-    this.pairs = pairs;
-    this.thetas = thetas;
-  }
-
-  forward(batch: PackedBatch, engine: Engine): Relations {
-    const columns = batch.positionIds ?? batch.columns;
-    const rotations = Object.entries(this.thetas).map(([kind, theta]) => [
-      kind,
-      rotationOf(engine, columns, this.pairs, theta),
-    ]);
-    return { rotations: Object.fromEntries(rotations) as Record<string, Rotation> };
-  }
 }
 
 export interface ModernBertConfigOptions extends Omit<BertConfigOptions, 'typeVocabSize'> {
@@ -202,7 +159,7 @@ export interface ModernBertConfigOptions extends Omit<BertConfigOptions, 'typeVo
   globalAttnEveryNLayers: number;
   /** Tokens that a local layer sees, half of them on either side. */
   localAttention: number;
-  ropeParameters: Partial<Record<LayerType, { rope_theta?: number; rope_type?: string }>> | null;
+  ropeParameters: Partial<Record<LayerType, RopeParameters>> | null;
   globalRopeTheta: number;
   localRopeTheta: number;
   attentionBias: boolean;

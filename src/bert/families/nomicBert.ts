@@ -3,13 +3,14 @@ import { BertConfig, orNull, type BertConfigOptions, type ConfigClass } from '..
 import * as heads from '../heads.ts';
 import { BertModel } from '../model.ts';
 import type { Family } from './family.ts';
-import { ropeOf, Rotations, theta } from './modernBert.ts';
+import { ropeCheck, ropeOf, Rotations, theta, type RopeParameters } from './rope.ts';
 
 /** Nussbaum et al. 2024, arXiv:2402.01613: BERT with rotary positions, gated layers, and no biases in the encoder's matrices. */
 export const nomicBert: Family = {
   modelType: 'nomic_bert',
   prefix: 'nomic_bert',
   config: {
+    keys: { attentionHeadSize: 'head_dim' },
     defaults: {
       vocabSize: 30528,
       hiddenAct: 'silu',
@@ -17,7 +18,7 @@ export const nomicBert: Family = {
       attentionProbsDropoutProb: 0,
       maxPositionEmbeddings: 2048,
     },
-    extra: { ropeParameters: ['rope_parameters', orNull(ropeOf()), null], ropeTheta: ['rope_theta', theta, 1000] },
+    extra: { ropeParameters: ['rope_parameters', orNull(ropeCheck()), null], ropeTheta: ['rope_theta', theta, 1000] },
     // What the family's first code, which the Hub's files were written by, calls things; and what of it is not done here.
     aliases: {
       hiddenSize: ['n_embd'],
@@ -32,6 +33,7 @@ export const nomicBert: Family = {
       ['activation_function', 'swiglu'],
       ['rotary_emb_fraction', 1],
       ['rotary_emb_interleaved', false],
+      ['rotary_scaling_factor', null],
       ['prenorm', false],
       ['use_rms_norm', false],
       ['qkv_proj_bias', false],
@@ -44,9 +46,7 @@ export const nomicBert: Family = {
   pooler: true,
   biases: () => ({ attentionOutput: false }),
   attention: (config) => ({
-    relations: new Rotations(config.hiddenSize / config.numAttentionHeads / 2, {
-      all: thetaOf(config as NomicBertConfig),
-    }),
+    relations: rotationsOf(config as NomicBertConfig),
     layer: (layer) =>
       new RotarySelfAttention(
         layer.scope('attention.self').path,
@@ -69,11 +69,11 @@ export const nomicBert: Family = {
   },
 };
 
-const projections = ({ hiddenSize }: BertConfig, weights: Weights) => {
+const projections = ({ hiddenSize, attentionSize }: BertConfig, weights: Weights) => {
   const linear = (name: string, outFeatures: number) =>
     new Linear(weights.scope(name), hiddenSize, outFeatures, { bias: false });
-  if (weights.has('Wqkv.weight')) return [linear('Wqkv', 3 * hiddenSize)];
-  return ['query', 'key', 'value'].map((name) => linear(name, hiddenSize));
+  if (weights.has('Wqkv.weight')) return [linear('Wqkv', 3 * attentionSize)];
+  return ['query', 'key', 'value'].map((name) => linear(name, attentionSize));
 };
 
 const todaysNames: [ours: string, theirs: string][] = [
@@ -108,11 +108,15 @@ const headNames: [ours: string, theirs: string][] = [
   ['cls.predictions.transform.LayerNorm', 'cls.predictions.transform.layer_norm'],
 ];
 
-/** The base of the rotation; files of today have it in `rope_parameters`. */
-const thetaOf = ({ ropeParameters, ropeTheta }: NomicBertConfig) => ropeParameters?.rope_theta ?? ropeTheta;
+/** Files of today have the base of the rotation in `rope_parameters`. */
+function rotationsOf(config: NomicBertConfig): Rotations {
+  const { attentionSize, numAttentionHeads, ropeParameters, ropeTheta: theta, maxPositionEmbeddings } = config;
+  const pairs = attentionSize / numAttentionHeads / 2;
+  return new Rotations(pairs, { all: ropeOf(ropeParameters, { theta, pairs, maxPositions: maxPositionEmbeddings }) });
+}
 
 export interface NomicBertConfigOptions extends BertConfigOptions {
-  ropeParameters: { rope_theta?: number; rope_type?: string } | null;
+  ropeParameters: RopeParameters | null;
   /** Base of the rotation, where `ropeParameters` do not give one. */
   ropeTheta: number;
 }

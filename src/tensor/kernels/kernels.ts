@@ -4,6 +4,9 @@ export type FloatArray = Float32Array | Float64Array;
 /** What a weight matrix is made of: float32 (float64 on a float64 engine), or int8 with a scale per row. */
 export type WeightType = 'f32' | 'q8';
 
+/** Floats of 16 bits, by safetensors' names: IEEE 754 binary16, and the upper half of a float32. */
+export type HalfFormat = 'F16' | 'BF16';
+
 /**
  * A weight matrix [outFeatures, inFeatures], as PyTorch has it, in the order in which one kernel set likes to read it. Only
  * that set can: it fills one with `packRows` and gives rows back with `unpackRows`.
@@ -70,6 +73,9 @@ export interface Kernels {
 
   /** Puts rows firstRow, firstRow + 1, … of a weight, [n, inFeatures] (int8 for q8), into a packed matrix. */
   packRows(matrix: PackedMatrix, firstRow: number, rows: FloatArray | Int8Array): void;
+
+  /** `packRows` of 16-bit floats, by their bits. A set without it is given float32. */
+  packHalves?(matrix: PackedMatrix, firstRow: number, halves: Uint16Array, format: HalfFormat): void;
 
   /** y[r] = row ids[r] of a packed matrix, as floats. */
   unpackRows(y: FloatArray, matrix: PackedMatrix, ids: Int32Array): void;

@@ -108,16 +108,28 @@ export interface Rotation {
   sines: Tensor;
 }
 
-/** Angles of rotary positions: pair p of a token in column c turns by c · theta^(-p / pairs). */
-export function rotationOf(engine: Engine, columns: Int32Array, pairs: number, theta: number): Rotation {
+/**
+ * Angles of rotary positions: pair p of a token in column c turns by c · theta^(-p / pairs), or by c times the p-th of the
+ * frequencies that are given for each token, in rising order.
+ *
+ * @param scale of cosines and sines
+ */
+export function rotationOf(
+  engine: Engine,
+  columns: Int32Array,
+  pairs: number,
+  theta: number | ((token: number) => readonly number[]),
+  scale = 1,
+): Rotation {
   const cosines = engine.empty([columns.length, pairs]);
   const sines = engine.empty([columns.length, pairs]);
-  const frequencies = Array.from({ length: pairs }, (_, p) => theta ** (-p / pairs));
+  const same = typeof theta === 'number' ? Array.from({ length: pairs }, (_, p) => theta ** (-p / pairs)) : [];
   const [cosine, sine] = [cosines.data, sines.data];
   columns.forEach((column, token) => {
+    const frequencies = typeof theta === 'number' ? same : theta(token);
     frequencies.forEach((frequency, p) => {
-      cosine[token * pairs + p] = Math.cos(column * frequency);
-      sine[token * pairs + p] = Math.sin(column * frequency);
+      cosine[token * pairs + p] = scale * Math.cos(column * frequency);
+      sine[token * pairs + p] = scale * Math.sin(column * frequency);
     });
   });
   return { cosines, sines };

@@ -82,6 +82,11 @@ export class FunctionBuilder {
     this.#code.push(...call(callee, values).code);
   }
 
+  /** Computes a value for the sake of the computing. */
+  drop(value: Value): void {
+    this.#code.push(...value.code, 0x1a);
+  }
+
   /** Runs the body `count` times; a count of 0 or less runs it not at all. */
   repeat(count: Value<'i32'>, body: () => void): void {
     const left = this.let(count);
@@ -91,6 +96,21 @@ export class FunctionBuilder {
   /** The same for a count that is known to be at least 1, as the innermost loops have it. */
   repeatAtLeastOnce(count: Value<'i32'>, body: () => void): void {
     this.#untilZero(this.let(count), 1, body);
+  }
+
+  /**
+   * The same with `times` copies of the body in one round, each told its number, and `advance` at the end of a whole round.
+   * Between copies the loop may end, so that any count goes, and so that V8 computes a copy before it loads for the next.
+   */
+  repeatUnrolled(count: Value<'i32'>, times: number, body: (copy: number) => void, advance: () => void): void {
+    const left = this.let(count);
+    this.#code.push(0x02, EMPTY_BLOCK, 0x03, EMPTY_BLOCK);
+    for (let copy = 0; copy < times; copy++) {
+      if (copy > 0) this.#code.push(...i32.eq(left, i32.const(copy)).code, 0x0d, 1);
+      body(copy);
+    }
+    advance();
+    this.#code.push(...i32.sub(left, i32.const(times)).code, 0x22, ...unsigned(left.index), 0x0d, 0, 0x0b, 0x0b);
   }
 
   /** Runs the body while `condition` holds, tested before each round. */
@@ -226,16 +246,18 @@ const store =
   });
 
 const simd = (opcode: number) => [0xfd, ...unsigned(opcode)];
-const vectorUnary = (opcode: number) => unary<'v128', 'v128'>('v128', ...simd(opcode));
-const vectorBinary = (opcode: number) => binary<'v128', 'v128'>('v128', ...simd(opcode));
+export const vectorUnary = (opcode: number) => unary<'v128', 'v128'>('v128', ...simd(opcode));
+export const vectorBinary = (opcode: number) => binary<'v128', 'v128'>('v128', ...simd(opcode));
 
 export const i32 = {
   const: (value: number): Value<'i32'> => ({ type: 'i32', code: [0x41, ...signed(value)] }),
   load: load('i32', 2, 0x28),
   load8_s: load('i32', 0, 0x2c),
   load16_s: load('i32', 1, 0x2e),
+  load16_u: load('i32', 1, 0x2f),
   reinterpret_f32: unary<'f32', 'i32'>('i32', 0xbc),
   store: store<'i32'>(2, 0x36),
+  store8: store<'i32'>(0, 0x3a),
   store16: store<'i32'>(1, 0x3b),
   eq: binary<'i32', 'i32'>('i32', 0x46),
   ne: binary<'i32', 'i32'>('i32', 0x47),
@@ -248,14 +270,17 @@ export const i32 = {
   mul: binary<'i32', 'i32'>('i32', 0x6c),
   div_u: binary<'i32', 'i32'>('i32', 0x6e),
   and: binary<'i32', 'i32'>('i32', 0x71),
+  or: binary<'i32', 'i32'>('i32', 0x72),
   xor: binary<'i32', 'i32'>('i32', 0x73),
   shl: binary<'i32', 'i32'>('i32', 0x74),
   shr_u: binary<'i32', 'i32'>('i32', 0x76),
-  /** The smaller of two; each is computed twice. */
-  min: (a: Value<'i32'>, b: Value<'i32'>): Value<'i32'> => ({
+  /** a where the condition holds, else b; both are computed. */
+  select: (a: Value<'i32'>, b: Value<'i32'>, condition: Value<'i32'>): Value<'i32'> => ({
     type: 'i32',
-    code: [...a.code, ...b.code, ...i32.lt_s(a, b).code, 0x1b], // select
+    code: [...a.code, ...b.code, ...condition.code, 0x1b],
   }),
+  /** The smaller of two; each is computed twice. */
+  min: (a: Value<'i32'>, b: Value<'i32'>): Value<'i32'> => i32.select(a, b, i32.lt_s(a, b)),
 };
 
 export const f32 = {
@@ -274,6 +299,7 @@ export const f32 = {
   abs: unary<'f32', 'f32'>('f32', 0x8b),
   ge: binary<'f32', 'i32'>('i32', 0x60),
   convert_i32_s: unary<'i32', 'f32'>('f32', 0xb2),
+  reinterpret_i32: unary<'i32', 'f32'>('f32', 0xbe),
   demote_f64: unary<'f64', 'f32'>('f32', 0xb6),
 };
 
@@ -294,6 +320,9 @@ export const v128 = {
   },
   load: load('v128', 2, ...simd(0)),
   store: store<'v128'>(2, ...simd(11)),
+  /** The lower 32, or 64, bits from an address, and zeros above. */
+  load32_zero: load('v128', 2, ...simd(92)),
+  load64_zero: load('v128', 2, ...simd(93)),
   /** a where the mask is set, else b. */
   bitselect: ternary(...simd(82)),
   and: vectorBinary(78),
@@ -325,11 +354,24 @@ export const f32x4 = {
   pmax: vectorBinary(235),
   abs: vectorUnary(224),
   neg: vectorUnary(225),
+  /** The larger, NaN where either is. */
+  max: vectorBinary(233),
   sqrt: vectorUnary(227),
   lt: vectorBinary(67),
   convert_i32x4_s: vectorUnary(250),
   /** a · b + c, rounded once or twice as the machine likes. */
   relaxed_madd: ternary(...simd(0x105)),
+};
+
+export const f64x2 = {
+  add: vectorBinary(240),
+  mul: vectorBinary(242),
+  /** The lower two lanes, widened. */
+  promote_low_f32x4: vectorUnary(95),
+  extract_lane: (value: Value<'v128'>, lane: number): Value<'f64'> => ({
+    type: 'f64',
+    code: [...value.code, ...simd(33), lane],
+  }),
 };
 
 export const i32x4 = {
@@ -349,14 +391,28 @@ export const i32x4 = {
     type: 'v128',
     code: [...a.code, ...i32.const(bits).code, ...simd(173)],
   }),
+  extract_lane: (value: Value<'v128'>, lane: number): Value<'i32'> => ({
+    type: 'i32',
+    code: [...value.code, ...simd(27), lane],
+  }),
   /** Pairs of 16-bit products, added: the integer product's inner step. */
   dot_i16x8_s: vectorBinary(186),
+  /** c + fours of 8-bit products, of int8 a and of b from 0 to 127: beyond those machines differ. */
+  relaxed_dot_i8x16_i7x16_add_s: ternary(...simd(0x113)),
 };
 
 export const i16x8 = {
   /** Eight int8 at an address, widened. */
   load8x8_s: load('v128', 0, ...simd(1)),
   narrow_i32x4_s: vectorBinary(133),
+  shr_u: (a: Value<'v128'>, bits: number): Value<'v128'> => ({
+    type: 'v128',
+    code: [...a.code, ...i32.const(bits).code, ...simd(141)],
+  }),
+};
+
+export const i8x16 = {
+  narrow_i16x8_s: vectorBinary(101),
 };
 
 /** The sum of a vector's lanes, (0 + 2) + (1 + 3). */

@@ -4,10 +4,12 @@ import {
   i16x8,
   i32,
   i32x4,
+  i8x16,
   v128,
   type FunctionReference,
   type Local,
   type ModuleBuilder,
+  type Value,
 } from './assembler.ts';
 import type { Tile } from './linear.ts';
 
@@ -15,26 +17,46 @@ import type { Tile } from './linear.ts';
 const LEVELS = 2047;
 
 /**
- * `roundRows`: each row of x to int16 with one scale, and zeros up to an even size. `scales` receives largest / 2047.
- * `rounded` rows are 4 · pairs bytes apart.
+ * How many numbers of a row are multiplied and added up by one instruction. By twos, a rounded number is an int16. By fours it
+ * is two bytes, the digits of 64 · high + low = number + `OFFSET`, which are below 64: the sum with the weights is then
+ * 64 · Σ high · w + Σ low · w - `OFFSET` · Σ w, exact as before, as what overflows on the way does so modulo 2³².
  */
-export function defineRoundRows(module: ModuleBuilder): void {
+export type Group = 2 | 4;
+
+export const OFFSET = 2048;
+
+/** Of a panel of int8 weights, [groups][columns][group]; after fours comes a number for each column. */
+export function panelBytesQ8(size: Value<'i32'>, columns: number, group: Group): Value<'i32'> {
+  const bytes = i32.and(i32.add(size, i32.const(group - 1)), i32.const(-group));
+  return i32.mul(group === 2 ? bytes : i32.add(bytes, i32.const(4)), i32.const(columns));
+}
+
+/**
+ * `roundRows`: each row of x to 12 bits with one scale, largest / 2047, which `scales` receives. Rows of `rounded` have 2 bytes for
+ * each number of all groups: int16, or all high digits and then all low ones. What is left of the last group, where weights
+ * are zeros, is not written.
+ */
+export function defineRoundRows(module: ModuleBuilder, group: Group): void {
   const parameters = { rounded: 'i32', scales: 'i32', x: 'i32', rows: 'i32', size: 'i32' } as const;
   module.define('roundRows', parameters, (fn, { rounded, scales, x, rows, size }) => {
     const [at, to] = [fn.local('i32'), fn.local('i32')];
-    const pairs = fn.let(i32.shr_u(i32.add(size, i32.const(1)), i32.const(1)));
-    const eights = fn.let(i32.shr_u(size, i32.const(3)));
-    const rest = fn.let(i32.and(size, i32.const(7)));
+    const lowDigits = fn.let(i32.and(i32.add(size, i32.const(group - 1)), i32.const(-group))); // bytes after the high ones
+    const sixteens = fn.let(i32.shr_u(size, i32.const(4)));
+    const rest = fn.let(i32.and(size, i32.const(15)));
     // Added to a number below 2^22, leaves it rounded half to even.
     const round = 1.5 * 2 ** 23;
     const magic = fn.constant(round);
+    /** What is taken from the bits of a sum with it to have the whole number. */
+    const base = group === 2 ? round : round - OFFSET;
     fn.repeat(rows, () => {
       const largests = fn.let(f32x4.const(0));
       fn.set(at, x);
-      fn.repeat(eights, () => {
+      fn.repeat(sixteens, () => {
         // The bits of numbers from 0 are in the order of the numbers, with NaN above all, so that one NaN makes the row NaN.
-        for (const offset of [0, 16]) fn.set(largests, i32x4.max_s(largests, f32x4.abs(f32x4.load(at, offset))));
-        fn.advance(at, 32);
+        for (const offset of [0, 16, 32, 48]) {
+          fn.set(largests, i32x4.max_s(largests, f32x4.abs(f32x4.load(at, offset))));
+        }
+        fn.advance(at, 64);
       });
       const lane = (i: number) => f32x4.extract_lane(largests, i);
       const largest = fn.let(f32.max(f32.max(lane(0), lane(2)), f32.max(lane(1), lane(3))));
@@ -49,24 +71,39 @@ export function defineRoundRows(module: ModuleBuilder): void {
 
       fn.set(at, x);
       fn.set(to, rounded);
-      fn.repeat(eights, () => {
-        const [low, high] = [0, 16].map((offset) => {
-          const sum = f32x4.add(f32x4.mul(f32x4.load(at, offset), inverses), magic);
-          return i32x4.sub(sum, magic); // the difference of the bit patterns is the whole number
+      fn.repeat(sixteens, () => {
+        const [low, high] = [0, 32].map((begin) => {
+          const [four, next] = [begin, begin + 16].map((offset) => {
+            const sum = f32x4.add(f32x4.mul(f32x4.load(at, offset), inverses), magic);
+            return i32x4.sub(sum, fn.constant(base)); // the difference of the bit patterns is the whole number
+          });
+          return fn.let(i16x8.narrow_i32x4_s(four, next));
         });
-        fn.store(v128.store(to, i16x8.narrow_i32x4_s(low, high)));
-        fn.advance(at, 32);
-        fn.advance(to, 16);
+        if (group === 2) {
+          fn.store(v128.store(to, low));
+          fn.store(v128.store(to, high, 16));
+        } else {
+          // Signed, so that digits stay digits where NaN has made them large.
+          const mask = v128.const(0x003f003f);
+          fn.store(v128.store(to, i8x16.narrow_i16x8_s(i16x8.shr_u(low, 6), i16x8.shr_u(high, 6))));
+          fn.store(v128.store(i32.add(to, lowDigits), i8x16.narrow_i16x8_s(v128.and(low, mask), v128.and(high, mask))));
+        }
+        fn.advance(at, 64);
+        fn.advance(to, group === 2 ? 32 : 16);
       });
       fn.repeat(rest, () => {
         const sum = f32.add(f32.mul(f32.load(at), inverse), f32.const(round));
-        fn.store(i32.store16(to, i32.sub(i32.reinterpret_f32(sum), i32.reinterpret_f32(f32.const(round)))));
+        const whole = fn.let(i32.sub(i32.reinterpret_f32(sum), i32.reinterpret_f32(f32.const(base))));
+        if (group === 2) fn.store(i32.store16(to, whole));
+        else {
+          fn.store(i32.store8(to, i32.and(i32.shr_u(whole, i32.const(6)), i32.const(63))));
+          fn.store(i32.store8(i32.add(to, lowDigits), i32.and(whole, i32.const(63))));
+        }
         fn.advance(at, 4);
-        fn.advance(to, 2);
+        fn.advance(to, group === 2 ? 2 : 1);
       });
-      fn.if(i32.and(size, i32.const(1)), () => fn.store(i32.store16(to, i32.const(0))));
       fn.set(x, at);
-      fn.advance(rounded, i32.shl(pairs, i32.const(2)));
+      fn.advance(rounded, i32.shl(lowDigits, i32.const(1)));
       fn.advance(scales, 4);
     });
   });
@@ -79,7 +116,7 @@ const tileParameters = {
   bias: 'i32',
   scales: 'i32',
   rowScales: 'i32',
-  pairs: 'i32',
+  groups: 'i32',
   xStride: 'i32',
   yStride: 'i32',
 } as const;
@@ -88,10 +125,15 @@ const tileParameters = {
  * `linearQ8`: y = activation(x · weightᵀ · scales + bias) on rows rounded by `roundRows` and int8 panels, by tiles of
  * integer sums. `bias` moves on by `biasStep` bytes a panel: 0 when it is one panel of zeros.
  */
-export function defineLinearQ8(module: ModuleBuilder, { vectors }: Tile, activate: FunctionReference<null>): void {
-  // Panels are as wide as those of float32; more rows than 4 do not fit into the registers, fused multiply-add or not.
-  const tile = { rows: 4, vectors };
-  const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors));
+export function defineLinearQ8(
+  module: ModuleBuilder,
+  { rows: floatRows, vectors }: Tile,
+  group: Group,
+  activate: FunctionReference<null>,
+): void {
+  // Panels are as wide as those of float32. By twos, sums take one more register than fused multiply-add: 4 rows fit.
+  const tile = { rows: group === 2 ? 4 : floatRows, vectors };
+  const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors, group));
   const columns = 4 * tile.vectors;
   const parameters = {
     y: 'i32',
@@ -102,14 +144,14 @@ export function defineLinearQ8(module: ModuleBuilder, { vectors }: Tile, activat
     bias: 'i32',
     biasStep: 'i32',
     rows: 'i32',
-    pairs: 'i32',
+    groups: 'i32',
     panels: 'i32',
     yStride: 'i32',
     activation: 'i32',
   } as const;
   module.define('linearQ8', parameters, (fn, args) => {
-    const { y, x, rowScales, weight, scales, bias, biasStep, rows, pairs, panels, yStride, activation } = args;
-    const xStride = fn.let(i32.shl(pairs, i32.const(2)));
+    const { y, x, rowScales, weight, scales, bias, biasStep, rows, groups, panels, yStride, activation } = args;
+    const xStride = fn.let(i32.mul(groups, i32.const(2 * group)));
     const [xRow, yRow, scaleRow, left, count] = Array.from({ length: 5 }, () => fn.local('i32'));
     fn.repeat(panels, () => {
       fn.set(xRow, x);
@@ -118,9 +160,12 @@ export function defineLinearQ8(module: ModuleBuilder, { vectors }: Tile, activat
       fn.set(left, rows);
       fn.while(i32.gt_s(left, i32.const(0)), () => {
         fn.set(count, i32.min(left, i32.const(tile.rows)));
+        // By fours, sums wait for the ones before, so that a row or two take nearly as long as all: tiles as even as can be.
+        const tilesLeft = i32.div_u(i32.add(left, i32.const(tile.rows - 1)), i32.const(tile.rows));
+        if (group === 4) fn.set(count, i32.div_u(left, tilesLeft));
         for (let r = tile.rows; r >= 1; r--) {
           fn.if(i32.eq(count, i32.const(r)), () =>
-            fn.call(tiles[r - 1], yRow, xRow, weight, bias, scales, scaleRow, pairs, xStride, yStride),
+            fn.call(tiles[r - 1], yRow, xRow, weight, bias, scales, scaleRow, groups, xStride, yStride),
           );
         }
         fn.if(activation, () => fn.call(activate, activation, yRow, count, i32.const(tile.vectors), yStride));
@@ -129,7 +174,7 @@ export function defineLinearQ8(module: ModuleBuilder, { vectors }: Tile, activat
         fn.advance(scaleRow, i32.shl(count, i32.const(2)));
         fn.set(left, i32.sub(left, count));
       });
-      fn.advance(weight, i32.mul(pairs, i32.const(2 * columns)));
+      fn.advance(weight, panelBytesQ8(i32.mul(groups, i32.const(group)), columns, group));
       fn.advance(bias, biasStep);
       fn.advance(scales, 4 * columns);
       fn.advance(y, 4 * columns);
@@ -137,25 +182,45 @@ export function defineLinearQ8(module: ModuleBuilder, { vectors }: Tile, activat
   });
 }
 
-function defineTile(module: ModuleBuilder, rows: number, vectors: number): FunctionReference<null> {
+function defineTile(module: ModuleBuilder, rows: number, vectors: number, group: Group): FunctionReference<null> {
   const columns = Array.from({ length: vectors }, (_, v) => v);
   return module.define(
     `tileQ8_${rows}`,
     tileParameters,
-    (fn, { y, x, panel, bias, scales, rowScales, pairs, xStride, yStride }) => {
+    (fn, { y, x, panel, bias, scales, rowScales, groups, xStride, yStride }) => {
       const sums = Array.from({ length: rows }, () => columns.map(() => fn.local('v128')));
       const xRows: Local<'i32'>[] = [x];
       for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
 
-      fn.repeatAtLeastOnce(pairs, () => {
-        const b = columns.map((v) => fn.let(i16x8.load8x8_s(panel, 8 * v)));
-        for (let r = 0; r < rows; r++) {
-          const a = fn.let(i32x4.loadSplat(xRows[r])); // a pair of int16, four times
-          for (const v of columns) fn.set(sums[r][v], i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sums[r][v]));
-        }
-        for (const row of xRows) fn.advance(row, 4);
-        fn.advance(panel, 8 * vectors);
-      });
+      const weights = fn.local('i32');
+      /** x · panel added to the sums, with the int16 of x, or the one digit or the other. */
+      const addProduct = () => {
+        fn.set(weights, panel);
+        fn.repeatAtLeastOnce(groups, () => {
+          const b = columns.map((v) => fn.let((group === 2 ? i16x8.load8x8_s : v128.load)(weights, 4 * group * v)));
+          for (let r = 0; r < rows; r++) {
+            const a = fn.let(i32x4.loadSplat(xRows[r])); // a group of x, four times
+            for (const v of columns) {
+              const sum = sums[r][v];
+              fn.set(
+                sum,
+                group === 2
+                  ? i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sum)
+                  : i32x4.relaxed_dot_i8x16_i7x16_add_s(b[v], a, sum),
+              );
+            }
+          }
+          for (const row of xRows) fn.advance(row, 4);
+          fn.advance(weights, 4 * group * vectors);
+        });
+      };
+      addProduct();
+      if (group === 4) {
+        for (const sum of sums.flat()) fn.set(sum, i32x4.shl(sum, 6));
+        addProduct();
+        const offsets = columns.map((v) => fn.let(v128.load(weights, 16 * v)));
+        for (const row of sums) columns.forEach((v) => fn.set(row[v], i32x4.add(row[v], offsets[v])));
+      }
 
       // Loaded before any store: revectorization pairs loads only when no store stands between them.
       const biases = columns.map((v) => fn.let(f32x4.load(bias, 16 * v)));

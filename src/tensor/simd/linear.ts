@@ -1,4 +1,4 @@
-import { f32x4, i32, type FunctionReference, type Local, type ModuleBuilder } from './assembler.ts';
+import { call, f32x4, i32, type FunctionReference, type Local, type ModuleBuilder, type Value } from './assembler.ts';
 import type { Arithmetic } from './arithmetic.ts';
 
 /** How many rows and columns of the product are summed in registers at a time. */
@@ -8,6 +8,11 @@ export interface Tile {
   vectors: number;
 }
 
+/** Bytes of x and y, together, that `linear` works on at a time: what stays in the second cache beside a panel or two. */
+const ROW_BLOCK_BYTES = 1 << 20;
+/** Rows of a block are a multiple of this, which tiles of 4 and of 6 rows divide. */
+const ROW_STEP = 12;
+
 /**
  * `linear`: y = activation(x · weightᵀ + bias), by tiles.
  *
@@ -15,6 +20,7 @@ export interface Tile {
  * panel filled up with zeros. Each sum runs along inFeatures from first to last, chunk by chunk, in its own lane, whatever
  * the tile, so a row's result does not depend on how many rows there are, nor on which thread computes which panels.
  *
+ * Rows go by blocks that stay in the cache, with all panels for each; a block's panel is activated while it is still near.
  * `bias` moves on by `biasStep` bytes a panel: 0 when it is one panel of zeros.
  */
 export function defineLinear(
@@ -24,6 +30,7 @@ export function defineLinear(
   activate: FunctionReference<null>,
 ): void {
   const panelBytes = 16 * tile.vectors; // of one k
+  const fetch = defineFetch(module);
   const parameters = {
     y: 'i32',
     x: 'i32',
@@ -41,25 +48,64 @@ export function defineLinear(
     parameters,
     (fn, { y, x, weight, bias, rows, depth, panels, yStride, activation, biasStep }) => {
       const xStride = fn.let(i32.shl(depth, i32.const(2)));
-      const [xRow, yRow, left, count] = [fn.local('i32'), fn.local('i32'), fn.local('i32'), fn.local('i32')];
-      fn.repeat(panels, () => {
-        fn.set(xRow, x);
-        fn.set(yRow, y);
-        fn.set(left, rows);
-        fn.while(i32.gt_s(left, i32.const(0)), () => {
-          fn.set(count, i32.min(left, i32.const(tile.rows)));
-          fn.call(tileRows, count, yRow, xRow, weight, bias, depth, xStride, yStride, i32.const(0));
-          fn.if(activation, () => fn.call(activate, activation, yRow, count, i32.const(tile.vectors), yStride));
-          fn.advance(xRow, i32.mul(xStride, count));
-          fn.advance(yRow, i32.mul(yStride, count));
-          fn.set(left, i32.sub(left, count));
+      const steps = i32.div_u(
+        i32.const(ROW_BLOCK_BYTES / ROW_STEP),
+        i32.add(xStride, i32.mul(panels, i32.const(panelBytes))),
+      );
+      const most = fn.let(i32.mul(i32.add(steps, i32.const(1)), i32.const(ROW_STEP)));
+      const names = Array.from({ length: 8 }, () => fn.local('i32'));
+      const [block, panel, addend, yPanel, xRow, yRow, left, count] = names;
+      fn.while(i32.gt_s(rows, i32.const(0)), () => {
+        fn.set(block, i32.min(rows, most));
+        fn.set(panel, weight);
+        fn.set(addend, bias);
+        fn.set(yPanel, y);
+        fn.repeat(panels, () => {
+          fn.drop(call(fetch, [panel, fn.let(i32.mul(depth, i32.const(panelBytes)))]));
+          fn.set(xRow, x);
+          fn.set(yRow, yPanel);
+          fn.set(left, block);
+          fn.while(left, () => {
+            fn.set(count, rowsOfTile(left, tile));
+            fn.call(tileRows, count, yRow, xRow, panel, addend, depth, xStride, yStride, i32.const(0));
+            fn.advance(xRow, i32.mul(xStride, count));
+            fn.advance(yRow, i32.mul(yStride, count));
+            fn.set(left, i32.sub(left, count));
+          });
+          fn.if(activation, () => fn.call(activate, activation, yPanel, block, i32.const(tile.vectors), yStride));
+          fn.advance(panel, i32.mul(depth, i32.const(panelBytes)));
+          fn.advance(addend, biasStep);
+          fn.advance(yPanel, panelBytes);
         });
-        fn.advance(weight, i32.mul(depth, i32.const(panelBytes)));
-        fn.advance(bias, biasStep);
-        fn.advance(y, panelBytes);
+        fn.advance(x, i32.mul(xStride, block));
+        fn.advance(y, i32.mul(yStride, block));
+        fn.set(rows, i32.sub(rows, block));
       });
     },
   );
+}
+
+/** The rows for the next tile: a whole one's, but the last two share what is left, as small tiles wait for their own sums. */
+const rowsOfTile = (left: Value<'i32'>, tile: Tile): Value<'i32'> => {
+  const half = i32.shr_u(i32.add(left, i32.const(1)), i32.const(1));
+  const some = i32.select(half, i32.const(tile.rows), i32.lt_s(left, i32.const(2 * tile.rows)));
+  return i32.select(left, some, i32.lt_s(left, i32.const(tile.rows + 1)));
+};
+
+/**
+ * `fetch`: reads one number of each cache line of a panel, at the pace of the memory. The first tile, left to itself, waits
+ * for it line by line, three times as long: between its loads stands so much arithmetic that few are under way at once.
+ */
+function defineFetch(module: ModuleBuilder): FunctionReference<'i32'> {
+  const parameters = { address: 'i32', bytes: 'i32' } as const;
+  return module.define<typeof parameters, 'i32'>('fetch', parameters, (fn, { address, bytes }) => {
+    const all = fn.local('i32');
+    fn.repeat(i32.shr_u(bytes, i32.const(6)), () => {
+      fn.set(all, i32.or(all, i32.load(address)));
+      fn.advance(address, 64);
+    });
+    return all; // V8 would leave out loads that nobody needs
+  });
 }
 
 /** Terms of a product by which panels are cut, so that one piece stays in the nearest cache; whole chunks of a sum. */
@@ -150,6 +196,8 @@ const tileParameters = {
 
 /** Terms summed in registers before they are added to y: shorter chains of additions lose less to rounding. */
 const CHUNK = 128;
+/** Terms in one round of the innermost loop, so that moving addresses on does not take every fifth instruction. */
+const UNROLL = 4;
 
 /** `rows` × `vectors` sums in registers, over one panel of the weight. */
 function defineTile(
@@ -172,15 +220,21 @@ function defineTile(
         fn.set(count, i32.min(depth, i32.const(CHUNK)));
         fn.set(depth, i32.sub(depth, count));
         for (const row of sums) for (const sum of row) fn.set(sum, f32x4.const(0));
-        fn.repeatAtLeastOnce(count, () => {
-          const b = columns.map((v) => fn.let(f32x4.load(panel, 16 * v)));
-          for (let r = 0; r < rows; r++) {
-            const a = fn.let(f32x4.loadSplat(xRows[r]));
-            for (const v of columns) fn.set(sums[r][v], multiplyAdd(a, b[v], sums[r][v]));
-          }
-          for (const row of xRows) fn.advance(row, 4);
-          fn.advance(panel, 16 * vectors);
-        });
+        fn.repeatUnrolled(
+          count,
+          UNROLL,
+          (copy) => {
+            const b = columns.map((v) => fn.let(f32x4.load(panel, 16 * (vectors * copy + v))));
+            for (let r = 0; r < rows; r++) {
+              const a = fn.let(f32x4.loadSplat(xRows[r], 4 * copy));
+              for (const v of columns) fn.set(sums[r][v], multiplyAdd(a, b[v], sums[r][v]));
+            }
+          },
+          () => {
+            for (const row of xRows) fn.advance(row, 4 * UNROLL);
+            fn.advance(panel, 16 * vectors * UNROLL);
+          },
+        );
 
         fn.set(yRow, y);
         fn.set(addendRow, addend);

@@ -5,10 +5,11 @@ import { defineLinearQ8, defineRoundRows } from './int8.ts';
 import { defineLinear, defineTileRows } from './linear.ts';
 import type { KernelModule } from './machine.ts';
 import { defineGather, defineMatrixRows } from './matrix.ts';
+import { defineNormalizeRows, definePool } from './pool.ts';
 import { defineLayerNorm, defineSoftmaxRow } from './rows.ts';
 
 /** The kernels of a forward pass. */
-export const defineKernels: KernelModule = (module, tile, arithmetic) => {
+export const defineKernels: KernelModule = (module, tile, arithmetic, group) => {
   const activate = defineActivate(module, arithmetic);
   const tileRows = defineTileRows(module, tile, arithmetic);
   const softmaxRow = defineSoftmaxRow(module, arithmetic);
@@ -19,8 +20,10 @@ export const defineKernels: KernelModule = (module, tile, arithmetic) => {
   defineBinary(module);
   defineGate(module, activate);
   defineLayerNorm(module, arithmetic);
-  defineMatrixRows(module, 4 * tile.vectors);
-  defineGather(module, 4 * tile.vectors);
-  defineRoundRows(module);
-  defineLinearQ8(module, tile, activate);
+  defineMatrixRows(module, 4 * tile.vectors, group);
+  definePool(module, arithmetic);
+  defineNormalizeRows(module);
+  defineGather(module, 4 * tile.vectors, group);
+  defineRoundRows(module, group);
+  defineLinearQ8(module, tile, group, activate);
 };

@@ -22,7 +22,7 @@ const AT_A_TIME = [0, 1, 2, 3];
  * Runs `vectors` for every sixteen numbers of a row, with the numbers of four vectors, then with that of one for every four
  * that are left, and `single` for the up to three after them. The addresses are moved on.
  */
-function forRow(
+export function forRow(
   fn: FunctionBuilder,
   size: Local<'i32'>,
   addresses: Address[],

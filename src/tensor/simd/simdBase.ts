@@ -1,4 +1,5 @@
 import type { FloatArray, PackedMatrix, WeightType } from '../kernels/kernels.ts';
+import type { Group } from './int8.ts';
 import type { Tile } from './linear.ts';
 import type { Machine } from './machine.ts';
 import type { KernelCall, KernelExports, Runner } from './runner.ts';
@@ -16,24 +17,38 @@ export abstract class SimdBase {
   protected readonly exports: KernelExports;
   protected readonly runner: Runner;
   protected readonly tile: Tile;
+  /** Numbers of a row of int8 weights that lie together. */
+  protected readonly group: Group;
   /** Columns of a panel. */
   protected readonly columns: number;
   /** A panel's worth of zeros. */
   protected readonly zeros: number;
 
   constructor(machine: Machine) {
-    const { memory, exports, tile, runner, zeros } = machine;
+    const { memory, exports, tile, group, runner, zeros } = machine;
     this.machine = machine;
     this.memory = memory;
     this.exports = exports;
     this.runner = runner;
     this.tile = tile;
+    this.group = group;
     this.columns = 4 * tile.vectors;
     this.zeros = zeros;
   }
 
   packedLength(outFeatures: number, inFeatures: number, dtype: WeightType): number {
-    return this.panels(outFeatures) * this.columns * (dtype === 'q8' ? 2 * pairsOf(inFeatures) : inFeatures);
+    return this.panels(outFeatures) * this.panelLength(inFeatures, dtype);
+  }
+
+  /** Numbers in a panel: float32, or bytes. */
+  protected panelLength(inFeatures: number, dtype: WeightType): number {
+    if (dtype === 'f32') return inFeatures * this.columns;
+    return this.columns * (this.group * this.groups(inFeatures) + (this.group === 4 ? 4 : 0)); // after fours come sums
+  }
+
+  /** Groups of a row of int8 weights, the last of them filled up with zeros. */
+  protected groups(inFeatures: number): number {
+    return Math.ceil(inFeatures / this.group);
   }
 
   protected panels(outFeatures: number): number {
@@ -44,8 +59,8 @@ export abstract class SimdBase {
   protected rowAddress({ inFeatures, dtype }: PackedMatrix, row: number): number {
     const panel = Math.floor(row / this.columns);
     const column = row % this.columns;
-    if (dtype === 'q8') return 2 * (panel * pairsOf(inFeatures) * this.columns + column);
-    return 4 * (panel * inFeatures * this.columns + column);
+    const [bytes, step] = dtype === 'q8' ? [1, this.group] : [4, 4];
+    return bytes * panel * this.panelLength(inFeatures, dtype) + step * column;
   }
 
   /** A row-major weight, packed for this one product. */
@@ -80,7 +95,8 @@ export abstract class SimdBase {
   /** `count` units of work in even parts, first and last of each; one part when a single thread works, or there is little. */
   protected divide(count: number, operations: number): [first: number, last: number][] {
     const { threads } = this.runner;
-    const most = threads === 1 ? 1 : Math.min(threads * CALLS_PER_THREAD, Math.ceil(operations / WORTH_A_CALL));
+    if (threads === 1 && count > 0) return [[0, count]];
+    const most = Math.min(threads * CALLS_PER_THREAD, Math.ceil(operations / WORTH_A_CALL));
     const parts = Math.min(count, most);
     const bounds = Array.from({ length: parts + 1 }, (_, p) => Math.round((p * count) / parts));
     return bounds.slice(0, -1).map((first, p) => [first, bounds[p + 1]]);
@@ -122,11 +138,9 @@ export abstract class SimdBase {
   }
 }
 
-type NumberArray = FloatArray | Int8Array | Int32Array;
+type NumberArray = FloatArray | Int8Array | Int32Array | Uint16Array;
 
 const isSame = (a: NumberArray, b: NumberArray) =>
   a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.length === b.length;
 
 const bytesOf = (array: NumberArray) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-
-export const pairsOf = (inFeatures: number) => (inFeatures + 1) >> 1;

@@ -2,6 +2,7 @@ import type {
   ActivationName,
   BinaryOperation,
   FloatArray,
+  HalfFormat,
   FunctionName,
   Kernels,
   PackedMatrix,
@@ -11,7 +12,7 @@ import { referenceKernels } from '../kernels/reference.ts';
 import { activationNumber } from './activation.ts';
 import { attentionScratchBytes } from './attention.ts';
 import type { KernelCall } from './runner.ts';
-import { pairsOf, SimdBase } from './simdBase.ts';
+import { SimdBase } from './simdBase.ts';
 
 /** The arguments of dropout for attention kernels, by first head and first token: zeros without. */
 export type MaskArguments = (heads: number, tokens: number) => (head: number, token: number) => number[];
@@ -27,14 +28,25 @@ export class SimdKernels extends SimdBase implements Kernels {
   packRows(matrix: PackedMatrix, firstRow: number, rows: FloatArray | Int8Array): void {
     const { data, inFeatures, dtype } = matrix;
     const count = inFeatures === 0 ? 0 : rows.length / inFeatures;
-    // An odd row of pairs is filled up with a zero.
-    const source = dtype === 'q8' && inFeatures % 2 === 1 ? withZeroColumn(rows as Int8Array, inFeatures) : rows;
+    const groups = this.groups(inFeatures);
+    const size = this.group * groups;
+    const source = dtype === 'q8' && size > inFeatures ? withZeros(rows as Int8Array, inFeatures, size) : rows;
     const rowBytes = source.BYTES_PER_ELEMENT * (source.length / count);
     this.with([data], [source], ([packed, from]) => {
       for (let r = 0; r < count; r++) {
         const to = packed + this.rowAddress(matrix, firstRow + r);
-        if (dtype === 'q8') this.exports.packRowQ8(to, from + r * rowBytes, pairsOf(inFeatures));
+        if (dtype === 'q8') this.exports.packRowQ8(to, from + r * rowBytes, groups);
         else this.exports.packRow(to, from + r * rowBytes, inFeatures);
+      }
+    });
+  }
+
+  packHalves(matrix: PackedMatrix, firstRow: number, halves: Uint16Array, format: HalfFormat): void {
+    const { data, inFeatures } = matrix;
+    this.with([data], [halves], ([packed, from]) => {
+      for (let r = 0; r * inFeatures < halves.length; r++) {
+        const to = packed + this.rowAddress(matrix, firstRow + r);
+        this.exports[`packRow${format}`](to, from + 2 * r * inFeatures, inFeatures);
       }
     });
   }
@@ -61,8 +73,8 @@ export class SimdKernels extends SimdBase implements Kernels {
     const number = activationNumber(activation);
     this.with([y], [x, data, scale, bias], ([to, from, packed, scales, biases]) => {
       const [source, rowScales] = dtype === 'q8' ? this.#round(from, rows, inFeatures) : [from, 0];
-      const pairs = pairsOf(inFeatures);
-      const panelBytes = this.packedLength(1, inFeatures, dtype) * data.BYTES_PER_ELEMENT;
+      const groups = this.groups(inFeatures);
+      const panelBytes = this.panelLength(inFeatures, dtype) * data.BYTES_PER_ELEMENT;
       /** Panels first to last of the weight, written at `target`. */
       const call = (first: number, last: number, target: number, stride: number): KernelCall => {
         const panel = packed + first * panelBytes;
@@ -81,7 +93,7 @@ export class SimdKernels extends SimdBase implements Kernels {
               bias,
               biasStep,
               rows,
-              pairs,
+              groups,
               count,
               stride,
               number ?? 0,
@@ -289,19 +301,42 @@ export class SimdKernels extends SimdBase implements Kernels {
   }
 
   poolSequences(y: FloatArray, x: FloatArray, offsets: Int32Array, size: number, how: Pooling): void {
-    referenceKernels.poolSequences(y, x, offsets, size, how);
+    this.with([y], [x], ([to, from]) => {
+      for (let s = 0; s + 1 < offsets.length; s++) {
+        const count = offsets[s + 1] - offsets[s];
+        const rows = how === 'first' || how === 'last' ? Math.min(count, 1) : count;
+        const first = how === 'last' ? offsets[s + 1] - rows : offsets[s];
+        const isMax = how === 'max' && rows > 0;
+        const [growth, weights] = how === 'weightedMean' ? [1, (rows * (rows + 1)) / 2] : [0, rows];
+        const divisor = isMax || rows === 0 ? 1 : how === 'meanSqrtLength' ? Math.sqrt(weights) : weights;
+        const name = isMax ? 'poolMax' : 'poolSum';
+        this.exports[name](to + 4 * s * size, from + 4 * first * size, rows, size, growth, 1 / divisor);
+      }
+    });
+  }
+
+  normalizeRows(y: FloatArray, x: FloatArray, rows: number, size: number): void {
+    this.with([y], [x], ([to, from]) => void this.exports.normalizeRows(to, from, rows, size));
   }
 
   readonly softmax = referenceKernels.softmax;
   readonly sumRows = referenceKernels.sumRows;
-  readonly normalizeRows = referenceKernels.normalizeRows;
   readonly gather = referenceKernels.gather;
 
   /** Rows rounded to 12 bits for `linearQ8`, in scratch memory: their address, and that of their scales. */
   #round(x: number, rows: number, inFeatures: number): [rounded: number, scales: number] {
-    const rounded = this.memory.take(4 * rows * pairsOf(inFeatures));
+    const rowBytes = 2 * this.group * this.groups(inFeatures);
+    const rounded = this.memory.take(rows * rowBytes);
     const scales = this.memory.take(4 * (rows + this.tile.rows));
-    this.exports.roundRows(rounded, scales, x, rows, inFeatures);
+    const calls = this.divide(rows, 8 * rows * inFeatures).map(([first, last]): KernelCall => [
+      'roundRows',
+      rounded + first * rowBytes,
+      scales + 4 * first,
+      x + 4 * first * inFeatures,
+      last - first,
+      inFeatures,
+    ]);
+    this.runner.run(calls);
     return [rounded, scales];
   }
 }
@@ -312,9 +347,9 @@ const lookUp = ({ dtype, data, scale }: PackedMatrix) => ({
   scale,
 });
 
-/** [rows, size] → [rows, size + 1] */
-function withZeroColumn(rows: Int8Array, size: number): Int8Array {
-  const wider = new Int8Array((rows.length / size) * (size + 1));
-  for (let r = 0; r * size < rows.length; r++) wider.set(rows.subarray(r * size, (r + 1) * size), r * (size + 1));
+/** [rows, size] → [rows, width] */
+function withZeros(rows: Int8Array, size: number, width: number): Int8Array {
+  const wider = new Int8Array((rows.length / size) * width);
+  for (let r = 0; r * size < rows.length; r++) wider.set(rows.subarray(r * size, (r + 1) * size), r * width);
   return wider;
 }

@@ -1,7 +1,8 @@
 import type * as nodeV8 from 'node:v8';
 import type { ThreadPool } from '../threads/pool.ts';
 import { mulAdd, relaxedFma, type Arithmetic } from './arithmetic.ts';
-import { f32x4, ModuleBuilder } from './assembler.ts';
+import { f32x4, i32x4, ModuleBuilder, v128 } from './assembler.ts';
+import type { Group } from './int8.ts';
 import type { Tile } from './linear.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { defineKernels } from './module.ts';
@@ -25,20 +26,22 @@ export interface Simd extends SimdSet {
 }
 
 /** Starts the WebAssembly kernels. @returns the reason, when they cannot be had here */
-export function startSimd({ threads, turbo, workerUrl }: Required<MachineOptions>): Simd | string {
+export function startSimd({ threads, turbo, workerUrl }: Required<Omit<MachineOptions, 'group'>>): Simd | string {
   if (typeof WebAssembly !== 'object') return 'there is no WebAssembly here';
   try {
     if (!validates(mulAdd)) return 'this WebAssembly has no SIMD';
     const arithmetic = validates(relaxedFma) ? relaxedFma : mulAdd;
     const noTurbo = turbo ? enableTurbo() : 'not asked for (turbo: true)';
     const tile = chooseTile(arithmetic, noTurbo === null);
+    const group = byteGroup(arithmetic);
     const notes: string[] = [];
     if (arithmetic === mulAdd) notes.push('fused multiply-add: no relaxed SIMD here (Node 22 and Chrome 114 have it)');
+    else if (group === 2) notes.push('int8: no dot product of bytes here (AVX-VNNI, dotprod of ARM)');
     if (noTurbo !== null) notes.push(`turbo: ${noTurbo}`);
     const noThreads = threads > 1 ? whyNoThreads() : 'one was asked for (threads: "auto" takes every core)';
     if (noThreads !== null) notes.push(`threads: ${noThreads}`);
     const options = { turbo: noTurbo === null, threads: noThreads === null ? threads : 1, workerUrl };
-    return { ...makeKernels(tile, arithmetic, options), ...options, notes };
+    return { ...makeKernels(tile, arithmetic, { ...options, group }), ...options, notes };
   } catch (error) {
     // A page's policy may forbid compiling WebAssembly; there may be no address space for a memory.
     return `WebAssembly cannot be used here (${(error as Error).message})`;
@@ -73,6 +76,30 @@ function validates(arithmetic: Arithmetic): boolean {
     fn.store(f32x4.store(a, arithmetic.multiplyAdd(v, v, v)));
   });
   return WebAssembly.validate(module.assemble({ initial: 1, maximum: 1, shared: false }));
+}
+
+/**
+ * 4 where one instruction multiplies bytes by fours, of x86 with AVX-VNNI or of ARM with dotprod. Others make up for it with
+ * several, which are slower than pairs are; they show by what they do with bytes above 127, which the standard leaves open.
+ */
+export function byteGroup(arithmetic: Arithmetic): Group {
+  if (arithmetic === mulAdd) return 2;
+  const module = new ModuleBuilder();
+  const parameters = { a: 'i32', b: 'i32' } as const;
+  module.define<typeof parameters, 'i32'>('dot', parameters, (_fn, { a, b }) => {
+    const sum = i32x4.relaxed_dot_i8x16_i7x16_add_s(i32x4.splat(a), i32x4.splat(b), v128.const(0));
+    return i32x4.extract_lane(sum, 0);
+  });
+  const bytes = module.assemble({ initial: 1, maximum: 1, shared: false });
+  if (!WebAssembly.validate(bytes)) return 2;
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+  const { dot } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } }).exports as Record<
+    'dot',
+    (a: number, b: number) => number
+  >;
+  const lowest = 0x80808080 | 0; // four times -128, or 128; and -1 is four times that, or 255
+  // Four times -128 · 255, and -128 · -128: with less than 32 bits for a sum of two, they come out otherwise.
+  return dot(lowest, -1) === -130560 || dot(lowest, lowest) === 65536 ? 4 : 2;
 }
 
 /**

@@ -8,7 +8,7 @@ export {
   type MaskedLMDistillationOptions,
 } from './distillation.ts';
 export { MaskedLanguageModelling, type MaskedLMOptions, type TokenExample } from './maskedLM.ts';
-export { maskTokens, type MaskedTokens, type MaskingOptions, type MaskVocabulary } from './masking.ts';
+export { maskStream, maskTokens, type MaskedTokens, type MaskingOptions, type MaskVocabulary } from './masking.ts';
 export { MultipleChoice, type ChoiceExample } from './multipleChoice.ts';
 export { PreTraining, sentencePairs, type SentencePairOptions } from './pretraining.ts';
 export {

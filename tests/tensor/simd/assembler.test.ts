@@ -5,6 +5,7 @@ import {
   f32x4,
   f64,
   i16x8,
+  i8x16,
   i32,
   i32x4,
   ModuleBuilder,
@@ -380,7 +381,30 @@ describe('vectors of integers', () => {
     expect(new Int32Array(half(bytes))[0]).toBe((127 << 8) | 255); // bytes 255 and 127: unaligned, little-endian
     const stored = vectors((at) => i32.store16(at, i32.const(0x1ffff), 50));
     expect([...new Int16Array(stored(bytes)).slice(0, 3)]).toEqual([0, -1, 0]);
+    const storedByte = vectors((at) => i32.store8(at, i32.const(0x1ff), 49));
+    expect([...new Uint8Array(storedByte(bytes)).slice(0, 3)]).toEqual([0, 255, 0]);
   });
+
+  it('i16x8.shr_u, i8x16.narrow_i16x8_s, i32x4.extract_lane', () => {
+    const x = Int16Array.of(64, 4095, 63, -1, 127, 128, -128, -129);
+    const shifted = of((a: Value<'v128'>) => i16x8.shr_u(a, 6), 1)(x);
+    expect([...new Int16Array(shifted)]).toEqual([1, 63, 0, 1023, 1, 2, 1022, 1021]);
+    const narrowed = new Int8Array(of(i8x16.narrow_i16x8_s, 2)(x, x));
+    expect([...narrowed.slice(0, 8)]).toEqual([64, 127, 63, -1, 127, 127, -128, -128]);
+    const lane = vectors((at) => i32.store(at, i32x4.extract_lane(v128.load(at), 2), 48));
+    expect(new Int32Array(lane(Int32Array.of(1, 2, -3, 4)))[0]).toBe(-3);
+  });
+
+  if (hasRelaxedFma) {
+    it('i32x4.relaxed_dot_i8x16_i7x16_add_s: fours of products, added; sums overflow modulo 2³²', () => {
+      const x = Int8Array.from({ length: 16 }, (_, i) => [-128, 127, -1, 5][i >> 2] * (i % 4 === 3 ? -1 : 1));
+      const y = Int8Array.from({ length: 16 }, (_, i) => 127 - i);
+      const z = Int32Array.of(1, 2 ** 31 - 1, -5, 0);
+      const sums = [0, 4, 8, 12].map((i) => [0, 1, 2, 3].reduce((sum, k) => sum + x[i + k] * y[i + k], z[i / 4]) | 0);
+      const dot = of(i32x4.relaxed_dot_i8x16_i7x16_add_s, 3);
+      expect([...new Int32Array(dot(x, y, z))]).toEqual(sums);
+    });
+  }
 });
 
 describe('a module', () => {

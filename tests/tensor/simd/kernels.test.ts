@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryError } from '../../../src/errors.ts';
+import { toFloat32 } from '../../../src/safetensors/index.ts';
 import {
   Engine,
   fillNormal,
@@ -12,7 +13,8 @@ import {
   type WeightType,
 } from '../../../src/tensor/index.ts';
 import type { Block } from '../../../src/tensor/memory.ts';
-import { makeKernels } from '../../../src/tensor/simd/start.ts';
+import { mulAdd, relaxedFma } from '../../../src/tensor/simd/arithmetic.ts';
+import { byteGroup, makeKernels } from '../../../src/tensor/simd/start.ts';
 import type { WasmMemory } from '../../../src/tensor/simd/wasmMemory.ts';
 import { describeKernels, heapSetup, type Setup } from '../../conformance.ts';
 import { arithmetics, hasRelaxedFma, reserve, simdSets } from '../../support/kernelSets.ts';
@@ -68,6 +70,27 @@ function packInt8(kernels: Kernels, outFeatures: number, inFeatures: number): Pa
 }
 
 describe('kernel sets', () => {
+  it('widen every 16-bit float while they pack it', () => {
+    const bits = Uint16Array.from({ length: 65536 }, (_, code) => code);
+    for (const format of ['F16', 'BF16'] as const) {
+      const bytes = new Uint8Array(bits.buffer);
+      const expected = toFloat32({ name: '', dtype: format, shape: [1024, 64], bytes });
+      for (const { kernels } of simdSets) {
+        const data = new Float32Array(kernels.packedLength(1024, 64, 'f32'));
+        const matrix: PackedMatrix = { outFeatures: 1024, inFeatures: 64, dtype: 'f32', data, scale: null };
+        kernels.packHalves(matrix, 0, bits.subarray(0, 100 * 64), format); // in two pieces
+        kernels.packHalves(matrix, 100, bits.subarray(100 * 64), format);
+        const rows = new Float32Array(65536);
+        kernels.unpackRows(
+          rows,
+          matrix,
+          Int32Array.from({ length: 1024 }, (_, row) => row),
+        );
+        expect(rows).toEqual(expected);
+      }
+    }
+  });
+
   it(`use relaxed FMA where the engine has it: ${hasRelaxedFma ? 'here' : 'not here, so it is not tested'}`, () => {
     expect(new Engine({ threads: 1 }).info().arithmetic).toBe(`float32 ${hasRelaxedFma ? 'relaxed fma' : 'mul+add'}`);
     expect(simdSets.length).toBe(hasRelaxedFma ? 8 : 4);
@@ -112,6 +135,26 @@ describe('kernel sets', () => {
     });
     expect(results.length).toBe(4);
     for (const result of results) expect(result).toEqual(results[0]);
+  });
+
+  it('give the same bits on int8 weights, multiplied by twos or by fours', () => {
+    for (const [rows, inner, outputs] of [
+      [13, 384, 40],
+      [5, 1539, 9],
+    ]) {
+      const [x, bias] = [random(rows * inner, 'x'), random(outputs, 'b')];
+      const results = simdSets.map(({ kernels }) => {
+        const y = new Float32Array(rows * outputs);
+        kernels.linear(y, x, packInt8(kernels, outputs, inner), bias, 'linear', rows, inner, outputs);
+        return y;
+      });
+      for (const y of results) expect(y).toEqual(results[0]);
+    }
+  });
+
+  it('multiply int8 by fours where one instruction does it, which takes relaxed SIMD', () => {
+    expect(byteGroup(mulAdd)).toBe(2);
+    expect(hasRelaxedFma ? [2, 4] : [2]).toContain(byteGroup(relaxedFma));
   });
 
   it('agree with the reference kernels on int8 weights, within 1e-6', () => {

@@ -48,7 +48,6 @@ describe('worker threads that are given the kernels of training when it begins',
     for (let i = 0; i < 20; i++) expect(update(set)).toEqual(alone);
     const alone20 = 20 * 11; // calls that one thread would have to make
     expect(calls).toBeLessThan(alone20);
-    expect(calls).toBeGreaterThan(0);
   });
 
   it('go on with the kernels that they had', async () => {
