@@ -1,6 +1,11 @@
 import { Command } from 'commander';
-import { loadAnyModel, openModelFiles, type BertForMaskedLM, type BertModel } from '../../bert/index.ts';
-import type { BertPreTrainedModel } from '../../bert/index.ts';
+import {
+  loadAnyModel,
+  openModelFiles,
+  type BertForMaskedLM,
+  type BertModel,
+  type BertPreTrainedModel,
+} from '../../bert/index.ts';
 import { ConfigError, UsageError } from '../../errors.ts';
 import { MemoryFiles, type ModelFiles } from '../../hub/index.ts';
 import { AutoTokenizer, type Tokenizer } from '../../tokenizer/index.ts';
