@@ -29,6 +29,7 @@ export interface TrainingFlags {
   patience?: number;
   keepBest?: boolean;
   shuffle: boolean;
+  groupByLength?: boolean;
   resume?: boolean;
   dryRun?: boolean;
   gradientCheckpointing?: boolean;
@@ -57,6 +58,7 @@ export function addTrainingOptions(command: Command, { lr = 5e-5, epochs = 3 } =
     .option('--patience <n>', 'stop after so many evaluations without a better one', wholeNumber('--patience', 1))
     .option('--keep-best', 'end with the weights of the best evaluation')
     .option('--no-shuffle', 'keep the order of the file')
+    .option('--group-by-length', 'examples of like length share a batch, so that steps take about equally long')
     .option('--gradient-checkpointing', 'less memory, a third more time')
     .option('--resume', 'go on where a training into the same folder was stopped')
     .option('--dry-run', 'print the plan, the memory and the time per step, and train nothing');
@@ -136,7 +138,7 @@ function positive(text: string): number {
 /** The flags as `fineTune` takes them. */
 export function fineTuneOptions(flags: TrainingFlags): FineTuneOptions {
   const { epochs, batchSize, lr, schedule, warmupRatio, weightDecay, maxGradNorm, seed, shuffle, accumulate } = flags;
-  const { dropout, maxSteps, saveEvery, patience, keepBest, resume } = flags;
+  const { dropout, maxSteps, saveEvery, patience, keepBest, groupByLength, resume } = flags;
   const patterns = flags.decayExclude ?? [];
   const decayExclude = (name: string) =>
     patterns.some((pattern) => (pattern === 'bias-norm' ? isBiasOrNorm(name) : name.includes(pattern)));
@@ -144,6 +146,6 @@ export function fineTuneOptions(flags: TrainingFlags): FineTuneOptions {
   return {
     ...fixed,
     decayExclude,
-    ...given<FineTuneOptions>({ dropout, maxSteps, saveEvery, patience, keepBest, resume }),
+    ...given<FineTuneOptions>({ dropout, maxSteps, saveEvery, patience, keepBest, groupByLength, resume }),
   };
 }

@@ -55,6 +55,8 @@ export interface FineTuneOptions extends Pick<
   dropout?: number;
   /** Default true. False keeps the order of the examples exactly. */
   shuffle?: boolean;
+  /** Examples of like length share a batch, so that steps take about equally long. Default false, as in transformers. */
+  groupByLength?: boolean;
   /** End with the weights of the best evaluation. Default false: with the last. */
   keepBest?: boolean;
 }
@@ -84,6 +86,7 @@ export async function fineTune<Example, Prepared extends { length: number }>(
     warmupRatio = 0,
     seed = 0,
     shuffle = true,
+    groupByLength = false,
     keepBest,
     patience,
   } = options;
@@ -95,7 +98,7 @@ export async function fineTune<Example, Prepared extends { length: number }>(
   if (dropout !== undefined) setDropout(model, dropout);
   const prepared = train.flatMap((example) => recipe.prepare(example));
   if (prepared.length === 0) throw new InputError({ what: 'training examples', expected: 'some text', got: 'none' });
-  const lengths = prepared.map(({ length }) => length);
+  const lengths = groupByLength ? prepared.map(({ length }) => length) : undefined;
   const totalSteps = stepsOf(prepared.length, options);
   const warmupSteps = Math.ceil(warmupRatio * totalSteps);
   const { metric } = recipe;
@@ -117,11 +120,13 @@ export async function fineTune<Example, Prepared extends { length: number }>(
     epochs,
     seed,
     batches: (epoch) =>
-      epochBatches(prepared.length, { batchSize, shuffle, seed, epoch, lengths }).map((indices) => ({
-        examples: Array.from(indices, (i) => prepared[i]),
-        indices,
-        epoch,
-      })),
+      epochBatches(prepared.length, { batchSize, shuffle, seed, epoch, ...(lengths && { lengths }) }).map(
+        (indices) => ({
+          examples: Array.from(indices, (i) => prepared[i]),
+          indices,
+          epoch,
+        }),
+      ),
     loss: (batch) => recipe.loss(batch),
     ...(evaluation.length > 0 && {
       evaluate: async () => {
