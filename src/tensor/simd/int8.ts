@@ -11,7 +11,7 @@ import {
   type ModuleBuilder,
   type Value,
 } from './assembler.ts';
-import type { Tile } from './linear.ts';
+import { forBlocks, type Tile } from './linear.ts';
 
 /** Activations are rounded to -2047 … 2047: sums with int8 weights stay exact in int32 up to 8259 inputs. */
 const LEVELS = 2047;
@@ -123,7 +123,7 @@ const tileParameters = {
 
 /**
  * `linearQ8`: y = activation(x · weightᵀ · scales + bias) on rows rounded by `roundRows` and int8 panels, by tiles of
- * integer sums. `bias` moves on by `biasStep` bytes a panel: 0 when it is one panel of zeros.
+ * integer sums, in the order of `linear`. `bias` moves on by `biasStep` bytes a panel: 0 when it is one panel of zeros.
  */
 export function defineLinearQ8(
   module: ModuleBuilder,
@@ -152,32 +152,43 @@ export function defineLinearQ8(
   module.define('linearQ8', parameters, (fn, args) => {
     const { y, x, rowScales, weight, scales, bias, biasStep, rows, groups, panels, yStride, activation } = args;
     const xStride = fn.let(i32.mul(groups, i32.const(2 * group)));
-    const [xRow, yRow, scaleRow, left, count] = Array.from({ length: 5 }, () => fn.local('i32'));
-    fn.repeat(panels, () => {
-      fn.set(xRow, x);
-      fn.set(yRow, y);
-      fn.set(scaleRow, rowScales);
-      fn.set(left, rows);
-      fn.while(i32.gt_s(left, i32.const(0)), () => {
-        fn.set(count, i32.min(left, i32.const(tile.rows)));
-        // By fours, sums wait for the ones before, so that a row or two take nearly as long as all: tiles as even as can be.
-        const tilesLeft = i32.div_u(i32.add(left, i32.const(tile.rows - 1)), i32.const(tile.rows));
-        if (group === 4) fn.set(count, i32.div_u(left, tilesLeft));
-        for (let r = tile.rows; r >= 1; r--) {
-          fn.if(i32.eq(count, i32.const(r)), () =>
-            fn.call(tiles[r - 1], yRow, xRow, weight, bias, scales, scaleRow, groups, xStride, yStride),
-          );
-        }
-        fn.if(activation, () => fn.call(activate, activation, yRow, count, i32.const(tile.vectors), yStride));
-        fn.advance(xRow, i32.mul(xStride, count));
-        fn.advance(yRow, i32.mul(yStride, count));
-        fn.advance(scaleRow, i32.shl(count, i32.const(2)));
-        fn.set(left, i32.sub(left, count));
+    const panelBytes = fn.let(panelBytesQ8(i32.mul(groups, i32.const(group)), columns, group));
+    const names = Array.from({ length: 9 }, () => fn.local('i32'));
+    const [panel, factors, addend, yPanel, xRow, yRow, scaleRow, left, count] = names;
+    forBlocks(fn, rows, i32.add(xStride, i32.mul(panels, i32.const(4 * columns))), (block) => {
+      fn.set(panel, weight);
+      fn.set(factors, scales);
+      fn.set(addend, bias);
+      fn.set(yPanel, y);
+      fn.repeat(panels, () => {
+        fn.set(xRow, x);
+        fn.set(yRow, yPanel);
+        fn.set(scaleRow, rowScales);
+        fn.set(left, block);
+        fn.while(left, () => {
+          fn.set(count, i32.min(left, i32.const(tile.rows)));
+          // By fours, sums wait for the ones before, so that a row or two take nearly as long as all: tiles as even as can be.
+          const tilesLeft = i32.div_u(i32.add(left, i32.const(tile.rows - 1)), i32.const(tile.rows));
+          if (group === 4) fn.set(count, i32.div_u(left, tilesLeft));
+          for (let r = tile.rows; r >= 1; r--) {
+            fn.if(i32.eq(count, i32.const(r)), () =>
+              fn.call(tiles[r - 1], yRow, xRow, panel, addend, factors, scaleRow, groups, xStride, yStride),
+            );
+          }
+          fn.advance(xRow, i32.mul(xStride, count));
+          fn.advance(yRow, i32.mul(yStride, count));
+          fn.advance(scaleRow, i32.shl(count, i32.const(2)));
+          fn.set(left, i32.sub(left, count));
+        });
+        fn.if(activation, () => fn.call(activate, activation, yPanel, block, i32.const(tile.vectors), yStride));
+        fn.advance(panel, panelBytes);
+        fn.advance(factors, 4 * columns);
+        fn.advance(addend, biasStep);
+        fn.advance(yPanel, 4 * columns);
       });
-      fn.advance(weight, panelBytesQ8(i32.mul(groups, i32.const(group)), columns, group));
-      fn.advance(bias, biasStep);
-      fn.advance(scales, 4 * columns);
-      fn.advance(y, 4 * columns);
+      fn.advance(x, i32.mul(xStride, block));
+      fn.advance(y, i32.mul(yStride, block));
+      fn.advance(rowScales, i32.shl(block, i32.const(2)));
     });
   });
 }

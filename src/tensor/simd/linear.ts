@@ -1,4 +1,13 @@
-import { call, f32x4, i32, type FunctionReference, type Local, type ModuleBuilder, type Value } from './assembler.ts';
+import {
+  call,
+  f32x4,
+  i32,
+  type FunctionBuilder,
+  type FunctionReference,
+  type Local,
+  type ModuleBuilder,
+  type Value,
+} from './assembler.ts';
 import type { Arithmetic } from './arithmetic.ts';
 
 /** How many rows and columns of the product are summed in registers at a time. */
@@ -48,15 +57,9 @@ export function defineLinear(
     parameters,
     (fn, { y, x, weight, bias, rows, depth, panels, yStride, activation, biasStep }) => {
       const xStride = fn.let(i32.shl(depth, i32.const(2)));
-      const steps = i32.div_u(
-        i32.const(ROW_BLOCK_BYTES / ROW_STEP),
-        i32.add(xStride, i32.mul(panels, i32.const(panelBytes))),
-      );
-      const most = fn.let(i32.mul(i32.add(steps, i32.const(1)), i32.const(ROW_STEP)));
-      const names = Array.from({ length: 8 }, () => fn.local('i32'));
-      const [block, panel, addend, yPanel, xRow, yRow, left, count] = names;
-      fn.while(i32.gt_s(rows, i32.const(0)), () => {
-        fn.set(block, i32.min(rows, most));
+      const names = Array.from({ length: 7 }, () => fn.local('i32'));
+      const [panel, addend, yPanel, xRow, yRow, left, count] = names;
+      forBlocks(fn, rows, i32.add(xStride, i32.mul(panels, i32.const(panelBytes))), (block) => {
         fn.set(panel, weight);
         fn.set(addend, bias);
         fn.set(yPanel, y);
@@ -79,10 +82,29 @@ export function defineLinear(
         });
         fn.advance(x, i32.mul(xStride, block));
         fn.advance(y, i32.mul(yStride, block));
-        fn.set(rows, i32.sub(rows, block));
       });
     },
   );
+}
+
+/**
+ * `body` for one block of rows after the other, each as many as stay in the cache when one takes `rowBytes` of x and y. There are
+ * none left of `rows` afterwards.
+ */
+export function forBlocks(
+  fn: FunctionBuilder,
+  rows: Local<'i32'>,
+  rowBytes: Value<'i32'>,
+  body: (block: Local<'i32'>) => void,
+): void {
+  const steps = i32.div_u(i32.const(ROW_BLOCK_BYTES / ROW_STEP), rowBytes);
+  const most = fn.let(i32.mul(i32.add(steps, i32.const(1)), i32.const(ROW_STEP)));
+  const block = fn.local('i32');
+  fn.while(i32.gt_s(rows, i32.const(0)), () => {
+    fn.set(block, i32.min(rows, most));
+    body(block);
+    fn.set(rows, i32.sub(rows, block));
+  });
 }
 
 /** The rows for the next tile: a whole one's, but the last two share what is left, as small tiles wait for their own sums. */
