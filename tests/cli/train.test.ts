@@ -102,6 +102,7 @@ describe('train', () => {
   test('--dry-run trains nothing', async () => {
     const outcome = await run([...classify, '--dry-run', '--json'], world);
     expect(outcome.json()[0]).toMatchObject({ examples: 12, steps: 9, seconds_per_step: expect.any(Number) as number });
+    expect(await run([...classify, '--dry-run', '--patience', '1', '--keep-best'], world)).toMatchObject({ code: 0 });
   });
 
   test('refuses to spoil what is there, unless it goes on with it', async () => {
@@ -109,15 +110,44 @@ describe('train', () => {
     expect(outcome).toMatchObject({ code: 2, stderr: expect.stringContaining('holds model.safetensors') as string });
     await rm(join(world.folder, 'resumed'), { recursive: true, force: true });
     expect((await run([...classify, '--output', 'resumed', '--resume'], world)).code).toBe(0);
+    const done = readFileSync(join(world.folder, 'resumed/model.safetensors'));
+    const again = await run([...classify, '--output', 'resumed', '--resume', '--max-steps', '1'], world);
+    expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining('no training to go on with') as string });
+    expect(readFileSync(join(world.folder, 'resumed/model.safetensors'))).toEqual(done);
+  });
+
+  test('that failed goes on with its log, and with the settings and the data that it began with', async () => {
+    const same = rows.map((row) => JSON.stringify({ text: row, text_pair: 'mat', label: 1 })).join('\n');
+    await writeFile(join(world.folder, 'constant.jsonl'), same);
+    const begin = ['train', '--task', 'regression', '--train', 'scores.jsonl', ...common, '--keep-best'];
+    const whole = await run([...begin, '--eval', 'scores.jsonl', '--output', 'whole'], world);
+    expect(whole.code).toBe(0);
+    const flags = [...begin, '--save-every', '2', '--output', 'failed'];
+    const failed = await run([...flags, '--eval', 'constant.jsonl'], world);
+    expect(failed).toMatchObject({ code: 2, stderr: expect.stringContaining('metric spearman') as string });
+    const resume = [...flags, '--eval', 'scores.jsonl', '--resume'];
+    for (const [flag, value, name] of [
+      ['--batch-size', '6', '--batch-size: expected 4, got 6'],
+      ['--epochs', '9', 'steps in all: expected 9, got 27'],
+      ['--train', 'constant.jsonl', 'digest of the data'],
+      ['--dropout', '0', 'dropout: expected'],
+    ]) {
+      const other = await run([...resume, flag, value], world);
+      expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining(name) as string });
+    }
+    expect((await run(resume, world)).code).toBe(0);
+    expect(lines('failed/metrics.jsonl')).toEqual(lines('whole/metrics.jsonl'));
   });
 
   const bad: [name: string, flags: string[], message: string][] = [
     ['no output', [], '--output'],
+    ['--keep-best without anything to evaluate on', ['--output', 'x', '--keep-best'], '--keep-best: expected examples'],
+    ['--patience without', ['--output', 'x', '--patience', '1'], 'patience: expected examples to evaluate on'],
     ['int8', ['--output', 'x', '--dtype', 'q8'], '--dtype q8'],
     ['a learning rate that diverges', ['--output', 'x', '--lr', '1e38'], 'a finite loss'],
   ];
   test.each(bad)('%s is one line of error', async (_, flags, message) => {
-    const outcome = await run([...classify, ...flags], world);
+    const outcome = await run([...classify.filter((_, i) => i !== 5 && i !== 6), ...flags], world);
     expect(outcome.code).toBe(2);
     expect(outcome.stderr.trim().split('\n').at(-1)).toContain(message);
   });

@@ -42,7 +42,12 @@ const SENTENCE_FILES = [
 
 /** @throws UsageError when something is there that a training would spoil */
 export async function checkOutput(output: string, resume: boolean, io: Io): Promise<void> {
-  if (resume) return;
+  if (resume) {
+    const isDone = await io.exists(`${output}/model.safetensors`);
+    if (!isDone || (await io.exists(`${output}/${STATE_FOLDER}`))) return;
+    const got = 'a folder that holds model.safetensors, and no training to go on with';
+    throw new UsageError({ what: `--output ${output}`, got, fix: 'pass another folder' });
+  }
   for (const file of ['model.safetensors', LOG]) {
     if (!(await io.exists(`${output}/${file}`))) continue;
     const fix = 'pass another folder, or --resume to go on with the training in it';
@@ -179,9 +184,15 @@ export async function dryRun<Example>(job: TrainingJob<Example>, json: boolean |
   const prepared = train.reduce((sum, example) => sum + recipe.prepare(example).length, 0);
   const steps = stepsOf(prepared, options);
   const times: number[] = [];
+  const trial = { ...options };
+  if (evaluation.length > 0) {
+    // Nothing is evaluated here, so that no evaluation can decide.
+    delete trial.patience;
+    delete trial.keepBest;
+  }
   let last = performance.now();
   await fineTune(recipe, train, [], {
-    ...options,
+    ...trial,
     maxSteps: Math.min(MEASURED, steps),
     onLog: () => {
       times.push(performance.now() - last);
