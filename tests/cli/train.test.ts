@@ -22,6 +22,7 @@ beforeAll(async () => {
   const folder = await temporaryFolder();
   world = { folder };
   await writeFile(join(folder, 'train.tsv'), ['text\tlabel', ...rows].join('\n'));
+  await writeFile(join(folder, 'one.tsv'), 'text\tlabel\nhello\t1\nworld\t1\n');
   await writeFile(join(folder, 'bare.tsv'), rows.join('\n'));
   await writeFile(
     join(folder, 'scores.jsonl'),
@@ -99,6 +100,27 @@ describe('train', () => {
     expect(evaluated).toMatchObject({ code: 0 });
   });
 
+  test('says in a line what it came to; --confusion is of tasks with classes', async () => {
+    const bare = ['train', '--task', 'mlm', '--train', 'text.txt', '--model', 'model', '--max-steps', '1'];
+    expect((await run([...bare, '--output', 'line'], world)).stdout).toBe('line: 1 step\n');
+    const picture = ['--eval', 'text.txt', '--model', 'line', '--confusion', 'no.svg'];
+    const outcome = await run(['evaluate', '--task', 'mlm', ...picture], world);
+    expect(outcome).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--confusion: got --task mlm') as string,
+    });
+  });
+
+  test('a loss that an evaluation has not is left out of the curve', async () => {
+    const model = join(world.folder, 'tagger');
+    const flags = ['--task', 'token-classification', '--train', 'tags.conll', ...common, '--max-steps', '1'];
+    await writeFile(join(world.folder, 'nothing.conll'), '\u200d\tO\n'); // no token
+    const outcome = await run(['train', ...flags, '--eval', 'nothing.conll', '--output', 'tagger'], world);
+    expect(outcome).toMatchObject({ code: 0 });
+    expect(lines('tagger/metrics.jsonl').at(-1)).toMatchObject({ eval_loss: null });
+    expect(existsSync(join(model, 'loss.svg'))).toBe(true);
+  });
+
   test('--dry-run trains nothing', async () => {
     const outcome = await run([...classify, '--dry-run', '--json'], world);
     expect(outcome.json()[0]).toMatchObject({ examples: 12, steps: 9, seconds_per_step: expect.any(Number) as number });
@@ -143,6 +165,10 @@ describe('train', () => {
     ['no output', [], '--output'],
     ['--keep-best without anything to evaluate on', ['--output', 'x', '--keep-best'], '--keep-best: expected examples'],
     ['--patience without', ['--output', 'x', '--patience', '1'], 'patience: expected examples to evaluate on'],
+    ['a single class', ['--output', 'x', '--train', 'one.tsv'], 'one.tsv: expected at least two classes, got only "1"'],
+    ['a header that is missing', ['--output', 'x', '--train', 'bare.tsv'], 'or pass --columns'],
+    ['masks', ['--output', 'x', '--mask-unit', 'word'], '--mask-unit: got --task classification, which has none'],
+    ['a loss of vectors', ['--output', 'x', '--similarity-loss', 'ranking'], '--similarity-loss: got --task'],
     ['int8', ['--output', 'x', '--dtype', 'q8'], '--dtype q8'],
     ['a learning rate that diverges', ['--output', 'x', '--lr', '1e38'], 'a finite loss'],
   ];

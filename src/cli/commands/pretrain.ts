@@ -7,7 +7,7 @@ import { AutoTokenizer, trainWordPiece, type Tokenizer } from '../../tokenizer/i
 import { PreTraining, readDocuments, sentencePairs, type MaskedLMOptions } from '../../training/index.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
-import { jsonLine, listed } from '../output.ts';
+import { listed } from '../output.ts';
 import {
   addMaskingOptions,
   addTrainingOptions,
@@ -17,7 +17,7 @@ import {
   type TrainingFlags,
 } from '../training/options.ts';
 import { checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
-import { shown } from '../training/tasks.ts';
+import { outcome } from '../training/tasks.ts';
 import { given, wholeNumber } from '../values.ts';
 
 interface PretrainFlags extends ModelFlags, TrainingFlags, MaskingFlags {
@@ -67,6 +67,9 @@ export function pretrain(io: Io): Command {
       const recipe = new PreTraining(model, tokenizer, masking);
       const train = sentencePairs(kept, tokenizer, { maxLength, seed });
       const evaluation = sentencePairs(documents.filter(isHeld), tokenizer, { maxLength, seed });
+      if (evaluation.length === 0) {
+        await note(io, `no pair is held out to evaluate on: ${documents.length} documents, --held-out ${heldOut}`);
+      }
       const options = fineTuneOptions(flags);
       const job: TrainingJob<(typeof train)[0]> = {
         command: 'pretrain',
@@ -78,10 +81,7 @@ export function pretrain(io: Io): Command {
         source,
       };
       if (isDry) return dryRun(job, json, io);
-      const { best = {}, steps } = await runTraining(job, io);
-      await io.stdout.write(
-        json ? jsonLine({ output, steps, ...best }) : `${output}: ${steps} steps  ${shown(best)}\n`,
-      );
+      await io.stdout.write(outcome(output, await runTraining(job, io), json));
     });
 }
 

@@ -95,6 +95,25 @@ export interface SimilarityFlags {
   similarityLoss?: SimilarityLoss;
 }
 
+/** @throws UsageError for a flag that was given and means nothing to the task */
+export function expectFlagsOfTask(
+  task: string,
+  flags: Readonly<Record<string, readonly [value: unknown, isMeant: boolean]>>,
+): void {
+  for (const [what, [value, isMeant]] of Object.entries(flags)) {
+    if (value !== undefined && !isMeant) throw new UsageError({ what, got: `--task ${task}, which has none` });
+  }
+}
+
+/** Flags that one task alone has, of `train` and `evaluate`. */
+export function taskFlags(task: string, flags: MaskingFlags & SimilarityFlags) {
+  return {
+    '--mask-probability': [flags.maskProbability, task === 'mlm'],
+    '--mask-unit': [flags.maskUnit, task === 'mlm'],
+    '--similarity-loss': [flags.similarityLoss, task === 'similarity'],
+  } as const;
+}
+
 export interface LoraFlags {
   loraRank?: number;
   loraAlpha?: number;

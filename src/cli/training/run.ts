@@ -20,7 +20,7 @@ import { shown } from './tasks.ts';
 const STATE_FOLDER = '.training';
 const LOG = 'metrics.jsonl';
 /** What belongs to the tokenizer, and goes along. */
-const TOKENIZER_FILES = [
+export const TOKENIZER_FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -165,7 +165,8 @@ function lossCurve(history: readonly LogRecord[]): string {
       points: history.flatMap((r) => ('eval_loss' in r ? [[r.step, r.eval_loss] as const] : [])),
     },
   ];
-  const drawn = series.filter(({ points }) => points.length > 0);
+  const finite = ({ name, points }: Series) => ({ name, points: points.filter(([, loss]) => Number.isFinite(loss)) });
+  const drawn = series.map(finite).filter(({ points }) => points.length > 0);
   return lineChart(drawn, { title: 'Loss', xLabel: 'step', yLabel: 'loss' });
 }
 
