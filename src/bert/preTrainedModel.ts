@@ -37,7 +37,8 @@ export interface ModelClass<M extends BertPreTrainedModel> {
 /** What all models share: a config, an engine, and loading. */
 export abstract class BertPreTrainedModel extends Module {
   static readonly configClass: ConfigClass = BertConfig;
-  readonly config: BertConfig;
+  /** Of what it was made; a training may note here what the model has become. */
+  config: BertConfig;
   readonly engine: Engine;
   /** What was found in the checkpoint; null for an untrained model. */
   loadReport: LoadReport | null = null;

@@ -111,6 +111,23 @@ describe('train', () => {
     });
   });
 
+  test('a regression gives its number, not a sigmoid of it', async () => {
+    const flags = ['--task', 'regression', '--train', 'scores.jsonl', ...common, '--epochs', '9', '--output', 'number'];
+    expect((await run(['train', ...flags, '--dropout', '0'], world)).code).toBe(0);
+    const config = JSON.parse(readFileSync(join(world.folder, 'number/config.json'), 'utf8')) as object;
+    expect(config).toMatchObject({ problem_type: 'regression' });
+    const [{ labels }] = (await run(['classify', 'hello world', '--model', 'number', '--json'], world)).json<{ labels: { score: number }[] }>(); // prettier-ignore
+    expect(labels[0].score).toBeGreaterThan(1.5);
+  });
+
+  test('a sentence without a token is passed over', async () => {
+    await writeFile(join(world.folder, 'gap.conll'), 'hello\tB-X\n\n\u200d\tO\n\ncat\tO\n');
+    const flags = ['--task', 'token-classification', '--train', 'gap.conll', ...common, '--batch-size', '1', '--json'];
+    const outcome = await run(['train', ...flags, '--epochs', '1', '--output', 'gap'], world);
+    expect(outcome).toMatchObject({ code: 0 });
+    expect(outcome.json()[0]).toMatchObject({ steps: 2 });
+  });
+
   test('a loss that an evaluation has not is left out of the curve', async () => {
     const model = join(world.folder, 'tagger');
     const flags = ['--task', 'token-classification', '--train', 'tags.conll', ...common, '--max-steps', '1'];

@@ -76,7 +76,8 @@ export function evaluate(io: Io): Command {
         return dryRunOver({ model, examples, batchSize: 16, run }, {}, json, io);
       }
       const metrics = await recipe.evaluate(examples);
-      const confusion = task.confusion?.(recipe, examples);
+      const isShown = json || flags.confusion !== undefined;
+      const confusion = isShown ? task.confusion?.(recipe, examples) : undefined;
       if (flags.confusion !== undefined && confusion) {
         const picture = heatmap(confusion.labels, confusion.counts, {
           title: 'Confusion matrix',
