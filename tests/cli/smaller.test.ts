@@ -41,10 +41,12 @@ describe('prune', () => {
     [['--layers', '1;2'], '--layers: expected numbers with commas between'],
     [['--layers', '7'], 'pruning: layers'],
     [['--heads', '0.5', '--task', 'classification'], '--data beside it'],
+    [['--layers', '0', '--output', 'classifier'], 'holds model.safetensors; pass another folder'],
   ])('refuses %j', async (flags, message) => {
     const { code, stderr } = await run(['prune', '--output', 'bad', ...flags], world);
     expect(code).toBeGreaterThan(0);
     expect(stderr).toContain(message);
+    expect(stderr).not.toContain('--resume');
   });
 });
 
@@ -155,6 +157,7 @@ describe('distill', () => {
     [['--layers', '0', '--student', 'x'], 'either --layers or --student'],
     [['--layers', '0', '--weights', '1,2,3'], '--weights'],
     [['--layers', '0', '--weights', '1,2'], 'three numbers'],
+    [['--layers', '0', '--dtype', 'q8'], '--dtype q8'],
     [['--layers', '0', '--mask-unit', 'word'], '--mask-unit: got --task classification'],
   ])('refuses %j', async (flags, message) => {
     const data = ['--task', 'classification', '--train', 'data.tsv', '--output', 'bad'];

@@ -120,6 +120,7 @@ describe('examples', () => {
     ]);
     await expect(readSquad(file([{ ...qa, answers: [{ text: 'Ann', answer_start: 1 }] }]))).rejects.toThrow('Ann');
     await expect(readSquad('{}')).rejects.toThrow('a list "data"');
+    await expect(readSquad(file([null]))).rejects.toThrow('text "question"');
   });
 
   it('documents', async () => {

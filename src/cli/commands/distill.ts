@@ -32,7 +32,7 @@ import {
   type MaskingFlags,
   type TrainingFlags,
 } from '../training/options.ts';
-import { checkOutput, dryRun, runTraining, TOKENIZER_FILES, type TrainingJob } from '../training/run.ts';
+import { checkDtype, checkOutput, dryRun, runTraining, TOKENIZER_FILES, type TrainingJob } from '../training/run.ts';
 import { outcome, readTexts, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, nonNegative, oneOf } from '../values.ts';
 import { layerList } from './prune.ts';
@@ -77,6 +77,7 @@ export function distill(io: Io): Command {
     .action(async ({ json, ...flags }: DistillFlags) => {
       const { output, dryRun: isDry = false } = flags;
       checkFlags(flags);
+      checkDtype(flags.dtype);
       if (!isDry) await checkOutput(output, flags.resume ?? false, io);
       const task = trainingTasks[flags.task];
       const columns = flags.columns?.split(',').map((name) => name.trim());

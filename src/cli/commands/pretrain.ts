@@ -16,7 +16,7 @@ import {
   type MaskingFlags,
   type TrainingFlags,
 } from '../training/options.ts';
-import { checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
+import { checkDtype, checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
 import { outcome } from '../training/tasks.ts';
 import { given, wholeNumber } from '../values.ts';
 
@@ -47,6 +47,7 @@ export function pretrain(io: Io): Command {
     .option('--held-out <n>', 'one document of so many is kept for evaluation', wholeNumber('--held-out', 2), 20)
     .action(async ({ json, ...flags }: PretrainFlags) => {
       const { input, output, heldOut, seed, maxLength = 128, dryRun: isDry } = flags;
+      checkDtype(flags.dtype);
       if (!isDry) await checkOutput(output, flags.resume ?? false, io);
       const documents: string[][] = [];
       for await (const document of readDocuments(await io.readFile(input), input)) documents.push(document);

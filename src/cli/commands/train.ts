@@ -20,7 +20,7 @@ import {
   type SimilarityFlags,
   type TrainingFlags,
 } from '../training/options.ts';
-import { checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
+import { checkDtype, checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
 import { labelsFor, outcome, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, oneOf } from '../values.ts';
 
@@ -47,10 +47,7 @@ export function train(io: Io): Command {
       const task = trainingTasks[flags.task];
       const { output = '', dryRun: isDry = false, resume = false } = flags;
       if (output === '' && !isDry) throw new UsageError({ what: '--output', expected: 'a folder', got: 'none' });
-      if (flags.dtype === 'q8') {
-        const fix = 'leave --dtype out, and quantize the trained model';
-        throw new UsageError({ what: '--dtype q8', expected: 'float weights, which can be trained', fix });
-      }
+      checkDtype(flags.dtype);
       expectFlagsOfTask(flags.task, taskFlags(flags.task, flags));
       const lora = loraOptions(flags);
       if (!isDry) await checkOutput(output, resume, io);

@@ -40,9 +40,12 @@ const SENTENCE_FILES = [
   '1_Pooling/config.json',
 ];
 
-/** @throws UsageError when something is there that a training would spoil */
-export async function checkOutput(output: string, resume: boolean, io: Io): Promise<void> {
-  if (resume) {
+/**
+ * @param resume 'never' for a command that has no --resume
+ * @throws UsageError when something is there that a training would spoil
+ */
+export async function checkOutput(output: string, resume: boolean | 'never', io: Io): Promise<void> {
+  if (resume === true) {
     const isDone = await io.exists(`${output}/model.safetensors`);
     if (!isDone || (await io.exists(`${output}/${STATE_FOLDER}`))) return;
     const got = 'a folder that holds model.safetensors, and no training to go on with';
@@ -50,9 +53,17 @@ export async function checkOutput(output: string, resume: boolean, io: Io): Prom
   }
   for (const file of ['model.safetensors', LOG]) {
     if (!(await io.exists(`${output}/${file}`))) continue;
-    const fix = 'pass another folder, or --resume to go on with the training in it';
+    const orResume = file === LOG ? ', or --resume to go on with the training in it' : '';
+    const fix = `pass another folder${resume === 'never' ? '' : orResume}`;
     throw new UsageError({ what: `--output ${output}`, got: `a folder that holds ${file}`, fix });
   }
+}
+
+/** @throws UsageError for weights that cannot be trained */
+export function checkDtype(dtype: string | undefined): void {
+  if (dtype !== 'q8') return;
+  const fix = 'leave --dtype out, and quantize the trained model';
+  throw new UsageError({ what: '--dtype q8', expected: 'float weights, which can be trained', fix });
 }
 
 /** A store in a folder: each file is written aside and then renamed. */
