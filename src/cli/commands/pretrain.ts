@@ -33,7 +33,9 @@ interface PretrainFlags extends ModelFlags, TrainingFlags, MaskingFlags {
 /** Plain documents → a vocabulary, and a BERT that was trained on them from nothing; or on from a model that there is. */
 export function pretrain(io: Io): Command {
   const command = new Command('pretrain').description('train a new BERT, vocabulary included, on plain documents');
-  return addMaskingOptions(addTrainingOptions(addModelOptions(command), { lr: 1e-4 }))
+  addModelOptions(command).options.find((option) => option.attributeName() === 'model')!.description =
+    'folder or address of a BERT to go on from, with its vocabulary (default: a new one)';
+  return addMaskingOptions(addTrainingOptions(command, { lr: 1e-4 }))
     .requiredOption('--input <file>', 'a sentence per line, an empty line between documents')
     .requiredOption('--output <dir>', 'folder for the model')
     .option('--vocab-size <n>', 'most tokens (default: 8000)', wholeNumber('--vocab-size', 6))
