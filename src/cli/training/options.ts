@@ -53,7 +53,11 @@ export function addTrainingOptions(command: Command, { lr = 5e-5, epochs = 3 } =
     .option('--dropout <p>', 'in place of the dropout of the config', nonNegative('--dropout'))
     .option('--max-steps <n>', 'stop after so many steps', wholeNumber('--max-steps', 1))
     .option('--accumulate <n>', 'batches that make one step', wholeNumber('--accumulate', 1), 1)
-    .option('--save-every <n>', 'save the state every so many steps, besides the end of each epoch', wholeNumber('--save-every', 1))
+    .option(
+      '--save-every <n>',
+      'save the state every so many steps, besides the end of each epoch',
+      wholeNumber('--save-every', 1),
+    )
     .option('--patience <n>', 'stop after so many evaluations without a better one', wholeNumber('--patience', 1))
     .option('--keep-best', 'end with the weights of the best evaluation')
     .option('--no-shuffle', 'keep the order of the file')
