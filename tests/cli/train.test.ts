@@ -111,6 +111,24 @@ describe('train', () => {
     });
   });
 
+  test('on from a model with a head for other classes: as many keep it, another number begins one anew', async () => {
+    const flags = ['train', '--task', 'classification', ...common.slice(2), '--max-steps', '1'];
+    expect(
+      (await run([...flags, '--model', 'model', '--train', 'train.tsv', '--output', 'two-ways'], world)).code,
+    ).toBe(0);
+    await writeFile(join(world.folder, 'three.tsv'), 'text\tlabel\nhello\ta\nworld\tb\nmat\tc\n');
+    const three = await run([...flags, '--model', 'two-ways', '--train', 'three.tsv', '--output', 'three-ways'], world);
+    expect(three).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('start at random: classifier.weight') as string,
+    });
+    const config = JSON.parse(readFileSync(join(world.folder, 'three-ways/config.json'), 'utf8')) as object;
+    expect(config).toMatchObject({ id2label: { 0: 'a', 1: 'b', 2: 'c' } });
+    const again = await run([...flags, '--model', 'two-ways', '--train', 'train.tsv', '--output', 'kept'], world);
+    expect(again).toMatchObject({ code: 0, stderr: '' });
+    expect((await run(['classify', 'hello', '--model', 'three-ways'], world)).code).toBe(0);
+  });
+
   test('a regression gives its number, not a sigmoid of it', async () => {
     const flags = ['--task', 'regression', '--train', 'scores.jsonl', ...common, '--epochs', '9', '--output', 'number'];
     expect((await run(['train', ...flags, '--dropout', '0'], world)).code).toBe(0);
