@@ -291,12 +291,17 @@ export async function loadWithAdapter(
   options: LoadOptions = {},
 ): Promise<BertPreTrainedModel> {
   const json = await readJson(openFiles(adapter), 'config.json');
-  const { architectures, id2label } = (json ?? {}) as { architectures?: string[]; id2label?: Record<string, string> };
+  const {
+    architectures,
+    id2label,
+    problem_type: problemType = null,
+  } = (json ?? {}) as { architectures?: string[]; id2label?: Record<string, string>; problem_type?: string | null };
   const model = await loadArchitecture(location, architectures?.[0], {
     ...options,
     ...(id2label && { labels: Object.values(id2label) }),
     ...(architectures && { initializeMissing: true }),
   });
   await loadAdapter(model, adapter);
+  if (problemType !== null) model.config = model.config.with({ problemType });
   return model;
 }

@@ -136,6 +136,17 @@ describe('train', () => {
     expect(config).toMatchObject({ problem_type: 'regression' });
     const [{ labels }] = (await run(['classify', 'hello world', '--model', 'number', '--json'], world)).json<{ labels: { score: number }[] }>(); // prettier-ignore
     expect(labels[0].score).toBeGreaterThan(1.5);
+    // On from there to classes, whose loss is another; and the same number from an adapter.
+    const classes = ['train', '--task', 'classification', '--train', 'train.tsv', ...common.slice(2)];
+    const on = await run([...classes, '--model', 'number', '--output', 'classes'], world);
+    expect({ code: on.code, stderr: on.stderr }).toMatchObject({ code: 0 });
+    const adapted = [...flags.slice(0, -1), 'low', '--dropout', '0', '--lora-rank', '2', '--lr', '0.05'];
+    expect((await run(['train', ...adapted], world)).code).toBe(0);
+    const scoreOf = async (...from: string[]) =>
+      (await run(['classify', 'hello world', '--json', ...from], world)).json<{ labels: { score: number }[] }>()[0].labels[0].score; // prettier-ignore
+    const merged = await scoreOf('--model', 'low');
+    expect(merged).toBeGreaterThan(1.5);
+    expect(await scoreOf('--model', 'model', '--adapter', 'low/adapter')).toBeCloseTo(merged, 3);
   });
 
   test('a sentence without a token is passed over', async () => {
