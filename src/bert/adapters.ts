@@ -28,7 +28,7 @@ export interface LoraTraining {
  * Puts untrained LoRA adapters beside linear layers and freezes all else but the head.
  *
  * @returns what is to be trained
- * @throws ConfigError if no layer has such a name
+ * @throws ConfigError for a target that no layer has, or when all of them are trained whole
  */
 export function addLora(model: BertPreTrainedModel, options: LoraTraining = {}): (Parameter | MatrixParameter)[] {
   const { rank = 8, alpha = 2 * rank, targets = defaultTargets(model), whole = isHead(model), seed = 0 } = options;
@@ -36,21 +36,23 @@ export function addLora(model: BertPreTrainedModel, options: LoraTraining = {}):
     throw new ConfigError({ what: 'rank of LoRA', expected: 'a whole number of at least 1', got: show(rank) });
   }
   const layers = linearLayers(model);
-  const adapted = [...layers.values()].filter(({ name }) =>
-    targets.some((end) => name === end || name.endsWith(`.${end}`)),
+  const isMeant = (name: string, end: string) => name === end || name.endsWith(`.${end}`);
+  const refuse = (got: readonly string[], expected: string, among: readonly string[]): never => {
+    const ends = [...new Set(among.map((name) => name.split('.').at(-1)))].join(', ');
+    throw new ConfigError({ what: 'targets of LoRA', expected, got: show(got), fix: `use some of ${ends}` });
+  };
+  const names = [...layers.keys()];
+  const unknown = targets.filter((end) => !names.some((name) => isMeant(name, end)));
+  const ends = 'the ends of names of linear layers';
+  if (unknown.length > 0 || targets.length === 0) refuse(unknown, ends, names);
+  const adapted = [...layers.values()].filter(
+    // What is trained whole, as the head, needs none.
+    ({ name }) => targets.some((end) => isMeant(name, end)) && !whole(`${name}.weight`),
   );
-  if (adapted.length === 0) {
-    const got = [...new Set([...layers.keys()].map((name) => name.split('.').at(-1)))].join(', ');
-    throw new ConfigError({
-      what: 'targets of LoRA',
-      expected: 'the ends of names of linear layers',
-      got: show(targets),
-      fix: `use some of ${got}`,
-    });
-  }
+  const others = names.filter((name) => !whole(`${name}.weight`));
+  if (adapted.length === 0) refuse(targets, `${ends}, some of which are not trained whole`, others);
   for (const parameter of model.parameters()) parameter.requiresGrad = whole(parameter.name);
   for (const layer of adapted) {
-    if (whole(`${layer.name}.weight`)) continue; // of the head: trained whole
     layer.adapters.push(LoraAdapter.beside(layer.name, layer.weight, { rank, alpha, seed }));
   }
   return model.parameters().filter(({ requiresGrad }) => requiresGrad);
@@ -289,12 +291,17 @@ export async function loadWithAdapter(
   options: LoadOptions = {},
 ): Promise<BertPreTrainedModel> {
   const json = await readJson(openFiles(adapter), 'config.json');
-  const { architectures, id2label } = (json ?? {}) as { architectures?: string[]; id2label?: Record<string, string> };
+  const {
+    architectures,
+    id2label,
+    problem_type: problemType = null,
+  } = (json ?? {}) as { architectures?: string[]; id2label?: Record<string, string>; problem_type?: string | null };
   const model = await loadArchitecture(location, architectures?.[0], {
     ...options,
     ...(id2label && { labels: Object.values(id2label) }),
     ...(architectures && { initializeMissing: true }),
   });
   await loadAdapter(model, adapter);
+  if (problemType !== null) model.config = model.config.with({ problemType });
   return model;
 }

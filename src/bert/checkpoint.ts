@@ -25,7 +25,8 @@ export interface LoadReport {
 
 /**
  * Opens the weights of a model folder: reads what they hold, not yet the numbers. `fallback` starts what is missing;
- * without it, missing keys are an error. `prefix` is what a model with a head puts before its encoder's names.
+ * without it, missing keys are an error. `prefix` is what a model with a head puts before its encoder's names. With `labels`,
+ * what has a row for each label of the checkpoint, and is to have one for each of another number of labels, is missing.
  */
 export async function openCheckpoint(
   files: ModelFiles,
@@ -33,9 +34,15 @@ export async function openCheckpoint(
   dtype: 'auto' | WeightType,
   fallback: ParameterStore | null,
   prefix = 'bert',
+  labels: LabelCounts | null = null,
 ): Promise<CheckpointStore> {
   const streams = await openTensorStreams(files);
-  return new CheckpointStore(engine, streams, files.location, dtype, fallback, prefix);
+  return new CheckpointStore(engine, streams, files.location, dtype, fallback, prefix, labels);
+}
+
+export interface LabelCounts {
+  stored: number;
+  wanted: number;
 }
 
 /** Takes a tensor's rows as they arrive. */
@@ -59,6 +66,7 @@ export class CheckpointStore implements ParameterStore {
   readonly #dtype: 'auto' | WeightType;
   readonly #fallback: ParameterStore | null;
   readonly #prefix: string;
+  readonly #labels: LabelCounts | null;
   readonly #missing: string[] = [];
   #quantized = false;
 
@@ -69,6 +77,7 @@ export class CheckpointStore implements ParameterStore {
     dtype: 'auto' | WeightType,
     fallback: ParameterStore | null,
     prefix: string,
+    labels: LabelCounts | null,
   ) {
     this.engine = engine;
     this.#files = files;
@@ -77,6 +86,7 @@ export class CheckpointStore implements ParameterStore {
     this.#dtype = dtype;
     this.#fallback = fallback;
     this.#prefix = `${prefix}.`;
+    this.#labels = labels;
     for (const name of tensors.keys()) this.#names.set(modernName(name), name);
   }
 
@@ -173,8 +183,11 @@ export class CheckpointStore implements ParameterStore {
   /** The stored tensor of a key; undefined, and noted as missing, when there is none. */
   #expect(key: string, shape: Shape): StreamedTensor | undefined {
     const stored = this.#find(key);
-    if (stored === undefined) this.#missing.push(key);
-    else if (stored.shape.join() !== shape.join()) {
+    if (stored === undefined || this.#isOfOtherLabels(stored.shape, shape)) {
+      this.#missing.push(key);
+      return undefined;
+    }
+    if (stored.shape.join() !== shape.join()) {
       throw new CheckpointError({
         what: `${this.#location}: tensor ${stored.name}`,
         expected: `shape [${shape.join(', ')}] from config.json`,
@@ -183,6 +196,13 @@ export class CheckpointStore implements ParameterStore {
       });
     }
     return stored;
+  }
+
+  /** Whether a tensor is the head for the labels of the checkpoint, where one for others is asked for. */
+  #isOfOtherLabels([storedRows, ...stored]: Shape, [rows, ...wanted]: Shape): boolean {
+    if (this.#labels === null || this.#fallback === null || storedRows === rows) return false;
+    const { stored: before, wanted: now } = this.#labels;
+    return storedRows === before && rows === now && stored.join() === wanted.join();
   }
 
   /** An int8 matrix as it is stored, or expanded to floats when those were asked for. */

@@ -200,7 +200,8 @@ export class BertConfig {
 
   /** The same model for other classes. */
   withLabels(labels: readonly string[]): this {
-    return this.with({ id2label: [...labels] });
+    const isOtherHead = labels.length !== this.numLabels; // whose loss may be another
+    return this.with({ id2label: [...labels], ...(isOtherHead && { problemType: null }) });
   }
 
   /** A copy with some options changed, which are not checked. */

@@ -23,7 +23,10 @@ export interface LoadOptions {
   initializeMissing?: boolean;
   /** Of `initializeMissing`. Default 0. */
   seed?: number;
-  /** Names of the classes of a new head, in place of those in config.json. */
+  /**
+   * Names of the classes of a new head, in place of those in config.json. A head that is there for as many classes stays; with
+   * `initializeMissing`, one for another number of them is begun anew.
+   */
   labels?: readonly string[];
 }
 
@@ -37,7 +40,8 @@ export interface ModelClass<M extends BertPreTrainedModel> {
 /** What all models share: a config, an engine, and loading. */
 export abstract class BertPreTrainedModel extends Module {
   static readonly configClass: ConfigClass = BertConfig;
-  readonly config: BertConfig;
+  /** Of what it was made; a training may note here what the model has become. */
+  config: BertConfig;
   readonly engine: Engine;
   /** What was found in the checkpoint; null for an untrained model. */
   loadReport: LoadReport | null = null;
@@ -110,7 +114,8 @@ export async function loadModel<M extends BertPreTrainedModel>(
     throw new ConfigError({ what: 'dtype', expected: '"auto", "f32" or "q8"', got: show(dtype) });
   }
   const fallback = initializeMissing ? new RandomStore(engine, config.initializerRange, seed) : null;
-  const checkpoint = await openCheckpoint(files, engine, dtype, fallback, config.family.prefix);
+  const labels = options.labels ? { stored: config.numLabels, wanted: options.labels.length } : null;
+  const checkpoint = await openCheckpoint(files, engine, dtype, fallback, config.family.prefix, labels);
   try {
     const model = new modelClass(
       options.labels ? config.withLabels(options.labels) : config,

@@ -8,5 +8,6 @@ export const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'a read-only file system',
   ENOSPC: 'a full disk',
   ENAMETOOLONG: 'a name that is too long',
+  ENOTEMPTY: 'a folder that is not empty',
   EEXIST: 'a file of that name',
 };

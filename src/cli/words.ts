@@ -3,6 +3,7 @@ import { REASONS } from './reasons.ts';
 /** What the library says to those who call it, and what it comes to on the command line. */
 const WORDS: readonly [RegExp, string][] = [
   [/, or start the missing ones with initializeMissing/, ''],
+  [/, or give their names$/, ', or pass --columns'],
   [/set addSpecialTokens to false/, 'pass --no-special-tokens'],
   [/let overflow be "truncate" or "chunk"/, 'pass --overflow truncate or --overflow chunk'],
   [/let overflow be "truncate"/, 'pass --overflow truncate'],

@@ -47,6 +47,8 @@ export interface TrainerOptions<Batch> {
   saveEvery?: number;
   /** Go on from the saved state, if there is one. */
   resume?: boolean;
+  /** What must be as it was when a training is resumed, or its losses would be others: saved with the state, and compared. */
+  settings?: Readonly<Record<string, string | number | boolean>>;
   /** Called with the records of the steps made before, when a training is resumed. */
   onResume?: (history: readonly LogRecord[]) => void;
   onLog?: (record: LogRecord, progress: Progress) => void | Promise<void>;
@@ -83,6 +85,7 @@ interface SavedState {
   history: LogRecord[];
   best: TrainingResult['best'];
   sinceBest: number;
+  settings?: TrainerOptions<never>['settings'];
 }
 
 /**
@@ -126,8 +129,9 @@ export class Trainer<Batch> {
   async train(): Promise<TrainingResult> {
     const { epochs = 1, store, resume = false, saveEvery, maxSteps, patience } = this.options;
     if (resume && store) await this.#resume(store);
-    let stopped: TrainingResult['stopped'] = 'done';
     const state = this.#state;
+    const isEnough = () => patience !== undefined && state.sinceBest >= patience;
+    let stopped: TrainingResult['stopped'] = isEnough() ? 'patience' : 'done'; // killed after its last evaluation
     for (; state.epoch < epochs && stopped === 'done'; state.epoch++, state.stepInEpoch = 0) {
       let number = 0;
       for await (const group of groups(this.options.batches(state.epoch), this.options.accumulate ?? 1)) {
@@ -142,9 +146,9 @@ export class Trainer<Batch> {
       if (number === 0) {
         throw new InputError({ what: `batches of epoch ${state.epoch}`, expected: 'at least one', got: 'none' });
       }
-      if (stopped === 'aborted') break;
+      if (stopped === 'aborted' || state.stepInEpoch === 0) break; // no step since the last evaluation
       await this.#evaluate();
-      if (patience !== undefined && state.sinceBest >= patience) stopped = 'patience';
+      if (isEnough()) stopped = 'patience';
       // Saved as the beginning of the next epoch, so that no epoch is evaluated twice.
       if (store) await this.#save(store, { ...state, epoch: state.epoch + 1, stepInEpoch: 0 });
     }
@@ -228,16 +232,20 @@ export class Trainer<Batch> {
     const tensors = new Map<string, Tensor>();
     for (const parameter of this.#parameters) tensors.set(`parameter.${parameter.name}`, rowMajor(parameter));
     for (const [key, x] of this.options.optimizer.stateDict()) tensors.set(`optimizer.${key}`, x);
-    await store.write(STATE, writeSafetensors(tensors, { state: JSON.stringify(state) }));
+    const { settings } = this.options;
+    const saved: SavedState = { ...state, ...(settings && { settings }) };
+    await store.write(STATE, writeSafetensors(tensors, { state: JSON.stringify(saved) }));
   }
 
   async #resume(store: TrainingStore): Promise<void> {
     const bytes = await store.read(STATE);
     if (bytes === undefined) return;
     const { tensors, metadata } = parseSafetensors(bytes, STATE);
-    const read = (key: string) => numbersOf(tensors.get(key), key);
-    for (const parameter of this.#parameters) setRows(parameter, read(`parameter.${parameter.name}`));
-    const state = JSON.parse(metadata.get('state') ?? '{}') as SavedState;
+    const { settings: before, ...state } = JSON.parse(metadata.get('state') ?? '{}') as SavedState;
+    if (before) expectSettings(before, this.options.settings ?? {});
+    const read = (key: string, size?: number) => numbersOf(tensors.get(key), key, size);
+    const all = this.#parameters.map((parameter) => read(`parameter.${parameter.name}`, parameter.size));
+    this.#parameters.forEach((parameter, i) => setRows(parameter, all[i]));
     this.options.optimizer.loadState(state.step, (key) => read(`optimizer.${key}`));
     Object.assign(this.#state, state);
     this.options.onResume?.(state.history);
@@ -273,12 +281,22 @@ function setRows(parameter: Trainable, rows: ArrayLike<number>): void {
   else parameter.data.set(rows);
 }
 
-function numbersOf(view: TensorView | undefined, key: string): ArrayLike<number> {
-  if (view) return view.dtype === 'F32' ? toFloat32(view) : toFloat64(view);
+const AS_BEFORE = 'resume with the model, the data and the options that the training began with, or begin anew';
+
+function numbersOf(view: TensorView | undefined, key: string, size?: number): ArrayLike<number> {
+  const numbers = view && (view.dtype === 'F32' ? toFloat32(view) : toFloat64(view));
+  if (numbers && (size === undefined || numbers.length === size)) return numbers;
   throw new InputError({
     what: `${STATE}: ${key}`,
-    expected: 'a tensor of that name',
-    got: 'none',
-    fix: 'resume with the model and the options that the training began with, or begin anew',
+    expected: `a tensor of that name${numbers ? `, of ${size} numbers` : ''}`,
+    got: numbers ? `${numbers.length}` : 'none',
+    fix: AS_BEFORE,
   });
+}
+
+function expectSettings(before: NonNullable<SavedState['settings']>, now: NonNullable<SavedState['settings']>): void {
+  for (const [name, value] of Object.entries(before)) {
+    if (now[name] === value) continue;
+    throw new InputError({ what: `resume: ${name}`, expected: show(value), got: show(now[name]), fix: AS_BEFORE });
+  }
 }

@@ -130,6 +130,10 @@ describe('an adapter of our own', () => {
   it('needs layers of the names given', async () => {
     const model = await BertForSequenceClassification.fromPretrained(base());
     expect(() => addLora(model, { targets: ['nothing'] })).toThrow(ConfigError);
+    expect(() => addLora(model, { targets: ['query', 'valeu'] })).toThrow(/ends of names.*got \["valeu"\]/);
+    expect(() => addLora(model, { targets: ['query'], whole: (name) => name.includes('query') })).toThrow(
+      'not trained whole',
+    );
     expect(() => addLora(model, { rank: 0 })).toThrow(ConfigError);
     expect(() => adapterFiles(model)).toThrow(ConfigError);
   });

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BertConfig, BertForMaskedLM, BertForSequenceClassification, modelFiles } from '../../src/bert/index.ts';
-import { run, temporaryFolder, tinyModel } from './harness.ts';
+import { run, temporaryFolder, tinyModel, vocabulary } from './harness.ts';
 
 const folder = await temporaryFolder();
 await mkdir(join(folder, 'classifier'));
@@ -41,10 +41,12 @@ describe('prune', () => {
     [['--layers', '1;2'], '--layers: expected numbers with commas between'],
     [['--layers', '7'], 'pruning: layers'],
     [['--heads', '0.5', '--task', 'classification'], '--data beside it'],
+    [['--layers', '0', '--output', 'classifier'], 'holds model.safetensors; pass another folder'],
   ])('refuses %j', async (flags, message) => {
     const { code, stderr } = await run(['prune', '--output', 'bad', ...flags], world);
     expect(code).toBeGreaterThan(0);
     expect(stderr).toContain(message);
+    expect(stderr).not.toContain('--resume');
   });
 });
 
@@ -155,12 +157,25 @@ describe('distill', () => {
     [['--layers', '0', '--student', 'x'], 'either --layers or --student'],
     [['--layers', '0', '--weights', '1,2,3'], '--weights'],
     [['--layers', '0', '--weights', '1,2'], 'three numbers'],
+    [['--layers', '0', '--dtype', 'q8'], '--dtype q8'],
+    [['--layers', '0', '--mask-unit', 'word'], '--mask-unit: got --task classification'],
   ])('refuses %j', async (flags, message) => {
     const data = ['--task', 'classification', '--train', 'data.tsv', '--output', 'bad'];
     const { code, stderr } = await run(['distill', ...data, ...flags], world);
     expect(code).toBe(2);
     expect(stderr).toContain(message);
   });
+});
+
+test('distill: a student with another vocabulary is refused, also one of the same size', async () => {
+  await mkdir(join(folder, 'foreign'));
+  const words = [...vocabulary];
+  [words[5], words[6]] = [words[6], words[5]];
+  await tinyModel(join(folder, 'foreign'), { 'vocab.txt': words.join('\n') });
+  const data = ['--task', 'classification', '--train', 'data.tsv', '--output', 'bad'];
+  const { code, stderr } = await run(['distill', '--teacher', 'classifier', '--student', 'foreign', ...data], world);
+  expect(code).toBe(2);
+  expect(stderr).toContain("--student foreign: token 5: expected the teacher's, hello, got world");
 });
 
 test('distill: the student starts as the layers that were asked for and comes nearer to its teacher', async () => {
@@ -210,6 +225,8 @@ test('pretrain: from documents to a model with a vocabulary of its own, whose pe
   expect(await config('more')).toMatchObject({ vocab_size: (await config('new')).vocab_size, hidden_size: 32 });
   const bytes = await readFile(join(folder, 'more/model.safetensors'));
   expect(new TextDecoder().decode(bytes.subarray(0, 4000))).toMatch(/"producer":"bertscript [^"]* pretrain"/);
+  const none = await run([...more, '--output', 'unheld', '--held-out', '90', '--max-steps', '1'], world);
+  expect(none).toMatchObject({ code: 0, stderr: expect.stringContaining('no pair is held out to evaluate on') });
   const refused = await run([...more, '--output', 'bad', '--layers', '2'], world);
   expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--layers') });
 });

@@ -22,6 +22,7 @@ beforeAll(async () => {
   const folder = await temporaryFolder();
   world = { folder };
   await writeFile(join(folder, 'train.tsv'), ['text\tlabel', ...rows].join('\n'));
+  await writeFile(join(folder, 'one.tsv'), 'text\tlabel\nhello\t1\nworld\t1\n');
   await writeFile(join(folder, 'bare.tsv'), rows.join('\n'));
   await writeFile(
     join(folder, 'scores.jsonl'),
@@ -99,9 +100,77 @@ describe('train', () => {
     expect(evaluated).toMatchObject({ code: 0 });
   });
 
+  test('says in a line what it came to; --confusion is of tasks with classes', async () => {
+    const bare = ['train', '--task', 'mlm', '--train', 'text.txt', '--model', 'model', '--max-steps', '1'];
+    expect((await run([...bare, '--output', 'line'], world)).stdout).toBe('line: 1 step\n');
+    const picture = ['--eval', 'text.txt', '--model', 'line', '--confusion', 'no.svg'];
+    const outcome = await run(['evaluate', '--task', 'mlm', ...picture], world);
+    expect(outcome).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--confusion: got --task mlm') as string,
+    });
+  });
+
+  test('on from a model with a head for other classes: as many keep it, another number begins one anew', async () => {
+    const flags = ['train', '--task', 'classification', ...common.slice(2), '--max-steps', '1'];
+    expect(
+      (await run([...flags, '--model', 'model', '--train', 'train.tsv', '--output', 'two-ways'], world)).code,
+    ).toBe(0);
+    await writeFile(join(world.folder, 'three.tsv'), 'text\tlabel\nhello\ta\nworld\tb\nmat\tc\n');
+    const three = await run([...flags, '--model', 'two-ways', '--train', 'three.tsv', '--output', 'three-ways'], world);
+    expect(three).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('start at random: classifier.weight') as string,
+    });
+    const config = JSON.parse(readFileSync(join(world.folder, 'three-ways/config.json'), 'utf8')) as object;
+    expect(config).toMatchObject({ id2label: { 0: 'a', 1: 'b', 2: 'c' } });
+    const again = await run([...flags, '--model', 'two-ways', '--train', 'train.tsv', '--output', 'kept'], world);
+    expect(again).toMatchObject({ code: 0, stderr: '' });
+    expect((await run(['classify', 'hello', '--model', 'three-ways'], world)).code).toBe(0);
+  });
+
+  test('a regression gives its number, not a sigmoid of it', async () => {
+    const flags = ['--task', 'regression', '--train', 'scores.jsonl', ...common, '--epochs', '9', '--output', 'number'];
+    expect((await run(['train', ...flags, '--dropout', '0'], world)).code).toBe(0);
+    const config = JSON.parse(readFileSync(join(world.folder, 'number/config.json'), 'utf8')) as object;
+    expect(config).toMatchObject({ problem_type: 'regression' });
+    const [{ labels }] = (await run(['classify', 'hello world', '--model', 'number', '--json'], world)).json<{ labels: { score: number }[] }>(); // prettier-ignore
+    expect(labels[0].score).toBeGreaterThan(1.5);
+    // On from there to classes, whose loss is another; and the same number from an adapter.
+    const classes = ['train', '--task', 'classification', '--train', 'train.tsv', ...common.slice(2)];
+    const on = await run([...classes, '--model', 'number', '--output', 'classes'], world);
+    expect({ code: on.code, stderr: on.stderr }).toMatchObject({ code: 0 });
+    const adapted = [...flags.slice(0, -1), 'low', '--dropout', '0', '--lora-rank', '2', '--lr', '0.05'];
+    expect((await run(['train', ...adapted], world)).code).toBe(0);
+    const scoreOf = async (...from: string[]) =>
+      (await run(['classify', 'hello world', '--json', ...from], world)).json<{ labels: { score: number }[] }>()[0].labels[0].score; // prettier-ignore
+    const merged = await scoreOf('--model', 'low');
+    expect(merged).toBeGreaterThan(1.5);
+    expect(await scoreOf('--model', 'model', '--adapter', 'low/adapter')).toBeCloseTo(merged, 3);
+  });
+
+  test('a sentence without a token is passed over', async () => {
+    await writeFile(join(world.folder, 'gap.conll'), 'hello\tB-X\n\n\u200d\tO\n\ncat\tO\n');
+    const flags = ['--task', 'token-classification', '--train', 'gap.conll', ...common, '--batch-size', '1', '--json'];
+    const outcome = await run(['train', ...flags, '--epochs', '1', '--output', 'gap'], world);
+    expect(outcome).toMatchObject({ code: 0 });
+    expect(outcome.json()[0]).toMatchObject({ steps: 2 });
+  });
+
+  test('a loss that an evaluation has not is left out of the curve', async () => {
+    const model = join(world.folder, 'tagger');
+    const flags = ['--task', 'token-classification', '--train', 'tags.conll', ...common, '--max-steps', '1'];
+    await writeFile(join(world.folder, 'nothing.conll'), '\u200d\tO\n'); // no token
+    const outcome = await run(['train', ...flags, '--eval', 'nothing.conll', '--output', 'tagger'], world);
+    expect(outcome).toMatchObject({ code: 0 });
+    expect(lines('tagger/metrics.jsonl').at(-1)).toMatchObject({ eval_loss: null });
+    expect(existsSync(join(model, 'loss.svg'))).toBe(true);
+  });
+
   test('--dry-run trains nothing', async () => {
     const outcome = await run([...classify, '--dry-run', '--json'], world);
     expect(outcome.json()[0]).toMatchObject({ examples: 12, steps: 9, seconds_per_step: expect.any(Number) as number });
+    expect(await run([...classify, '--dry-run', '--patience', '1', '--keep-best'], world)).toMatchObject({ code: 0 });
   });
 
   test('refuses to spoil what is there, unless it goes on with it', async () => {
@@ -109,15 +178,48 @@ describe('train', () => {
     expect(outcome).toMatchObject({ code: 2, stderr: expect.stringContaining('holds model.safetensors') as string });
     await rm(join(world.folder, 'resumed'), { recursive: true, force: true });
     expect((await run([...classify, '--output', 'resumed', '--resume'], world)).code).toBe(0);
+    const done = readFileSync(join(world.folder, 'resumed/model.safetensors'));
+    const again = await run([...classify, '--output', 'resumed', '--resume', '--max-steps', '1'], world);
+    expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining('no training to go on with') as string });
+    expect(readFileSync(join(world.folder, 'resumed/model.safetensors'))).toEqual(done);
+  });
+
+  test('that failed goes on with its log, and with the settings and the data that it began with', async () => {
+    const same = rows.map((row) => JSON.stringify({ text: row, text_pair: 'mat', label: 1 })).join('\n');
+    await writeFile(join(world.folder, 'constant.jsonl'), same);
+    const begin = ['train', '--task', 'regression', '--train', 'scores.jsonl', ...common, '--keep-best'];
+    const whole = await run([...begin, '--eval', 'scores.jsonl', '--output', 'whole'], world);
+    expect(whole.code).toBe(0);
+    const flags = [...begin, '--save-every', '2', '--output', 'failed'];
+    const failed = await run([...flags, '--eval', 'constant.jsonl'], world);
+    expect(failed).toMatchObject({ code: 2, stderr: expect.stringContaining('metric spearman') as string });
+    const resume = [...flags, '--eval', 'scores.jsonl', '--resume'];
+    for (const [flag, value, name] of [
+      ['--batch-size', '6', '--batch-size: expected 4, got 6'],
+      ['--epochs', '9', 'steps in all: expected 9, got 27'],
+      ['--train', 'constant.jsonl', 'digest of the data'],
+      ['--dropout', '0', 'dropout: expected'],
+    ]) {
+      const other = await run([...resume, flag, value], world);
+      expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining(name) as string });
+    }
+    expect((await run(resume, world)).code).toBe(0);
+    expect(lines('failed/metrics.jsonl')).toEqual(lines('whole/metrics.jsonl'));
   });
 
   const bad: [name: string, flags: string[], message: string][] = [
     ['no output', [], '--output'],
+    ['--keep-best without anything to evaluate on', ['--output', 'x', '--keep-best'], '--keep-best: expected examples'],
+    ['--patience without', ['--output', 'x', '--patience', '1'], 'patience: expected examples to evaluate on'],
+    ['a single class', ['--output', 'x', '--train', 'one.tsv'], 'one.tsv: expected at least two classes, got only "1"'],
+    ['a header that is missing', ['--output', 'x', '--train', 'bare.tsv'], 'or pass --columns'],
+    ['masks', ['--output', 'x', '--mask-unit', 'word'], '--mask-unit: got --task classification, which has none'],
+    ['a loss of vectors', ['--output', 'x', '--similarity-loss', 'ranking'], '--similarity-loss: got --task'],
     ['int8', ['--output', 'x', '--dtype', 'q8'], '--dtype q8'],
     ['a learning rate that diverges', ['--output', 'x', '--lr', '1e38'], 'a finite loss'],
   ];
   test.each(bad)('%s is one line of error', async (_, flags, message) => {
-    const outcome = await run([...classify, ...flags], world);
+    const outcome = await run([...classify.filter((_, i) => i !== 5 && i !== 6), ...flags], world);
     expect(outcome.code).toBe(2);
     expect(outcome.stderr.trim().split('\n').at(-1)).toContain(message);
   });

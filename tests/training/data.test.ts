@@ -50,6 +50,15 @@ describe('tables', () => {
     expect(await rows('"a"\t1', { format: 'tsv', columns: ['text', 'label'] })).toEqual(expected);
   });
 
+  it('TSV: blank lines are no records, and are counted', async () => {
+    const text = 'text\tlabel\n\na\t1\r\n\r\n\t2\n\n';
+    const read = await all(readTable(text, { format: 'tsv', name: 'f.tsv' }));
+    expect(read).toEqual([
+      { fields: { text: 'a', label: '1' }, where: 'f.tsv:3' },
+      { fields: { text: '', label: '2' }, where: 'f.tsv:5' },
+    ]);
+  });
+
   it('CSV: quotes, line ends inside them, blank lines, a byte order mark', async () => {
     const text = '\ufefftext,label\r\n"a, ""b""\nc",1\n\n,2\r\n"",3';
     expect(await rows(text, { format: 'csv' })).toEqual([
@@ -111,6 +120,7 @@ describe('examples', () => {
     ]);
     await expect(readSquad(file([{ ...qa, answers: [{ text: 'Ann', answer_start: 1 }] }]))).rejects.toThrow('Ann');
     await expect(readSquad('{}')).rejects.toThrow('a list "data"');
+    await expect(readSquad(file([null]))).rejects.toThrow('text "question"');
   });
 
   it('documents', async () => {

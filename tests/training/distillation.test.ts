@@ -166,6 +166,15 @@ describe('of sentence vectors', () => {
     );
     expect(() => new EmbeddingDistillation(encoder(1), encoder(2), tokenizer, { alpha: 2 })).toThrow('alpha');
   });
+
+  it('refuses another vocabulary, and scores that no cosine can be where they count', () => {
+    const other = encoder(1, { vocabSize: 60 });
+    expect(() => new EmbeddingDistillation(other, encoder(2), tokenizer)).toThrow('vocabulary of the student');
+    const rated = { texts: ['hello', 'world'], score: 4.5 };
+    const mixed = new EmbeddingDistillation(encoder(1), encoder(2), tokenizer, { alpha: 0.5 });
+    expect(() => mixed.prepare(rated)).toThrow('distillation: score: expected -1 to 1, as a cosine, got 4.5');
+    expect(new EmbeddingDistillation(encoder(1), encoder(2), tokenizer).prepare(rated)).toHaveLength(1);
+  });
 });
 
 describe('of a regression', () => {

@@ -91,6 +91,35 @@ describe('a training', () => {
     expect(losses((await new Trainer(other.options).train()).history)).not.toEqual(losses(history)); // the test can fail
   });
 
+  it('is not resumed with other settings, or into other shapes', async () => {
+    const store = new MemoryStore();
+    const begun = { store, settings: { seed: 9, batchSize: 3 } };
+    await new Trainer(lesson({ ...begun, epochs: 1 }).options).train();
+    const other = lesson({ ...begun, settings: { seed: 9, batchSize: 4 }, resume: true });
+    const before = other.weights();
+    await expect(new Trainer(other.options).train()).rejects.toThrow(/resume: batchSize: expected 3, got 4/);
+    expect(other.weights()).toEqual(before);
+    const same = lesson({ ...begun, resume: true });
+    expect((await new Trainer(same.options).train()).steps).toBe(16);
+    const layer = new Linear(new Weights(new RandomStore(new Engine({ threads: 1 }), 0.5, 4)), 4, 1);
+    const wide = lesson({ ...begun, resume: true, optimizer: new AdamW(layer.parameters(), {}) });
+    await expect(new Trainer(wide.options).train()).rejects.toThrow(/weight: expected a tensor.* of 4 numbers, got 3/);
+  });
+
+  it('that was killed after its last evaluation makes no further step', async () => {
+    const store = new MemoryStore();
+    const patient = {
+      store,
+      evaluate: (epoch: number) => ({ score: 10 - epoch }),
+      best: { metric: 'score' },
+      patience: 1,
+    };
+    const { history, stopped } = await new Trainer(lesson(patient).options).train();
+    expect(stopped).toBe('patience');
+    const again = await new Trainer(lesson({ ...patient, resume: true }).options).train();
+    expect(again).toMatchObject({ stopped: 'patience', history });
+  });
+
   it('that is aborted keeps its place', async () => {
     const store = new MemoryStore();
     const controller = new AbortController();
@@ -144,6 +173,15 @@ describe('a training', () => {
     const { options } = lesson({ maxSteps: 3, evaluate: () => ({ score: 1 }) });
     const { steps, stopped, history } = await new Trainer(options).train();
     expect([steps, stopped, history.length]).toEqual([3, 'maxSteps', 4]);
+  });
+
+  it('stops at the end of an epoch, evaluated once', async () => {
+    const store = new MemoryStore();
+    const { options } = lesson({ maxSteps: 4, store, evaluate: () => ({ score: 1 }) });
+    const { stopped, history } = await new Trainer(options).train();
+    expect([stopped, history.length]).toEqual(['maxSteps', 5]);
+    const again = await new Trainer(lesson({ ...options, resume: true }).options).train();
+    expect(again.history).toEqual(history);
   });
 
   it('that diverges says so, and where', async () => {

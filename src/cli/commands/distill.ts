@@ -21,17 +21,19 @@ import {
 } from '../../training/index.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
-import { jsonLine, listed } from '../output.ts';
+import { listed } from '../output.ts';
 import {
   addMaskingOptions,
   addTrainingOptions,
+  expectFlagsOfTask,
   fineTuneOptions,
   maskingOptions,
+  taskFlags,
   type MaskingFlags,
   type TrainingFlags,
 } from '../training/options.ts';
-import { checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
-import { readTexts, shown, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
+import { checkDtype, checkOutput, dryRun, runTraining, TOKENIZER_FILES, type TrainingJob } from '../training/run.ts';
+import { outcome, readTexts, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, nonNegative, oneOf } from '../values.ts';
 import { layerList } from './prune.ts';
 
@@ -75,6 +77,7 @@ export function distill(io: Io): Command {
     .action(async ({ json, ...flags }: DistillFlags) => {
       const { output, dryRun: isDry = false } = flags;
       checkFlags(flags);
+      checkDtype(flags.dtype);
       if (!isDry) await checkOutput(output, flags.resume ?? false, io);
       const task = trainingTasks[flags.task];
       const columns = flags.columns?.split(',').map((name) => name.trim());
@@ -84,44 +87,46 @@ export function distill(io: Io): Command {
       const evaluation = flags.eval === undefined ? [] : await read(flags.eval);
       const source = openModelFiles(modelLocation(given({ model: flags.teacher ?? flags.model }), io));
       const teacher = await task.load(source, { ...(await loadOptions(flags, io)), dtype: 'f32' });
-      const student = await studentOf(teacher, flags, io);
+      const tokenizer = await AutoTokenizer.fromPretrained(source);
+      const student = await studentOf(teacher, tokenizer, flags, io);
       if (flags.gradientCheckpointing) student.gradientCheckpointingEnable();
       const own = (await task.options?.(source, teacher.engine)) ?? {};
-      const recipe = recipeOf(student, teacher, await AutoTokenizer.fromPretrained(source), flags, own);
+      const recipe = recipeOf(student, teacher, tokenizer, flags, own);
       const options = fineTuneOptions(flags);
       const job: TrainingJob<never> = { command: 'distill', recipe, train, evaluation, options, output, source };
       if (isDry) return dryRun(job, json, io);
-      const { best = {}, steps } = await runTraining(job, io);
-      await io.stdout.write(
-        json ? jsonLine({ output, steps, ...best }) : `${output}: ${steps} steps  ${shown(best)}\n`,
-      );
+      await io.stdout.write(outcome(output, await runTraining(job, io), json));
     });
 }
 
-function checkFlags({ layers, student, task, weights, alpha, cosine, temperature }: DistillFlags): void {
+function checkFlags({ layers, student, task, weights, alpha, cosine, temperature, ...masking }: DistillFlags): void {
   if ((layers === undefined) === (student === undefined)) {
     const got = layers === undefined ? 'neither' : 'both';
     throw new UsageError({ what: 'distill', expected: 'either --layers or --student', got });
   }
-  const named: Record<string, [value: unknown, isMeant: boolean]> = {
+  expectFlagsOfTask(task, {
+    ...taskFlags(task, masking),
     '--weights': [weights, task === 'mlm'],
     '--alpha': [alpha, task !== 'mlm'],
     '--cosine': [cosine, task !== 'mlm' && task !== 'similarity'],
     '--temperature': [temperature, task !== 'similarity'],
-  };
-  for (const [what, [value, isMeant]] of Object.entries(named)) {
-    if (value !== undefined && !isMeant) throw new UsageError({ what, got: `--task ${task}, which has none` });
-  }
+  });
 }
 
 /** Some layers of the teacher, or a model of its own whose head, if it has none, starts at random. */
-async function studentOf(teacher: BertPreTrainedModel, flags: DistillFlags, io: Io): Promise<BertPreTrainedModel> {
+async function studentOf(
+  teacher: BertPreTrainedModel,
+  tokenizer: Tokenizer,
+  flags: DistillFlags,
+  io: Io,
+): Promise<BertPreTrainedModel> {
   const { engine } = teacher;
   if (flags.student === undefined) {
     const made = prunedFiles(teacher, given({ layers: flags.layers }));
     return loadAnyModel(new MemoryFiles(made), { engine });
   }
   const files: ModelFiles = openModelFiles(modelLocation({ model: flags.student }, io));
+  if (await isTokenizer(files)) expectSameTokens(tokenizer, await AutoTokenizer.fromPretrained(files), flags.student);
   const hasLabels = trainingTasks[flags.task].labels !== undefined;
   const student = await trainingTasks[flags.task].load(files, {
     ...{ engine, dtype: 'f32', initializeMissing: true, seed: flags.seed },
@@ -130,6 +135,19 @@ async function studentOf(teacher: BertPreTrainedModel, flags: DistillFlags, io: 
   const started = student.loadReport?.initialized ?? [];
   if (started.length > 0) await note(io, `${started.length} new tensors start at random: ${listed(started)}`);
   return student;
+}
+
+const isTokenizer = async (files: ModelFiles) =>
+  (await Promise.all(TOKENIZER_FILES.map((name) => files.read(name)))).some((content) => content !== undefined);
+
+/** The student reads the teacher's ids, and is written with the teacher's tokenizer. */
+function expectSameTokens(teacher: Tokenizer, student: Tokenizer, what: string): void {
+  for (let id = 0; id < Math.max(teacher.vocabSize, student.vocabSize); id++) {
+    const [expected, got] = [teacher, student].map((tokenizer) => tokenizer.idToToken(id) ?? 'none');
+    if (expected === got) continue;
+    const fix = 'begin with layers of the teacher, or a student that was pretrained with its vocabulary';
+    throw new ConfigError({ what: `--student ${what}: token ${id}`, expected: `the teacher's, ${expected}`, got, fix });
+  }
 }
 
 function recipeOf(

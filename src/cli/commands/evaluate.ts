@@ -17,7 +17,9 @@ import { jsonLine, table } from '../output.ts';
 import {
   addMaskingOptions,
   addSimilarityOptions,
+  expectFlagsOfTask,
   maskingOptions,
+  taskFlags,
   type MaskingFlags,
   type SimilarityFlags,
 } from '../training/options.ts';
@@ -50,6 +52,10 @@ export function evaluate(io: Io): Command {
     .option('--dry-run', 'print the plan, the memory and the time per step, and evaluate nothing')
     .action(async ({ json, ...flags }: EvaluateFlags) => {
       const task = trainingTasks[flags.task];
+      expectFlagsOfTask(flags.task, {
+        ...taskFlags(flags.task, flags),
+        '--confusion': [flags.confusion, task.confusion !== undefined],
+      });
       const columns = flags.columns?.split(',').map((name) => name.trim());
       const examples = await task.read({ path: flags.eval, columns }, io);
       const files = openFiles(modelLocation(flags, io));
@@ -70,7 +76,8 @@ export function evaluate(io: Io): Command {
         return dryRunOver({ model, examples, batchSize: 16, run }, {}, json, io);
       }
       const metrics = await recipe.evaluate(examples);
-      const confusion = task.confusion?.(recipe, examples);
+      const isShown = json || flags.confusion !== undefined;
+      const confusion = isShown ? task.confusion?.(recipe, examples) : undefined;
       if (flags.confusion !== undefined && confusion) {
         const picture = heatmap(confusion.labels, confusion.counts, {
           title: 'Confusion matrix',

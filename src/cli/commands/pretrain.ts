@@ -7,7 +7,7 @@ import { AutoTokenizer, trainWordPiece, type Tokenizer } from '../../tokenizer/i
 import { PreTraining, readDocuments, sentencePairs, type MaskedLMOptions } from '../../training/index.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
-import { jsonLine, listed } from '../output.ts';
+import { listed } from '../output.ts';
 import {
   addMaskingOptions,
   addTrainingOptions,
@@ -16,8 +16,8 @@ import {
   type MaskingFlags,
   type TrainingFlags,
 } from '../training/options.ts';
-import { checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
-import { shown } from '../training/tasks.ts';
+import { checkDtype, checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
+import { outcome } from '../training/tasks.ts';
 import { given, wholeNumber } from '../values.ts';
 
 interface PretrainFlags extends ModelFlags, TrainingFlags, MaskingFlags {
@@ -33,7 +33,9 @@ interface PretrainFlags extends ModelFlags, TrainingFlags, MaskingFlags {
 /** Plain documents → a vocabulary, and a BERT that was trained on them from nothing; or on from a model that there is. */
 export function pretrain(io: Io): Command {
   const command = new Command('pretrain').description('train a new BERT, vocabulary included, on plain documents');
-  return addMaskingOptions(addTrainingOptions(addModelOptions(command), { lr: 1e-4 }))
+  addModelOptions(command).options.find((option) => option.attributeName() === 'model')!.description =
+    'folder or address of a BERT to go on from, with its vocabulary (default: a new one)';
+  return addMaskingOptions(addTrainingOptions(command, { lr: 1e-4 }))
     .requiredOption('--input <file>', 'a sentence per line, an empty line between documents')
     .requiredOption('--output <dir>', 'folder for the model')
     .option('--vocab-size <n>', 'most tokens (default: 8000)', wholeNumber('--vocab-size', 6))
@@ -47,6 +49,7 @@ export function pretrain(io: Io): Command {
     .option('--held-out <n>', 'one document of so many is kept for evaluation', wholeNumber('--held-out', 2), 20)
     .action(async ({ json, ...flags }: PretrainFlags) => {
       const { input, output, heldOut, seed, maxLength = 128, dryRun: isDry } = flags;
+      checkDtype(flags.dtype);
       if (!isDry) await checkOutput(output, flags.resume ?? false, io);
       const documents: string[][] = [];
       for await (const document of readDocuments(await io.readFile(input), input)) documents.push(document);
@@ -67,6 +70,9 @@ export function pretrain(io: Io): Command {
       const recipe = new PreTraining(model, tokenizer, masking);
       const train = sentencePairs(kept, tokenizer, { maxLength, seed });
       const evaluation = sentencePairs(documents.filter(isHeld), tokenizer, { maxLength, seed });
+      if (evaluation.length === 0) {
+        await note(io, `no pair is held out to evaluate on: ${documents.length} documents, --held-out ${heldOut}`);
+      }
       const options = fineTuneOptions(flags);
       const job: TrainingJob<(typeof train)[0]> = {
         command: 'pretrain',
@@ -78,10 +84,7 @@ export function pretrain(io: Io): Command {
         source,
       };
       if (isDry) return dryRun(job, json, io);
-      const { best = {}, steps } = await runTraining(job, io);
-      await io.stdout.write(
-        json ? jsonLine({ output, steps, ...best }) : `${output}: ${steps} steps  ${shown(best)}\n`,
-      );
+      await io.stdout.write(outcome(output, await runTraining(job, io), json));
     });
 }
 

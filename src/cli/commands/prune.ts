@@ -67,7 +67,7 @@ export function prune(io: Io): Command {
       if ((flags.task === undefined) !== (flags.data === undefined)) {
         throw new UsageError({ what: '--task', expected: '--data beside it', got: 'one of them alone' });
       }
-      if (!dryRun) await checkOutput(output, false, io);
+      if (!dryRun) await checkOutput(output, 'never', io);
       const files = openModelFiles(modelLocation(flags, io));
       const loading = { ...(await loadOptions(flags, io)), dtype: 'f32' } as const;
       const measured = await measurement(flags, io);

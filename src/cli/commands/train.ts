@@ -1,26 +1,27 @@
 import { Command } from 'commander';
 import { adapterFiles, addLora, mergeAdapters } from '../../bert/index.ts';
-import { UsageError } from '../../errors.ts';
+import { InputError, show, UsageError } from '../../errors.ts';
 import { openFiles } from '../../hub/index.ts';
 import { AutoTokenizer } from '../../tokenizer/index.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
-import { jsonLine } from '../output.ts';
 import {
   addLoraOptions,
   addMaskingOptions,
   addSimilarityOptions,
   addTrainingOptions,
+  expectFlagsOfTask,
   fineTuneOptions,
   loraOptions,
   maskingOptions,
+  taskFlags,
   type LoraFlags,
   type MaskingFlags,
   type SimilarityFlags,
   type TrainingFlags,
 } from '../training/options.ts';
-import { checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
-import { labelsFor, shown, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
+import { checkDtype, checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
+import { labelsFor, outcome, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, oneOf } from '../values.ts';
 
 interface TrainFlags extends ModelFlags, TrainingFlags, MaskingFlags, SimilarityFlags, LoraFlags {
@@ -46,10 +47,8 @@ export function train(io: Io): Command {
       const task = trainingTasks[flags.task];
       const { output = '', dryRun: isDry = false, resume = false } = flags;
       if (output === '' && !isDry) throw new UsageError({ what: '--output', expected: 'a folder', got: 'none' });
-      if (flags.dtype === 'q8') {
-        const fix = 'leave --dtype out, and quantize the trained model';
-        throw new UsageError({ what: '--dtype q8', expected: 'float weights, which can be trained', fix });
-      }
+      checkDtype(flags.dtype);
+      expectFlagsOfTask(flags.task, taskFlags(flags.task, flags));
       const lora = loraOptions(flags);
       if (!isDry) await checkOutput(output, resume, io);
       const columns = flags.columns?.split(',').map((name) => name.trim());
@@ -57,6 +56,15 @@ export function train(io: Io): Command {
       const evaluation = flags.eval === undefined ? [] : await task.read({ path: flags.eval, columns }, io);
       const files = openFiles(modelLocation(flags, io));
       const labels = task.labels && (await labelsFor(files, flags.task, task.labels([...examples, ...evaluation])));
+      if (flags.task !== 'regression' && labels?.length === 1) {
+        const fix = 'give examples of another class, or train a regression';
+        throw new InputError({
+          what: flags.train,
+          expected: 'at least two classes',
+          got: `only ${show(labels[0])}`,
+          fix,
+        });
+      }
       const { engine } = await loadOptions(flags, io);
       const model = await task.load(files, {
         ...given({ engine, labels }),
@@ -92,10 +100,7 @@ export function train(io: Io): Command {
         ...(lora && { extra }),
       };
       if (isDry) return dryRun(job, json, io);
-      const result = await runTraining(job, io);
-      const { best = {}, steps } = result;
-      const report = { output, steps, ...best };
-      await io.stdout.write(json ? jsonLine(report) : `${output}: ${steps} steps  ${shown(best)}\n`);
+      await io.stdout.write(outcome(output, await runTraining(job, io), json));
     });
 }
 

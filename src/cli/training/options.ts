@@ -54,13 +54,17 @@ export function addTrainingOptions(command: Command, { lr = 5e-5, epochs = 3 } =
     .option('--dropout <p>', 'in place of the dropout of the config', nonNegative('--dropout'))
     .option('--max-steps <n>', 'stop after so many steps', wholeNumber('--max-steps', 1))
     .option('--accumulate <n>', 'batches that make one step', wholeNumber('--accumulate', 1), 1)
-    .option('--save-every <n>', 'save the state every so many steps', wholeNumber('--save-every', 1))
+    .option(
+      '--save-every <n>',
+      'save the state every so many steps, besides the end of each epoch',
+      wholeNumber('--save-every', 1),
+    )
     .option('--patience <n>', 'stop after so many evaluations without a better one', wholeNumber('--patience', 1))
     .option('--keep-best', 'end with the weights of the best evaluation')
     .option('--no-shuffle', 'keep the order of the file')
     .option('--group-by-length', 'examples of like length share a batch, so that steps take about equally long')
     .option('--gradient-checkpointing', 'less memory, a third more time')
-    .option('--resume', 'go on where a training into the same folder was stopped')
+    .option('--resume', 'go on where a training into the same folder was stopped, with the same data and flags')
     .option('--dry-run', 'print the plan, the memory and the time per step, and train nothing');
 }
 
@@ -95,6 +99,25 @@ export function addSimilarityOptions(command: Command): Command {
 
 export interface SimilarityFlags {
   similarityLoss?: SimilarityLoss;
+}
+
+/** @throws UsageError for a flag that was given and means nothing to the task */
+export function expectFlagsOfTask(
+  task: string,
+  flags: Readonly<Record<string, readonly [value: unknown, isMeant: boolean]>>,
+): void {
+  for (const [what, [value, isMeant]] of Object.entries(flags)) {
+    if (value !== undefined && !isMeant) throw new UsageError({ what, got: `--task ${task}, which has none` });
+  }
+}
+
+/** Flags that one task alone has, of `train` and `evaluate`. */
+export function taskFlags(task: string, flags: MaskingFlags & SimilarityFlags) {
+  return {
+    '--mask-probability': [flags.maskProbability, task === 'mlm'],
+    '--mask-unit': [flags.maskUnit, task === 'mlm'],
+    '--similarity-loss': [flags.similarityLoss, task === 'similarity'],
+  } as const;
 }
 
 export interface LoraFlags {

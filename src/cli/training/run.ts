@@ -20,7 +20,7 @@ import { shown } from './tasks.ts';
 const STATE_FOLDER = '.training';
 const LOG = 'metrics.jsonl';
 /** What belongs to the tokenizer, and goes along. */
-const TOKENIZER_FILES = [
+export const TOKENIZER_FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -40,14 +40,30 @@ const SENTENCE_FILES = [
   '1_Pooling/config.json',
 ];
 
-/** @throws UsageError when something is there that a training would spoil */
-export async function checkOutput(output: string, resume: boolean, io: Io): Promise<void> {
-  if (resume) return;
+/**
+ * @param resume 'never' for a command that has no --resume
+ * @throws UsageError when something is there that a training would spoil
+ */
+export async function checkOutput(output: string, resume: boolean | 'never', io: Io): Promise<void> {
+  if (resume === true) {
+    const isDone = await io.exists(`${output}/model.safetensors`);
+    if (!isDone || (await io.exists(`${output}/${STATE_FOLDER}`))) return;
+    const got = 'a folder that holds model.safetensors, and no training to go on with';
+    throw new UsageError({ what: `--output ${output}`, got, fix: 'pass another folder' });
+  }
   for (const file of ['model.safetensors', LOG]) {
     if (!(await io.exists(`${output}/${file}`))) continue;
-    const fix = 'pass another folder, or --resume to go on with the training in it';
+    const orResume = file === LOG ? ', or --resume to go on with the training in it' : '';
+    const fix = `pass another folder${resume === 'never' ? '' : orResume}`;
     throw new UsageError({ what: `--output ${output}`, got: `a folder that holds ${file}`, fix });
   }
+}
+
+/** @throws UsageError for weights that cannot be trained */
+export function checkDtype(dtype: string | undefined): void {
+  if (dtype !== 'q8') return;
+  const fix = 'leave --dtype out, and quantize the trained model';
+  throw new UsageError({ what: '--dtype q8', expected: 'float weights, which can be trained', fix });
 }
 
 /** A store in a folder: each file is written aside and then renamed. */
@@ -160,7 +176,8 @@ function lossCurve(history: readonly LogRecord[]): string {
       points: history.flatMap((r) => ('eval_loss' in r ? [[r.step, r.eval_loss] as const] : [])),
     },
   ];
-  const drawn = series.filter(({ points }) => points.length > 0);
+  const finite = ({ name, points }: Series) => ({ name, points: points.filter(([, loss]) => Number.isFinite(loss)) });
+  const drawn = series.map(finite).filter(({ points }) => points.length > 0);
   return lineChart(drawn, { title: 'Loss', xLabel: 'step', yLabel: 'loss' });
 }
 
@@ -179,9 +196,15 @@ export async function dryRun<Example>(job: TrainingJob<Example>, json: boolean |
   const prepared = train.reduce((sum, example) => sum + recipe.prepare(example).length, 0);
   const steps = stepsOf(prepared, options);
   const times: number[] = [];
+  const trial = { ...options };
+  if (evaluation.length > 0) {
+    // Nothing is evaluated here, so that no evaluation can decide.
+    delete trial.patience;
+    delete trial.keepBest;
+  }
   let last = performance.now();
   await fineTune(recipe, train, [], {
-    ...options,
+    ...trial,
     maxSteps: Math.min(MEASURED, steps),
     onLog: () => {
       times.push(performance.now() - last);

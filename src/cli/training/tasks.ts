@@ -36,7 +36,9 @@ import {
   type SimilarityLoss,
   type TableFormat,
   type TaggedSentence,
+  type TrainingResult,
 } from '../../training/index.ts';
+import { jsonLine } from '../output.ts';
 import { formatOf } from '../textFormats.ts';
 import type { Io } from '../io.ts';
 
@@ -214,4 +216,10 @@ export function shown(metrics: Metrics): string {
   return Object.entries(metrics)
     .map(([name, value]) => `${name} ${Number(value.toFixed(4))}`)
     .join('  ');
+}
+
+/** What a training came to: a line. */
+export function outcome(output: string, { steps, best }: TrainingResult, json: boolean | undefined): string {
+  if (json) return jsonLine({ output, steps, ...best });
+  return `${[`${output}: ${steps} step${steps === 1 ? '' : 's'}`, ...(best ? [shown(best)] : [])].join('  ')}\n`;
 }

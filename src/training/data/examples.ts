@@ -126,8 +126,8 @@ export async function readSquad(source: TextSource, name = 'SQuAD file'): Promis
 }
 
 function readQuestion(json: unknown, context: string, where: string): QuestionExample {
+  const question = textIn(json, 'question', where); // before all else: it refuses what is no object
   const { id, is_impossible: impossible } = json as { id?: unknown; is_impossible?: unknown };
-  const question = textIn(json, 'question', where);
   const answers = impossible === true ? [] : listOf(json, 'answers', where);
   return {
     id: typeof id === 'string' || typeof id === 'number' ? String(id) : where,

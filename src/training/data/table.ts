@@ -18,7 +18,7 @@ export interface TableRow {
 }
 
 /**
- * The records of a file: TSV (no quoting), CSV (RFC 4180) or JSON Lines (blank lines skipped), one after another.
+ * The records of a file: TSV (no quoting), CSV (RFC 4180) or JSON Lines, one after another, blank lines skipped.
  *
  * @throws InputError naming the line that is malformed
  */
@@ -50,7 +50,9 @@ interface Cells {
 }
 
 async function* readTsv(source: TextSource, name: string): AsyncGenerator<Cells> {
-  for await (const { text, where } of linesOf(source, name)) yield { cells: text.split('\t'), where };
+  for await (const { text, where } of linesOf(source, name)) {
+    if (text !== '') yield { cells: text.split('\t'), where }; // a blank line is no record
+  }
 }
 
 /** A field without quotes, or with; and what follows it. */

@@ -54,6 +54,7 @@ export class Distillation<Example, Prepared extends { length: number }> implemen
   ) {
     expectTemperature(temperature);
     expectShare('alpha', alpha);
+    expectVocabulary(recipe.model, teacher);
     this.model = recipe.model;
     this.metric = recipe.metric;
     this.#recipe = recipe;
@@ -122,14 +123,7 @@ export class MaskedLMDistillation implements Recipe<readonly string[], TokenExam
   ) {
     expectTemperature(temperature);
     const [own, taught] = [model.config, teacher.config];
-    if (own.vocabSize !== taught.vocabSize) {
-      const what = 'distillation: vocabulary of the student';
-      throw new ConfigError({
-        what,
-        expected: `that of the teacher, ${taught.vocabSize} tokens`,
-        got: `${own.vocabSize}`,
-      });
-    }
+    expectVocabulary(model, teacher);
     if (cosine > 0) expectWidth(own.hiddenSize, taught.hiddenSize, 'make the weight of the cosine 0');
     this.model = model;
     this.#words = new MaskedLanguageModelling(model, tokenizer, masking);
@@ -197,6 +191,7 @@ export class EmbeddingDistillation implements Recipe<SimilarityExample, Texts> {
   ) {
     expectShare('alpha', alpha);
     expectWidth(model.config.hiddenSize, teacher.config.hiddenSize, 'begin with layers of the teacher');
+    expectVocabulary(model, teacher);
     this.model = model;
     this.tokenizer = tokenizer;
     this.maxLength = Math.min(longest(model, tokenizer, maxLength), longest(teacher, tokenizer));
@@ -204,7 +199,12 @@ export class EmbeddingDistillation implements Recipe<SimilarityExample, Texts> {
     this.#options = { pooling, alpha };
   }
 
+  /** @throws InputError for a score that no cosine can be, where the scores count */
   prepare({ texts, score = NaN }: SimilarityExample): Texts[] {
+    if (this.#options.alpha < 1 && Math.abs(score) > 1) {
+      const fix = 'bring the scores to 0 to 1, or leave alpha at 1';
+      throw new InputError({ what: 'distillation: score', expected: '-1 to 1, as a cosine', got: show(score), fix });
+    }
     const encodings = texts.map((text) => encode(this.tokenizer, text, this.maxLength));
     return [{ encodings, score, length: encodings.reduce((sum, { length }) => sum + length, 0) }];
   }
@@ -276,6 +276,13 @@ function expectTemperature(value: number): void {
 function expectShare(name: string, value: number): void {
   if (value >= 0 && value <= 1) return;
   throw new ConfigError({ what: `distillation: ${name}`, expected: '0 to 1', got: show(value) });
+}
+
+/** Both read the same ids. */
+function expectVocabulary({ config: own }: BertPreTrainedModel, { config: taught }: BertPreTrainedModel): void {
+  if (own.vocabSize === taught.vocabSize) return;
+  const what = 'distillation: vocabulary of the student';
+  throw new ConfigError({ what, expected: `that of the teacher, ${taught.vocabSize} tokens`, got: `${own.vocabSize}` });
 }
 
 function expectWidth(own: number, taught: number, fix: string): void {

@@ -1,7 +1,7 @@
 import { ConfigError, InputError, show } from '../../errors.ts';
 import type { BertPreTrainedModel, ModelOutput } from '../../bert/index.ts';
 import { Dropout, SelfAttention, type ModelInputs } from '../../layers/index.ts';
-import type { Tensor } from '../../tensor/index.ts';
+import { randomStream, type Tensor } from '../../tensor/index.ts';
 import { epochBatches } from '../data/batches.ts';
 import { AdamW, type Trainable } from '../optimizers.ts';
 import { schedule, type ScheduleName } from '../schedules.ts';
@@ -89,11 +89,16 @@ export async function fineTune<Example, Prepared extends { length: number }>(
     groupByLength = false,
     keepBest,
     patience,
+    store,
   } = options;
   const { parameters = model.parameters(), weightDecay = 0.01, decayExclude = () => false, dropout } = options;
   if (train.length === 0) throw new InputError({ what: 'training examples', expected: 'at least one', got: 'none' });
   if (!(warmupRatio >= 0 && warmupRatio <= 1)) {
     throw new ConfigError({ what: 'warmupRatio', expected: '0 to 1', got: show(warmupRatio) });
+  }
+  if (evaluation.length === 0 && (keepBest || patience !== undefined)) {
+    const what = keepBest ? 'keepBest' : 'patience';
+    throw new ConfigError({ what, expected: 'examples to evaluate on', got: 'none' });
   }
   if (dropout !== undefined) setDropout(model, dropout);
   const prepared = train.flatMap((example) => recipe.prepare(example));
@@ -110,6 +115,7 @@ export async function fineTune<Example, Prepared extends { length: number }>(
       'store',
       'saveEvery',
       'resume',
+      'onResume',
       'onLog',
       'signal',
       'maxGradNorm',
@@ -119,6 +125,7 @@ export async function fineTune<Example, Prepared extends { length: number }>(
     totalSteps,
     epochs,
     seed,
+    ...(store && { settings: settingsOf(train, prepared, totalSteps, options) }),
     batches: (epoch) =>
       epochBatches(prepared.length, { batchSize, shuffle, seed, epoch, ...(lengths && { lengths }) }).map(
         (indices) => ({
@@ -144,6 +151,26 @@ export async function fineTune<Example, Prepared extends { length: number }>(
   } finally {
     model.eval();
   }
+}
+
+/** What decides the losses of a training, besides the model: for `resume`. */
+function settingsOf(
+  train: readonly unknown[],
+  prepared: readonly { length: number }[],
+  totalSteps: number,
+  { schedule: name = 'linear', ...options }: FineTuneOptions,
+): NonNullable<TrainerOptions<never>['settings']> {
+  const { batchSize = 16, accumulate = 1, shuffle = true, seed = 0, lr = 5e-5, dropout } = options;
+  const { warmupRatio = 0, weightDecay = 0.01, maxGradNorm = 1 } = options;
+  const texts = train.reduce<number>((sum, example) => randomStream(sum, JSON.stringify(example)), 0);
+  const digest = prepared.reduce((sum, { length }) => randomStream(sum, `${length}`), texts);
+  const isEven = name === 'constant' && warmupRatio === 0; // which any number of steps may follow
+  return {
+    ...{ examples: prepared.length, batchSize, accumulate, shuffle, seed, lr, schedule: name },
+    ...(!isEven && { 'steps in all': totalSteps }),
+    ...{ warmupRatio, weightDecay, maxGradNorm: show(maxGradNorm), dropout: dropout ?? 'as in config.json' },
+    'digest of the data': digest,
+  };
 }
 
 /** Puts one probability into the place of all of a model's. */

@@ -119,8 +119,12 @@ export class TextRegression extends TextRecipe<ScoredText> {
 
   constructor(model: BertPreTrainedModel, tokenizer: Tokenizer, options: TextRecipeOptions = {}) {
     super(model, tokenizer, options);
-    if (model.config.numLabels === 1) return;
-    throw new ConfigError({ what: 'model for a regression', expected: 'one label', got: `${model.config.numLabels}` });
+    const { config } = model;
+    if (config.numLabels !== 1) {
+      throw new ConfigError({ what: 'model for a regression', expected: 'one label', got: `${config.numLabels}` });
+    }
+    // As transformers notes it: else pipelines would put the number through a sigmoid.
+    if (config.problemType === null) model.config = config.with({ problemType: 'regression' });
   }
 
   protected targetOf({ score }: ScoredText): number {

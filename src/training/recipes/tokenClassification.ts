@@ -32,14 +32,20 @@ export class TokenClassification implements Recipe<TaggedSentence, Prepared> {
     this.maxLength = longest(model, tokenizer, maxLength);
   }
 
-  prepare({ words, tags }: TaggedSentence): Prepared[] {
+  /** Nothing of a sentence without a token, of which there is nothing to learn. */
+  prepare(sentence: TaggedSentence): Prepared[] {
+    const prepared = this.#prepared(sentence);
+    return prepared.firstTokens.some((token) => token >= 0) ? [prepared] : [];
+  }
+
+  #prepared({ words, tags }: TaggedSentence): Prepared {
     const encoding = encode(this.tokenizer, words.join(' '), this.maxLength);
     const firstTokens = firstTokensOf(words, encoding);
     const labels = new Int32Array(encoding.length).fill(IGNORED);
     firstTokens.forEach((token, word) => {
       if (token >= 0) labels[token] = this.#classOf(tags[word]);
     });
-    return [{ encoding, labels, firstTokens, length: encoding.length }];
+    return { encoding, labels, firstTokens, length: encoding.length };
   }
 
   #classOf(tag: string): number {
@@ -84,7 +90,7 @@ export class TokenClassification implements Recipe<TaggedSentence, Prepared> {
 
   #predict(sentences: readonly TaggedSentence[]): { predictions: string[][]; loss: number } {
     const { id2label } = this.model.config;
-    const prepared = sentences.flatMap((sentence) => this.prepare(sentence));
+    const prepared = sentences.map((sentence) => this.#prepared(sentence));
     const predictions: string[][] = [];
     let [loss, count] = [0, 0];
     const inputs = (batch: Prepared[]) => inputsOf(batch.map(({ encoding }) => encoding));
