@@ -135,6 +135,7 @@ export function defineLinearQ8(
   const tile = { rows: group === 2 ? 4 : floatRows, vectors };
   const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors, group));
   const columns = 4 * tile.vectors;
+  const widen = defineWiden(module, tile.vectors);
   const parameters = {
     y: 'i32',
     x: 'i32',
@@ -148,9 +149,11 @@ export function defineLinearQ8(
     panels: 'i32',
     yStride: 'i32',
     activation: 'i32',
+    scratch: 'i32',
   } as const;
   module.define('linearQ8', parameters, (fn, args) => {
-    const { y, x, rowScales, weight, scales, bias, biasStep, rows, groups, panels, yStride, activation } = args;
+    const { y, x, rowScales, weight, scales, bias, biasStep, rows, groups, panels, yStride, activation, scratch } =
+      args;
     const xStride = fn.let(i32.mul(groups, i32.const(2 * group)));
     const panelBytes = fn.let(panelBytesQ8(i32.mul(groups, i32.const(group)), columns, group));
     const names = Array.from({ length: 9 }, () => fn.local('i32'));
@@ -161,6 +164,7 @@ export function defineLinearQ8(
       fn.set(addend, bias);
       fn.set(yPanel, y);
       fn.repeat(panels, () => {
+        if (group === 2) fn.call(widen, scratch, panel, groups);
         fn.set(xRow, x);
         fn.set(yRow, yPanel);
         fn.set(scaleRow, rowScales);
@@ -172,7 +176,18 @@ export function defineLinearQ8(
           if (group === 4) fn.set(count, i32.div_u(left, tilesLeft));
           for (let r = tile.rows; r >= 1; r--) {
             fn.if(i32.eq(count, i32.const(r)), () =>
-              fn.call(tiles[r - 1], yRow, xRow, panel, addend, factors, scaleRow, groups, xStride, yStride),
+              fn.call(
+                tiles[r - 1],
+                yRow,
+                xRow,
+                group === 2 ? scratch : panel,
+                addend,
+                factors,
+                scaleRow,
+                groups,
+                xStride,
+                yStride,
+              ),
             );
           }
           fn.advance(xRow, i32.mul(xStride, count));
@@ -193,6 +208,26 @@ export function defineLinearQ8(
   });
 }
 
+/** Bytes of scratch memory that `linearQ8` needs. */
+export const linearQ8ScratchBytes = (groups: number, { vectors }: Tile, group: Group): number =>
+  group === 2 ? 16 * vectors * groups : 0;
+
+/** `widen`: a panel of weights by twos as int16, once for all rows. A tile that did so itself would do it at every eighth step. */
+function defineWiden(module: ModuleBuilder, vectors: number): FunctionReference<null> {
+  const parameters = { wide: 'i32', panel: 'i32', groups: 'i32' } as const;
+  return module.define('widen', parameters, (fn, { wide, panel, groups }) => {
+    fn.repeat(groups, () => {
+      const halves = Array.from({ length: vectors }, (_, v) => fn.let(i16x8.load8x8_s(panel, 8 * v)));
+      halves.forEach((half, v) => fn.store(v128.store(wide, half, 16 * v)));
+      fn.advance(panel, 8 * vectors);
+      fn.advance(wide, 16 * vectors);
+    });
+  });
+}
+
+/** Groups in one round of the innermost loop, so that moving addresses on does not take every fifth instruction. */
+const UNROLL = 4;
+
 function defineTile(module: ModuleBuilder, rows: number, vectors: number, group: Group): FunctionReference<null> {
   const columns = Array.from({ length: vectors }, (_, v) => v);
   return module.define(
@@ -207,23 +242,33 @@ function defineTile(module: ModuleBuilder, rows: number, vectors: number, group:
       /** x · panel added to the sums, with the int16 of x, or the one digit or the other. */
       const addProduct = () => {
         fn.set(weights, panel);
-        fn.repeatAtLeastOnce(groups, () => {
-          const b = columns.map((v) => fn.let((group === 2 ? i16x8.load8x8_s : v128.load)(weights, 4 * group * v)));
-          for (let r = 0; r < rows; r++) {
-            const a = fn.let(i32x4.loadSplat(xRows[r])); // a group of x, four times
-            for (const v of columns) {
-              const sum = sums[r][v];
-              fn.set(
-                sum,
-                group === 2
-                  ? i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sum)
-                  : i32x4.relaxed_dot_i8x16_i7x16_add_s(b[v], a, sum),
-              );
+        fn.repeatUnrolled(
+          groups,
+          UNROLL,
+          (copy) => {
+            const b = columns.map((v) => fn.let(v128.load(weights, 16 * (vectors * copy + v))));
+            for (let r = 0; r < rows; r++) {
+              const a = fn.let(i32x4.loadSplat(xRows[r], 4 * copy)); // a group of x, four times
+              for (const v of columns) {
+                const sum = sums[r][v];
+                fn.set(
+                  sum,
+                  group === 2
+                    ? i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sum)
+                    : i32x4.relaxed_dot_i8x16_i7x16_add_s(b[v], a, sum),
+                );
+              }
             }
-          }
-          for (const row of xRows) fn.advance(row, 4);
-          fn.advance(weights, 4 * group * vectors);
-        });
+          },
+          () => {
+            for (const row of xRows) fn.advance(row, 4 * UNROLL);
+            fn.advance(weights, 16 * vectors * UNROLL);
+          },
+        );
+        // The last round may have ended before they were moved on.
+        const rest = fn.let(i32.and(groups, i32.const(UNROLL - 1)));
+        for (const row of xRows) fn.advance(row, i32.shl(rest, i32.const(2)));
+        fn.advance(weights, i32.mul(rest, i32.const(16 * vectors)));
       };
       addProduct();
       if (group === 4) {

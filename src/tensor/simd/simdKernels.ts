@@ -11,6 +11,7 @@ import type {
 import { referenceKernels } from '../kernels/reference.ts';
 import { activationNumber } from './activation.ts';
 import { attentionScratchBytes } from './attention.ts';
+import { linearQ8ScratchBytes } from './int8.ts';
 import type { KernelCall } from './runner.ts';
 import { SimdBase } from './simdBase.ts';
 
@@ -110,7 +111,9 @@ export class SimdKernels extends SimdBase implements Kernels {
       const rest = outFeatures % this.columns;
       const aside = rest === 0 ? 0 : this.memory.take(4 * rows * this.columns);
       if (rest > 0) calls.push(call(wholePanels, wholePanels + 1, aside, 4 * this.columns));
-      this.runner.run(calls);
+      const scratch = dtype === 'q8' ? linearQ8ScratchBytes(groups, this.tile, this.group) : 0;
+      if (scratch > 0) this.runWithScratch(calls, scratch);
+      else this.runner.run(calls);
       if (rest > 0) {
         const floats = new Float32Array(this.memory.memory.buffer);
         for (let r = 0; r < rows; r++) {
