@@ -136,12 +136,12 @@ async function write(path: string, target: string, body: (write: Write) => Promi
 async function writeFolder<T>(path: string, target: string, body: (write: WriteInside) => Promise<T>): Promise<T> {
   const existing = await fs.stat(target).catch(() => undefined);
   const refuse = (cause: NodeJS.ErrnoException) => fail(path, 'a folder that can be written', cause);
-  const parent = (file: string) => fs.mkdir(dirname(file), { recursive: true }).catch(refuse);
+  const parent = (file: string) => makeFolder(dirname(file)).catch(refuse);
   if (existing && !existing.isDirectory()) refuse(Object.assign(new Error(), { code: 'EEXIST' }));
   // Inside a folder that is there, else beside the new one: on the same disk, so that the end is a rename.
   const temporary = existing ? join(target, `.${process.pid}.tmp`) : `${target}.${process.pid}.tmp`;
   return orRemove(temporary, async () => {
-    await fs.mkdir(temporary, { recursive: true }).catch(refuse);
+    await makeFolder(temporary).catch(refuse);
     const names = new Set<string>();
     const result = await body(async (name, data) => {
       await parent(join(temporary, name));
@@ -156,6 +156,29 @@ async function writeFolder<T>(path: string, target: string, body: (write: WriteI
     await fs.rm(temporary, { recursive: true, force: true });
     return result;
   });
+}
+
+/**
+ * Makes a folder, and those above it. Node's own `recursive` never ends where there is a folder in which none can be made,
+ * as /proc.
+ *
+ * @returns those that were not there, the outermost first
+ */
+async function makeFolder(target: string): Promise<string[]> {
+  const isFolder = () => fs.stat(target).then((found) => found.isDirectory());
+  const isThere = await isFolder().catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return false;
+    throw cause;
+  });
+  if (isThere) return [];
+  const above = dirname(target) === target ? [] : await makeFolder(dirname(target));
+  try {
+    await fs.mkdir(target);
+  } catch (cause) {
+    if (await isFolder().catch(() => false)) return above; // somebody else was faster
+    throw cause;
+  }
+  return [...above, target];
 }
 
 /** Removes a file or folder when what makes it fails, or is interrupted. */
