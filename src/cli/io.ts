@@ -34,6 +34,13 @@ export interface Io {
    * @throws FileError
    */
   writeFolder<T>(path: string, body: (write: WriteInside) => Promise<T>): Promise<T>;
+  /**
+   * Makes a folder, and keeps other processes that ask for it out until what it returns is called, which also takes the
+   * folder back when nothing is in it. A process that was killed keeps nobody out.
+   *
+   * @throws FileError if it cannot be written, or another process has it
+   */
+  holdFolder(path: string): Promise<() => Promise<void>>;
   /** Removes a file, if it is there. @throws FileError */
   removeFile(path: string): Promise<void>;
   /** Adds to the end of a file, made when it is not there. @throws FileError */

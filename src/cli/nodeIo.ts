@@ -36,6 +36,7 @@ export function nodeFiles(
   | 'writeFile'
   | 'appendFile'
   | 'writeFolder'
+  | 'holdFolder'
   | 'removeFile'
   | 'removeFolder'
   | 'onInterrupt'
@@ -50,6 +51,7 @@ export function nodeFiles(
     appendFile: (path, text) =>
       fs.appendFile(at(path), text).catch((cause) => fail(path, 'a file that can be written', cause)),
     writeFolder: (path, body) => writeFolder(path, at(path), body),
+    holdFolder: (path) => holdFolder(path, at(path)),
     removeFile: (path) =>
       fs.rm(at(path), { force: true }).catch((cause) => fail(path, 'a file that can be removed', cause)),
     removeFolder: (path) =>
@@ -156,6 +158,77 @@ async function writeFolder<T>(path: string, target: string, body: (write: WriteI
     await fs.rm(temporary, { recursive: true, force: true });
     return result;
   });
+}
+
+async function holdFolder(path: string, target: string): Promise<() => Promise<void>> {
+  const refuse = (cause: NodeJS.ErrnoException) => fail(path, 'a folder that can be written', cause);
+  const made = await makeFolder(target).catch(refuse);
+  const takeBack = async () => {
+    for (const folder of made.reverse()) await fs.rmdir(folder).catch(() => {}); // something is in it
+  };
+  const lock = join(target, '.bertscript.lock');
+  const own = `${process.pid} ${await startOf(process.pid)}`;
+  const take = () =>
+    fs.writeFile(lock, own, { flag: 'wx' }).then(
+      () => true,
+      (cause: NodeJS.ErrnoException) => (cause.code === 'EEXIST' ? false : refuse(cause)),
+    );
+  try {
+    while (!(await take())) {
+      const holder = await textOf(lock).catch(refuse);
+      if (holder !== undefined && (await isRunning(holder))) {
+        const got = `one that process ${holder.split(' ')[0]} is writing`;
+        const fix = 'wait until that is done, or pass another folder';
+        throw new FileError({ what: path, expected: 'a folder that can be written', got, fix });
+      }
+      if (holder !== undefined) await removeLock(lock, holder).catch(refuse);
+    }
+  } catch (error) {
+    await takeBack();
+    throw error;
+  }
+  return async () => {
+    await fs.rm(lock, { force: true });
+    await takeBack();
+  };
+}
+
+/** Undefined when there is no such file. */
+async function textOf(path: string): Promise<string | undefined> {
+  return fs.readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw cause;
+  });
+}
+
+/** Removes the lock of a process that is gone: aside first, as another one may have put its own there by now. */
+async function removeLock(lock: string, holder: string): Promise<void> {
+  const aside = `${lock}.${process.pid}`;
+  await fs.rename(lock, aside).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw cause;
+  });
+  const moved = await textOf(aside);
+  if (moved !== undefined && moved !== holder) await fs.link(aside, lock);
+  await fs.rm(aside, { force: true });
+}
+
+/** @param holder number and start of a process */
+async function isRunning(holder: string): Promise<boolean> {
+  const [pid, start] = holder.split(' ');
+  if (!/^[1-9]\d*$/.test(pid)) return false; // killed before it wrote
+  try {
+    process.kill(Number(pid), 0); // asks only
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  return (await startOf(Number(pid))) === start;
+}
+
+/** When a process started, where that can be known: numbers of processes are used again. */
+async function startOf(pid: number): Promise<string> {
+  const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return state === 'Z' ? 'ended' : (fields[18] ?? '');
 }
 
 /**

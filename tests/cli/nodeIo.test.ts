@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { nodeFiles } from '../../src/cli/nodeIo.ts';
@@ -25,5 +27,39 @@ describe('writeFolder', () => {
     await writeFile(join(folder, 'file'), '');
     await expect(write('file/deep')).rejects.toThrow('got a file where a folder should be');
     await expect(write('file')).rejects.toThrow('got a file of that name');
+  });
+});
+
+describe('holdFolder', () => {
+  const lock = join(folder, 'held/.bertscript.lock');
+
+  test('keeps others out until it is released, and leaves nothing', async () => {
+    const release = await io.holdFolder('held/deep');
+    await expect(io.holdFolder('held/deep')).rejects.toThrow(`got one that process ${process.pid} is writing`);
+    await release();
+    expect(existsSync(join(folder, 'held'))).toBe(false);
+  });
+
+  test('keeps what is in the folder', async () => {
+    const release = await io.holdFolder('held');
+    await writeFile(join(folder, 'held/file'), '');
+    await release();
+    expect(await readdir(join(folder, 'held'))).toEqual(['file']);
+  });
+
+  test('of a process that was killed, keeps nobody out: gone, its number used again, or killed before it wrote', async () => {
+    await mkdir(join(folder, 'held'), { recursive: true });
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    const reused = existsSync('/proc/self/stat') ? [`${process.ppid} 1`] : []; // no such process began at that moment
+    for (const holder of [`${child.pid} 5`, ...reused, '']) {
+      await writeFile(lock, holder);
+      const release = await io.holdFolder('held');
+      expect(await readFile(lock, 'utf8')).toMatch(new RegExp(`^${process.pid} `));
+      await release();
+    }
+    expect((await readdir(join(folder, 'held'))).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 });
