@@ -47,7 +47,7 @@ export interface Io {
   appendFile(path: string, text: string): Promise<void>;
   /** Removes a folder and all in it, if it is there. @throws FileError */
   removeFolder(path: string): Promise<void>;
-  /** Calls back at the first Ctrl-C in place of ending; the next one ends. @returns what takes that back */
+  /** Calls back at the first Ctrl-C or SIGTERM in place of ending; the next one ends. @returns what takes that back */
   onInterrupt(callback: () => void): () => void;
   exists(path: string): Promise<boolean>;
   /** Where a path leads once symbolic links are followed; the absolute path when nothing is there. */

@@ -58,10 +58,7 @@ export function nodeFiles(
       fs
         .rm(at(path), { recursive: true, force: true })
         .catch((cause) => fail(path, 'a folder that can be removed', cause)),
-    onInterrupt: (callback) => {
-      process.once('SIGINT', callback);
-      return () => process.off('SIGINT', callback);
-    },
+    onInterrupt,
     exists: (path) =>
       fs.stat(at(path)).then(
         () => true,
@@ -69,6 +66,24 @@ export function nodeFiles(
       ),
     realPath: (path) => realPath(at(path)),
   };
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+/** Callbacks that the first signal is for. */
+const waiting = new Set<() => void>();
+
+function onInterrupt(callback: () => void): () => void {
+  const first = () => {
+    release();
+    callback();
+  };
+  const release = () => {
+    waiting.delete(first);
+    for (const signal of SIGNALS) process.off(signal, first);
+  };
+  waiting.add(first);
+  for (const signal of SIGNALS) process.on(signal, first);
+  return release;
 }
 
 /** Where the user stands: `npm run` and `npm start` move to the package, and say in INIT_CWD where they were called. */
@@ -264,17 +279,18 @@ async function orRemove<T>(temporary: string, make: () => Promise<T>): Promise<T
     }
   };
   const interrupted = (signal: NodeJS.Signals) => {
+    if (waiting.size > 0) return; // a training ends in its own way, and this write with it
     remove();
     process.exit(signal === 'SIGINT' ? 130 : 143); // what the shell would have said
   };
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  for (const signal of SIGNALS) process.prependListener(signal, interrupted); // before those that wait are called
   try {
     return await make();
   } catch (error) {
     remove();
     throw error;
   } finally {
-    process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
+    for (const signal of SIGNALS) process.off(signal, interrupted);
   }
 }
 
