@@ -13,9 +13,9 @@ import {
 } from '../../tensor/index.ts';
 import type { Encoding, Tokenizer } from '../../tokenizer/index.ts';
 import { cosineEmbeddingLoss, distillationLoss, meanSquared } from '../losses.ts';
-import type { Metrics } from '../trainer.ts';
+import type { Metrics, Settings } from '../trainer.ts';
 import { MaskedLanguageModelling, type MaskedLMOptions, type TokenExample } from './maskedLM.ts';
-import type { ExampleBatch, Recipe } from './recipe.ts';
+import { digestOf, type ExampleBatch, type Recipe } from './recipe.ts';
 import { cosines, sentenceVectors, type SimilarityExample } from './similarity.ts';
 import { encode, longest, type TextRecipeOptions } from './textClassification.ts';
 
@@ -64,6 +64,10 @@ export class Distillation<Example, Prepared extends { length: number }> implemen
 
   prepare(example: Example): Prepared[] {
     return this.#recipe.prepare(example);
+  }
+
+  get settings(): Settings {
+    return { ...this.#recipe.settings, ...this.#options, [TEACHER]: digestOf(this.#teacher) };
   }
 
   loss(batch: ExampleBatch<Prepared>): Tensor {
@@ -134,6 +138,11 @@ export class MaskedLMDistillation implements Recipe<readonly string[], TokenExam
 
   prepare(document: readonly string[]): TokenExample[] {
     return this.#words.prepare(document);
+  }
+
+  get settings(): Settings {
+    const weights = Object.values(this.#weights).join();
+    return { ...this.#words.settings, temperature: this.#temperature, weights, [TEACHER]: digestOf(this.#teacher) };
   }
 
   loss(examples: ExampleBatch<TokenExample>): Tensor {
@@ -209,6 +218,10 @@ export class EmbeddingDistillation implements Recipe<SimilarityExample, Texts> {
     return [{ encodings, score, length: encodings.reduce((sum, { length }) => sum + length, 0) }];
   }
 
+  get settings(): Settings {
+    return { ...this.#options, [TEACHER]: digestOf(this.#teacher) };
+  }
+
   loss({ examples }: ExampleBatch<Texts>): Tensor {
     const { alpha } = this.#options;
     const { own, taught } = this.#vectors(examples.flatMap(({ encodings }) => encodings));
@@ -262,6 +275,8 @@ export class EmbeddingDistillation implements Recipe<SimilarityExample, Texts> {
     return { cosine: sum / count, ...(found.length > 1 && { spearman: spearman(scores, found) }) };
   }
 }
+
+const TEACHER = 'digest of the teacher';
 
 /** The mean of 1 - cosine of rows. */
 const unlike = (own: Tensor, taught: Tensor): Tensor => cosineEmbeddingLoss(own, taught);
