@@ -1,4 +1,4 @@
-import { ConfigError, InputError, show } from '../errors.ts';
+import { CheckpointError, ConfigError, InputError, show } from '../errors.ts';
 import { parseSafetensors, toFloat32, toFloat64, writeSafetensors, type TensorView } from '../safetensors/index.ts';
 import { withGradients, zeroGradients, type Tensor } from '../tensor/index.ts';
 import { clipFactor, gradientNorm, type Optimizer, type Trainable } from './optimizers.ts';
@@ -243,7 +243,7 @@ export class Trainer<Batch> {
   async #resume(store: TrainingStore): Promise<void> {
     const bytes = await store.read(STATE);
     if (bytes === undefined) return;
-    const { tensors, metadata } = parseSafetensors(bytes, STATE);
+    const { tensors, metadata } = parseState(bytes, STATE);
     const { settings: before, ...state } = JSON.parse(metadata.get('state') ?? '{}') as SavedState;
     if (before) expectSettings(before, this.options.settings ?? {});
     const read = (key: string, size?: number) => numbersOf(tensors.get(key), key, size);
@@ -259,7 +259,7 @@ export class Trainer<Batch> {
     this.options.onResume?.(state.history);
     const best = state.best && this.options.best ? await store.read(BEST) : undefined;
     if (best === undefined) return;
-    const saved = parseSafetensors(best, BEST).tensors;
+    const saved = parseState(best, BEST).tensors;
     const now = new Map(this.#parameters.map((parameter) => [parameter, parameter.data.slice()]));
     this.#bestWeights = new Map();
     for (const parameter of this.#parameters) {
@@ -287,6 +287,18 @@ const rowMajor = (parameter: Trainable): Tensor => ('packed' in parameter ? para
 function setRows(parameter: Trainable, rows: ArrayLike<number>): void {
   if ('packed' in parameter) parameter.set(rows);
   else parameter.data.set(rows);
+}
+
+/** @throws CheckpointError for a file that is broken: no download mends a state */
+function parseState(bytes: Uint8Array, name: string) {
+  try {
+    return parseSafetensors(bytes, name);
+  } catch (cause) {
+    if (!(cause instanceof CheckpointError)) throw cause;
+    const { what, expected, got } = cause;
+    const fix = 'the saved state is broken: begin anew, without resume';
+    throw new CheckpointError({ what, ...(expected && { expected }), ...(got && { got }), fix, cause });
+  }
 }
 
 const AS_BEFORE = 'resume with the model, the data and the options that the training began with, or begin anew';
