@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { UsageError } from '../../errors.ts';
+import { CheckpointError, UsageError } from '../../errors.ts';
 import { openFiles } from '../../hub/index.ts';
 import { loadTask } from '../../tasks/index.ts';
 import { AutoTokenizer } from '../../tokenizer/index.ts';
@@ -37,6 +37,14 @@ interface EvaluateFlags extends ModelFlags, MaskingFlags, SimilarityFlags {
   dryRun?: boolean;
 }
 
+/** A model without the head of the task: an adapter may bring it. */
+function refuse(error: unknown, hasHead: boolean): never {
+  if (!hasHead || !(error instanceof CheckpointError) || !error.what.includes('missing tensors')) throw error;
+  const { what, expected, got } = error;
+  const fix = 'pass a --model that was trained for the task, or an --adapter that has its head';
+  throw new CheckpointError({ what, ...given({ expected, got }), fix, cause: error });
+}
+
 const names = Object.keys(trainingTasks);
 
 /** How well a model does on labelled examples. */
@@ -60,14 +68,14 @@ export function evaluate(io: Io): Command {
         const columns = flags.columns?.split(',').map((name) => name.trim());
         const examples = await task.read({ path: flags.eval, columns }, io);
         const files = openFiles(modelLocation(flags, io));
-        const adapter = await adapterLocation(flags, io);
+        const adapter = await adapterLocation(flags, io, task.adapter);
         if (adapter !== undefined && task.head === undefined) {
           throw new UsageError({ what: '--adapter', expected: 'a task with a head of its own', got: flags.task });
         }
         const loading = await loadOptions(flags, io);
         const model =
           adapter === undefined || task.head === undefined
-            ? await task.load(files, loading)
+            ? await task.load(files, loading).catch((error: unknown) => refuse(error, task.head !== undefined))
             : (await loadTask('evaluate', task.head, files, { ...loading, adapter })).model;
         const options = given<RecipeFlags>({ maxLength: flags.maxLength, seed: flags.seed, ...maskingOptions(flags) });
         const own = await task.options?.(files, model.engine);
