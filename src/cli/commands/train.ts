@@ -1,10 +1,11 @@
 import { Command } from 'commander';
-import { adapterFiles, addLora, mergeAdapters } from '../../bert/index.ts';
+import { adapterFiles, addLora, mergeAdapters, readAnyConfig } from '../../bert/index.ts';
 import { InputError, show } from '../../errors.ts';
 import { openFiles } from '../../hub/index.ts';
 import { AutoTokenizer } from '../../tokenizer/index.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
+import { listed } from '../output.ts';
 import {
   addLoraOptions,
   addMaskingOptions,
@@ -72,6 +73,11 @@ export function train(io: Io): Command {
         const started = model.loadReport?.initialized ?? [];
         if (started.length > 0)
           await note(io, `${started.length} new tensors start at random: ${started.slice(0, 3).join(', ')}`);
+        const before = (await readAnyConfig(files)).id2label;
+        const isKept = labels && started.every((name) => name.startsWith(`${model.config.family.prefix}.`));
+        if (isKept && labels.some((label, i) => label !== before[i])) {
+          await note(io, `the head for ${listed(before)} is kept; its classes are now called ${listed(labels)}`);
+        }
         const parameters = lora && addLora(model, lora);
         if (flags.gradientCheckpointing) model.gradientCheckpointingEnable();
         const recipe = task.recipe(
