@@ -34,13 +34,20 @@ export interface Io {
    * @throws FileError
    */
   writeFolder<T>(path: string, body: (write: WriteInside) => Promise<T>): Promise<T>;
+  /**
+   * Makes a folder, and keeps other processes that ask for it out until what it returns is called, which also takes the
+   * folder back when nothing is in it. A process that was killed keeps nobody out.
+   *
+   * @throws FileError if it cannot be written, or another process has it
+   */
+  holdFolder(path: string): Promise<() => Promise<void>>;
   /** Removes a file, if it is there. @throws FileError */
   removeFile(path: string): Promise<void>;
   /** Adds to the end of a file, made when it is not there. @throws FileError */
   appendFile(path: string, text: string): Promise<void>;
   /** Removes a folder and all in it, if it is there. @throws FileError */
   removeFolder(path: string): Promise<void>;
-  /** Calls back at the first Ctrl-C in place of ending; the next one ends. @returns what takes that back */
+  /** Calls back at the first Ctrl-C or SIGTERM in place of ending; the next one ends. @returns what takes that back */
   onInterrupt(callback: () => void): () => void;
   exists(path: string): Promise<boolean>;
   /** Where a path leads once symbolic links are followed; the absolute path when nothing is there. */

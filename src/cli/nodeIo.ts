@@ -36,6 +36,7 @@ export function nodeFiles(
   | 'writeFile'
   | 'appendFile'
   | 'writeFolder'
+  | 'holdFolder'
   | 'removeFile'
   | 'removeFolder'
   | 'onInterrupt'
@@ -50,16 +51,14 @@ export function nodeFiles(
     appendFile: (path, text) =>
       fs.appendFile(at(path), text).catch((cause) => fail(path, 'a file that can be written', cause)),
     writeFolder: (path, body) => writeFolder(path, at(path), body),
+    holdFolder: (path) => holdFolder(path, at(path)),
     removeFile: (path) =>
       fs.rm(at(path), { force: true }).catch((cause) => fail(path, 'a file that can be removed', cause)),
     removeFolder: (path) =>
       fs
         .rm(at(path), { recursive: true, force: true })
         .catch((cause) => fail(path, 'a folder that can be removed', cause)),
-    onInterrupt: (callback) => {
-      process.once('SIGINT', callback);
-      return () => process.off('SIGINT', callback);
-    },
+    onInterrupt,
     exists: (path) =>
       fs.stat(at(path)).then(
         () => true,
@@ -67,6 +66,24 @@ export function nodeFiles(
       ),
     realPath: (path) => realPath(at(path)),
   };
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+/** Callbacks that the first signal is for. */
+const waiting = new Set<() => void>();
+
+function onInterrupt(callback: () => void): () => void {
+  const first = () => {
+    release();
+    callback();
+  };
+  const release = () => {
+    waiting.delete(first);
+    for (const signal of SIGNALS) process.off(signal, first);
+  };
+  waiting.add(first);
+  for (const signal of SIGNALS) process.on(signal, first);
+  return release;
 }
 
 /** Where the user stands: `npm run` and `npm start` move to the package, and say in INIT_CWD where they were called. */
@@ -136,12 +153,12 @@ async function write(path: string, target: string, body: (write: Write) => Promi
 async function writeFolder<T>(path: string, target: string, body: (write: WriteInside) => Promise<T>): Promise<T> {
   const existing = await fs.stat(target).catch(() => undefined);
   const refuse = (cause: NodeJS.ErrnoException) => fail(path, 'a folder that can be written', cause);
-  const parent = (file: string) => fs.mkdir(dirname(file), { recursive: true }).catch(refuse);
+  const parent = (file: string) => makeFolder(dirname(file)).catch(refuse);
   if (existing && !existing.isDirectory()) refuse(Object.assign(new Error(), { code: 'EEXIST' }));
   // Inside a folder that is there, else beside the new one: on the same disk, so that the end is a rename.
   const temporary = existing ? join(target, `.${process.pid}.tmp`) : `${target}.${process.pid}.tmp`;
   return orRemove(temporary, async () => {
-    await fs.mkdir(temporary, { recursive: true }).catch(refuse);
+    await makeFolder(temporary).catch(refuse);
     const names = new Set<string>();
     const result = await body(async (name, data) => {
       await parent(join(temporary, name));
@@ -158,6 +175,100 @@ async function writeFolder<T>(path: string, target: string, body: (write: WriteI
   });
 }
 
+async function holdFolder(path: string, target: string): Promise<() => Promise<void>> {
+  const refuse = (cause: NodeJS.ErrnoException) => fail(path, 'a folder that can be written', cause);
+  const made = await makeFolder(target).catch(refuse);
+  const takeBack = async () => {
+    for (const folder of made.reverse()) await fs.rmdir(folder).catch(() => {}); // something is in it
+  };
+  const lock = join(target, '.bertscript.lock');
+  const own = `${process.pid} ${await startOf(process.pid)}`;
+  const take = () =>
+    fs.writeFile(lock, own, { flag: 'wx' }).then(
+      () => true,
+      (cause: NodeJS.ErrnoException) => (cause.code === 'EEXIST' ? false : refuse(cause)),
+    );
+  try {
+    while (!(await take())) {
+      const holder = await textOf(lock).catch(refuse);
+      if (holder !== undefined && (await isRunning(holder))) {
+        const got = `one that process ${holder.split(' ')[0]} is writing`;
+        const fix = 'wait until that is done, or pass another folder';
+        throw new FileError({ what: path, expected: 'a folder that can be written', got, fix });
+      }
+      if (holder !== undefined) await removeLock(lock, holder).catch(refuse);
+    }
+  } catch (error) {
+    await takeBack();
+    throw error;
+  }
+  return async () => {
+    await fs.rm(lock, { force: true });
+    await takeBack();
+  };
+}
+
+/** Undefined when there is no such file. */
+async function textOf(path: string): Promise<string | undefined> {
+  return fs.readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw cause;
+  });
+}
+
+/** Removes the lock of a process that is gone: aside first, as another one may have put its own there by now. */
+async function removeLock(lock: string, holder: string): Promise<void> {
+  const aside = `${lock}.${process.pid}`;
+  await fs.rename(lock, aside).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw cause;
+  });
+  const moved = await textOf(aside);
+  if (moved !== undefined && moved !== holder) await fs.link(aside, lock);
+  await fs.rm(aside, { force: true });
+}
+
+/** @param holder number and start of a process */
+async function isRunning(holder: string): Promise<boolean> {
+  const [pid, start] = holder.split(' ');
+  if (!/^[1-9]\d*$/.test(pid)) return false; // killed before it wrote
+  try {
+    process.kill(Number(pid), 0); // asks only
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  return (await startOf(Number(pid))) === start;
+}
+
+/** When a process started, where that can be known: numbers of processes are used again. */
+async function startOf(pid: number): Promise<string> {
+  const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return state === 'Z' ? 'ended' : (fields[18] ?? '');
+}
+
+/**
+ * Makes a folder, and those above it. Node's own `recursive` never ends where there is a folder in which none can be made,
+ * as /proc.
+ *
+ * @returns those that were not there, the outermost first
+ */
+async function makeFolder(target: string): Promise<string[]> {
+  const isFolder = () => fs.stat(target).then((found) => found.isDirectory());
+  const isThere = await isFolder().catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return false;
+    throw cause;
+  });
+  if (isThere) return [];
+  const above = dirname(target) === target ? [] : await makeFolder(dirname(target));
+  try {
+    await fs.mkdir(target);
+  } catch (cause) {
+    if (await isFolder().catch(() => false)) return above; // somebody else was faster
+    throw cause;
+  }
+  return [...above, target];
+}
+
 /** Removes a file or folder when what makes it fails, or is interrupted. */
 async function orRemove<T>(temporary: string, make: () => Promise<T>): Promise<T> {
   const remove = () => {
@@ -168,17 +279,18 @@ async function orRemove<T>(temporary: string, make: () => Promise<T>): Promise<T
     }
   };
   const interrupted = (signal: NodeJS.Signals) => {
+    if (waiting.size > 0) return; // a training ends in its own way, and this write with it
     remove();
     process.exit(signal === 'SIGINT' ? 130 : 143); // what the shell would have said
   };
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  for (const signal of SIGNALS) process.prependListener(signal, interrupted); // before those that wait are called
   try {
     return await make();
   } catch (error) {
     remove();
     throw error;
   } finally {
-    process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
+    for (const signal of SIGNALS) process.off(signal, interrupted);
   }
 }
 

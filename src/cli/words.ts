@@ -10,6 +10,7 @@ const WORDS: readonly [RegExp, string][] = [
   [/or use "longest_first"/, 'or pass --truncation longest_first'],
   [/give both, \{ question, context \}/, 'pass --question and --context'],
   [/\blower stride\b/, 'lower --stride'],
+  [/begin anew, without resume$/, 'begin anew in another folder, without --resume'],
   [/\(turbo: true\)/, '(--turbo)'],
   [/threads: "auto"/, '--threads auto'],
   [/\(maxLength\)/, '(tokenize --max-length)'],

@@ -43,6 +43,7 @@ export {
   Trainer,
   type LogRecord,
   type Metrics,
+  type Settings,
   type Progress,
   type TrainerOptions,
   type TrainingResult,

@@ -1,10 +1,13 @@
-import { ConfigError, InputError, show } from '../errors.ts';
+import { CheckpointError, ConfigError, InputError, show } from '../errors.ts';
 import { parseSafetensors, toFloat32, toFloat64, writeSafetensors, type TensorView } from '../safetensors/index.ts';
 import { withGradients, zeroGradients, type Tensor } from '../tensor/index.ts';
 import { clipFactor, gradientNorm, type Optimizer, type Trainable } from './optimizers.ts';
 import type { Schedule } from './schedules.ts';
 
 export type Metrics = Record<string, number>;
+
+/** What must be as it was when a training is resumed, or its losses would be others. */
+export type Settings = Readonly<Record<string, string | number | boolean>>;
 
 /** A line of metrics.jsonl: a step, or an evaluation. */
 export type LogRecord = { step: number; loss: number; lr: number } | ({ epoch: number; step: number } & Metrics);
@@ -47,8 +50,8 @@ export interface TrainerOptions<Batch> {
   saveEvery?: number;
   /** Go on from the saved state, if there is one. */
   resume?: boolean;
-  /** What must be as it was when a training is resumed, or its losses would be others: saved with the state, and compared. */
-  settings?: Readonly<Record<string, string | number | boolean>>;
+  /** Saved with the state, and compared when it is resumed. */
+  settings?: Settings;
   /** Called with the records of the steps made before, when a training is resumed. */
   onResume?: (history: readonly LogRecord[]) => void;
   onLog?: (record: LogRecord, progress: Progress) => void | Promise<void>;
@@ -85,7 +88,7 @@ interface SavedState {
   history: LogRecord[];
   best: TrainingResult['best'];
   sinceBest: number;
-  settings?: TrainerOptions<never>['settings'];
+  settings?: Settings;
 }
 
 /**
@@ -240,10 +243,15 @@ export class Trainer<Batch> {
   async #resume(store: TrainingStore): Promise<void> {
     const bytes = await store.read(STATE);
     if (bytes === undefined) return;
-    const { tensors, metadata } = parseSafetensors(bytes, STATE);
+    const { tensors, metadata } = parseState(bytes, STATE);
     const { settings: before, ...state } = JSON.parse(metadata.get('state') ?? '{}') as SavedState;
     if (before) expectSettings(before, this.options.settings ?? {});
     const read = (key: string, size?: number) => numbersOf(tensors.get(key), key, size);
+    const names = new Set(this.#parameters.map(({ name }) => `parameter.${name}`));
+    const extra = [...tensors.keys()].find((key) => key.startsWith('parameter.') && !names.has(key));
+    if (extra !== undefined) {
+      throw new InputError({ what: `${STATE}: ${extra}`, expected: 'a parameter that is trained', fix: AS_BEFORE });
+    }
     const all = this.#parameters.map((parameter) => read(`parameter.${parameter.name}`, parameter.size));
     this.#parameters.forEach((parameter, i) => setRows(parameter, all[i]));
     this.options.optimizer.loadState(state.step, (key) => read(`optimizer.${key}`));
@@ -251,7 +259,7 @@ export class Trainer<Batch> {
     this.options.onResume?.(state.history);
     const best = state.best && this.options.best ? await store.read(BEST) : undefined;
     if (best === undefined) return;
-    const saved = parseSafetensors(best, BEST).tensors;
+    const saved = parseState(best, BEST).tensors;
     const now = new Map(this.#parameters.map((parameter) => [parameter, parameter.data.slice()]));
     this.#bestWeights = new Map();
     for (const parameter of this.#parameters) {
@@ -281,6 +289,18 @@ function setRows(parameter: Trainable, rows: ArrayLike<number>): void {
   else parameter.data.set(rows);
 }
 
+/** @throws CheckpointError for a file that is broken: no download mends a state */
+function parseState(bytes: Uint8Array, name: string) {
+  try {
+    return parseSafetensors(bytes, name);
+  } catch (cause) {
+    if (!(cause instanceof CheckpointError)) throw cause;
+    const { what, expected, got } = cause;
+    const fix = 'the saved state is broken: begin anew, without resume';
+    throw new CheckpointError({ what, ...(expected && { expected }), ...(got && { got }), fix, cause });
+  }
+}
+
 const AS_BEFORE = 'resume with the model, the data and the options that the training began with, or begin anew';
 
 function numbersOf(view: TensorView | undefined, key: string, size?: number): ArrayLike<number> {
@@ -294,9 +314,10 @@ function numbersOf(view: TensorView | undefined, key: string, size?: number): Ar
   });
 }
 
-function expectSettings(before: NonNullable<SavedState['settings']>, now: NonNullable<SavedState['settings']>): void {
-  for (const [name, value] of Object.entries(before)) {
-    if (now[name] === value) continue;
-    throw new InputError({ what: `resume: ${name}`, expected: show(value), got: show(now[name]), fix: AS_BEFORE });
+function expectSettings(before: Settings, now: Settings): void {
+  for (const name of Object.keys({ ...before, ...now })) {
+    if (now[name] === before[name]) continue;
+    const [expected, got] = [before, now].map((settings) => show(settings[name] ?? 'none'));
+    throw new InputError({ what: `resume: ${name}`, expected, got, fix: AS_BEFORE });
   }
 }

@@ -95,6 +95,22 @@ describe.concurrent('the command', () => {
     expect(await ended).toBe(130);
     expect(await readdir(target)).toEqual([]);
   });
+
+  test.each(['SIGINT', 'SIGTERM'] as const)('train saves its state at %s', async (signal) => {
+    await writeFile(join(folder, 'train.tsv'), `text\tlabel\n${'a cat\t0\nthe mat\t1\n'.repeat(500)}`);
+    const child = spawn(
+      process.execPath,
+      ['--import', join(root, 'node_modules/tsx/dist/loader.mjs'), bin, 'train', '--model', 'tiny', '--task', 'classification', '--train', 'train.tsv', '--epochs', '1000', '--threads', '1', '--output', signal], // prettier-ignore
+      { cwd: folder, stdio: 'ignore' },
+    );
+    const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
+    const log = join(folder, signal, 'metrics.jsonl');
+    while (!existsSync(log) && child.exitCode === null) await new Promise((resume) => setTimeout(resume, 50));
+    child.kill(signal);
+    expect(await ended).toBe(1);
+    expect((await readdir(join(folder, signal))).sort()).toEqual(['.training', 'metrics.jsonl']);
+    expect(await readdir(join(folder, signal, '.training'))).toEqual(['state.safetensors']);
+  });
 });
 
 describe.runIf(existsSync(join(root, 'weights/all-MiniLM-L6-v2/config.json')))('with the shipped model', () => {

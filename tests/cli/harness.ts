@@ -42,6 +42,7 @@ export interface World {
   /** Where the user stands. */
   folder: string;
   shippedModel?: string;
+  shippedAdapters?: string;
   stdin?: string | Uint8Array;
   /** Whether stdin, stdout and stderr are a terminal. */
   terminal?: boolean;
@@ -80,6 +81,7 @@ export async function run(argv: readonly string[], world: World): Promise<Outcom
     env: world.env ?? {},
     versions: { bertscript: '1.2.3', node: 'v20.0.0', platform: 'linux x64' },
     shippedModel: world.shippedModel,
+    shippedAdapters: world.shippedAdapters,
     ...nodeFiles(world.folder),
     progress: () => ({ update: () => {}, stop: () => {} }),
   };

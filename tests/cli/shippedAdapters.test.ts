@@ -1,6 +1,7 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { root, run } from './harness.ts';
+import { root, run, temporaryFolder } from './harness.ts';
 
 // The shipped adapters beside the shipped int8 model.
 
@@ -14,6 +15,18 @@ it.each([
 ])('%s: %s', async (name, text, label) => {
   const [row] = (await run(['classify', text, ...adapter(name)], world)).json<{ labels: { label: string }[] }>();
   expect(row.labels[0].label).toBe(label);
+});
+
+it('evaluate takes the one of its task; where there is none, it says what to pass', async () => {
+  const folder = await temporaryFolder();
+  await writeFile(join(folder, 'data.tsv'), 'text\tlabel\nWhat a wonderful film.\tpositive\nA dull mess.\tnegative\n');
+  await writeFile(join(folder, 'scores.tsv'), 'text\tlabel\na\t1\nb\t2\n');
+  const shipped = { ...world, shippedAdapters: join(root, 'weights/adapters') };
+  const evaluate = (task: string, file: string) =>
+    run(['evaluate', '--task', task, '--eval', join(folder, file), '--json'], shipped);
+  expect((await evaluate('classification', 'data.tsv')).json()[0]).toMatchObject({ examples: 2, accuracy: 1 });
+  const refused = expect.stringMatching(/missing tensors.*or an --adapter that has its head\n$/) as string;
+  expect(await evaluate('regression', 'scores.tsv')).toMatchObject({ code: 2, stderr: refused });
 });
 
 it('entities: a person and a place', async () => {

@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BertConfig, BertForMaskedLM, BertForSequenceClassification, modelFiles } from '../../src/bert/index.ts';
+import { nodeFiles } from '../../src/cli/nodeIo.ts';
 import { run, temporaryFolder, tinyModel, vocabulary } from './harness.ts';
 
 const folder = await temporaryFolder();
@@ -229,4 +231,42 @@ test('pretrain: from documents to a model with a vocabulary of its own, whose pe
   expect(none).toMatchObject({ code: 0, stderr: expect.stringContaining('no pair is held out to evaluate on') });
   const refused = await run([...more, '--output', 'bad', '--layers', '2'], world);
   expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--layers') });
+});
+
+describe('--output of the commands that write models', () => {
+  const loading = ['--model', 'no-model'];
+  const commands: [name: string, flags: string[]][] = [
+    ['train', ['--task', 'classification', '--train', 'no-file.tsv']],
+    ['distill', ['--task', 'classification', '--train', 'no-file.tsv', '--layers', '0']],
+    ['pretrain', ['--input', 'no-file.txt']],
+    ['prune', ['--layers', '0']],
+  ];
+  const refusal = (message: string) => ({ code: 2, stderr: expect.stringContaining(message) as string });
+
+  test.each(commands)('%s: refused before anything is read, unless it is a dry run', async (name, flags) => {
+    const all = [name, ...flags, ...loading];
+    const refused = 'data.tsv/deep: expected a folder that can be written, got a file where a folder should be';
+    expect(await run([...all, '--output', 'data.tsv/deep'], world)).toMatchObject(refusal(refused));
+    expect(await run(all, world)).toMatchObject(refusal('--output: expected a folder, got none'));
+    const dry = await run([...all, '--dry-run'], world);
+    expect(dry).toMatchObject(refusal('no-'));
+    expect(dry.stderr).not.toContain('--output');
+    expect(await run([...all, '--output', 'never'], world)).toMatchObject(refusal('no-'));
+    expect(existsSync(join(folder, 'never'))).toBe(false);
+  });
+
+  test('evaluate: so is --confusion', async () => {
+    const flags = ['--task', 'classification', '--eval', 'no-file.tsv', '--confusion', 'data.tsv/c.svg'];
+    expect(await run(['evaluate', ...flags], world)).toMatchObject(refusal('data.tsv/c.svg: expected a file that can'));
+  });
+
+  test('is for one command at a time', async () => {
+    const release = await nodeFiles(folder).holdFolder('taken');
+    const resume = ['train', ...commands[0][1], ...loading, '--output', 'taken', '--resume'];
+    expect(await run(resume, world)).toMatchObject(
+      refusal('taken: expected a folder that can be written, got one that'),
+    );
+    await release();
+    expect(await run(resume, world)).toMatchObject(refusal('no-file.tsv'));
+  });
 });

@@ -127,6 +127,10 @@ describe('train', () => {
     const again = await run([...flags, '--model', 'two-ways', '--train', 'train.tsv', '--output', 'kept'], world);
     expect(again).toMatchObject({ code: 0, stderr: '' });
     expect((await run(['classify', 'hello', '--model', 'three-ways'], world)).code).toBe(0);
+    await writeFile(join(world.folder, 'other.tsv'), 'text\tlabel\nhello\tx\nworld\ty\n');
+    const renamed = await run([...flags, '--model', 'two-ways', '--train', 'other.tsv', '--output', 'renamed'], world);
+    const stderr = 'bertscript: note: the head for 0, 1 is kept; its classes are now called x, y\n';
+    expect(renamed).toMatchObject({ code: 0, stderr });
   });
 
   test('a regression gives its number, not a sigmoid of it', async () => {

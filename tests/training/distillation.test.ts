@@ -15,6 +15,7 @@ import {
   fineTune,
   MaskedLanguageModelling,
   MaskedLMDistillation,
+  SentenceSimilarity,
   TextRegression,
   type ExampleBatch,
   type TokenExample,
@@ -158,6 +159,24 @@ describe('of sentence vectors', () => {
     await fineTune(recipe, alone, [], { epochs: 80, batchSize: 4, lr: 0.005, dropout: 0 });
     expect(recipe.evaluate(alone).cosine).toBeGreaterThan(Math.max(0.95, before + 0.1));
     expect(recipe.evaluate(pairs)).toHaveProperty('spearman');
+  });
+
+  it('evaluates with one pass of the teacher over each text', () => {
+    const [student, teacher] = [encoder(1), encoder(2)];
+    const recipe = new EmbeddingDistillation(student, teacher, tokenizer);
+    let passes = 0;
+    teacher.hook('embeddings', (output) => {
+      passes++;
+      return output;
+    });
+    const pairs = [
+      { texts: ['hello', 'a cat'], score: 0.1 },
+      { texts: ['the cat'] },
+      { texts: ['the cat', 'a cat sat'], score: 0.9 },
+    ];
+    const { spearman } = recipe.evaluate(pairs);
+    expect(passes).toBe(1);
+    expect(spearman).toBe(new SentenceSimilarity(student, tokenizer).evaluate(pairs).spearman);
   });
 
   it('refuses another width and a share beyond 1', () => {

@@ -106,6 +106,19 @@ describe('a training', () => {
     await expect(new Trainer(wide.options).train()).rejects.toThrow(/weight: expected a tensor.* of 4 numbers, got 3/);
   });
 
+  it('is not resumed from a broken state, which nobody can download again', async () => {
+    const store = new MemoryStore();
+    await new Trainer(lesson({ store, epochs: 1 }).options).train();
+    const bytes = (await store.read('state.safetensors'))!;
+    for (const length of [4, 100, bytes.length - 1]) {
+      await store.write('state.safetensors', bytes.subarray(0, length));
+      const error: unknown = await new Trainer(lesson({ store, resume: true }).options)
+        .train()
+        .catch((e: unknown) => e);
+      expect(String(error)).toMatch(/state\.safetensors.*the saved state is broken: begin anew, without resume$/);
+    }
+  });
+
   it('that was killed after its last evaluation makes no further step', async () => {
     const store = new MemoryStore();
     const patient = {

@@ -32,8 +32,8 @@ import {
   type MaskingFlags,
   type TrainingFlags,
 } from '../training/options.ts';
-import { checkDtype, checkOutput, dryRun, runTraining, TOKENIZER_FILES, type TrainingJob } from '../training/run.ts';
-import { outcome, readTexts, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
+import { TOKENIZER_FILES, trainOrPlan } from '../training/run.ts';
+import { readTexts, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, nonNegative, oneOf } from '../values.ts';
 import { layerList } from './prune.ts';
 
@@ -46,7 +46,7 @@ interface DistillFlags extends ModelFlags, TrainingFlags, MaskingFlags, Distilla
   eval?: string;
   columns?: string;
   weights?: [soft: number, words: number, cosine: number];
-  output: string;
+  output?: string;
 }
 
 const tasks = ['classification', 'token-classification', 'regression', 'similarity', 'mlm'] as const;
@@ -63,7 +63,7 @@ export function distill(io: Io): Command {
       '--train <file>',
       'labelled examples, as for train; plain text for mlm and, a text a line, similarity',
     )
-    .requiredOption('--output <dir>', 'folder for the student')
+    .option('--output <dir>', 'folder for the student')
     .option('--eval <file>', 'examples to evaluate on after each epoch')
     .option('--columns <names>', 'names of the columns of a file without a header, as text,label')
     .option('--temperature <t>', 'softens what the teacher says (default: 2)', nonNegative('--temperature'))
@@ -75,27 +75,24 @@ export function distill(io: Io): Command {
     .option('--cosine <w>', 'weight of likeness of the last hidden states (default: 0)', nonNegative('--cosine'))
     .option('--weights <soft,words,cosine>', 'of mlm: of its three losses (default: 5,2,1)', threeWeights)
     .action(async ({ json, ...flags }: DistillFlags) => {
-      const { output, dryRun: isDry = false } = flags;
       checkFlags(flags);
-      checkDtype(flags.dtype);
-      if (!isDry) await checkOutput(output, flags.resume ?? false, io);
-      const task = trainingTasks[flags.task];
-      const columns = flags.columns?.split(',').map((name) => name.trim());
-      const readExamples = flags.task === 'similarity' ? readTexts : task.read;
-      const read = (path: string) => readExamples({ path, columns }, io) as Promise<never[]>;
-      const train = await read(flags.train);
-      const evaluation = flags.eval === undefined ? [] : await read(flags.eval);
-      const source = openModelFiles(modelLocation(given({ model: flags.teacher ?? flags.model }), io));
-      const teacher = await task.load(source, { ...(await loadOptions(flags, io)), dtype: 'f32' });
-      const tokenizer = await AutoTokenizer.fromPretrained(source);
-      const student = await studentOf(teacher, tokenizer, flags, io);
-      if (flags.gradientCheckpointing) student.gradientCheckpointingEnable();
-      const own = (await task.options?.(source, teacher.engine)) ?? {};
-      const recipe = recipeOf(student, teacher, tokenizer, flags, own);
-      const options = fineTuneOptions(flags);
-      const job: TrainingJob<never> = { command: 'distill', recipe, train, evaluation, options, output, source };
-      if (isDry) return dryRun(job, json, io);
-      await io.stdout.write(outcome(output, await runTraining(job, io), json));
+      await trainOrPlan({ json, ...flags }, io, async () => {
+        const task = trainingTasks[flags.task];
+        const columns = flags.columns?.split(',').map((name) => name.trim());
+        const readExamples = flags.task === 'similarity' ? readTexts : task.read;
+        const read = (path: string) => readExamples({ path, columns }, io) as Promise<never[]>;
+        const train = await read(flags.train);
+        const evaluation = flags.eval === undefined ? [] : await read(flags.eval);
+        const source = openModelFiles(modelLocation(given({ model: flags.teacher ?? flags.model }), io));
+        const teacher = await task.load(source, { ...(await loadOptions(flags, io)), dtype: 'f32' });
+        const tokenizer = await AutoTokenizer.fromPretrained(source);
+        const student = await studentOf(teacher, tokenizer, flags, io);
+        if (flags.gradientCheckpointing) student.gradientCheckpointingEnable();
+        const own = (await task.options?.(source, teacher.engine)) ?? {};
+        const recipe = recipeOf(student, teacher, tokenizer, flags, own);
+        const options = fineTuneOptions(flags);
+        return { command: 'distill', recipe, train, evaluation, options, source };
+      });
     });
 }
 

@@ -1,10 +1,10 @@
 import { Command } from 'commander';
-import { UsageError } from '../../errors.ts';
+import { CheckpointError, UsageError } from '../../errors.ts';
 import { openFiles } from '../../hub/index.ts';
 import { loadTask } from '../../tasks/index.ts';
 import { AutoTokenizer } from '../../tokenizer/index.ts';
 import { heatmap } from '../../training/index.ts';
-import { note, type Io } from '../io.ts';
+import { note, type Io, type Write } from '../io.ts';
 import {
   adapterLocation,
   addAdapterOption,
@@ -37,6 +37,14 @@ interface EvaluateFlags extends ModelFlags, MaskingFlags, SimilarityFlags {
   dryRun?: boolean;
 }
 
+/** A model without the head of the task: an adapter may bring it. */
+function refuse(error: unknown, hasHead: boolean): never {
+  if (!hasHead || !(error instanceof CheckpointError) || !error.what.includes('missing tensors')) throw error;
+  const { what, expected, got } = error;
+  const fix = 'pass a --model that was trained for the task, or an --adapter that has its head';
+  throw new CheckpointError({ what, ...given({ expected, got }), fix, cause: error });
+}
+
 const names = Object.keys(trainingTasks);
 
 /** How well a model does on labelled examples. */
@@ -56,46 +64,50 @@ export function evaluate(io: Io): Command {
         ...taskFlags(flags.task, flags),
         '--confusion': [flags.confusion, task.confusion !== undefined],
       });
-      const columns = flags.columns?.split(',').map((name) => name.trim());
-      const examples = await task.read({ path: flags.eval, columns }, io);
-      const files = openFiles(modelLocation(flags, io));
-      const adapter = await adapterLocation(flags, io);
-      if (adapter !== undefined && task.head === undefined) {
-        throw new UsageError({ what: '--adapter', expected: 'a task with a head of its own', got: flags.task });
-      }
-      const loading = await loadOptions(flags, io);
-      const model =
-        adapter === undefined || task.head === undefined
-          ? await task.load(files, loading)
-          : (await loadTask('evaluate', task.head, files, { ...loading, adapter })).model;
-      const options = given<RecipeFlags>({ maxLength: flags.maxLength, seed: flags.seed, ...maskingOptions(flags) });
-      const own = await task.options?.(files, model.engine);
-      const recipe = task.recipe(model, await AutoTokenizer.fromPretrained(files), { ...options, ...own });
-      if (flags.dryRun) {
-        const run = (batch: readonly never[]) => recipe.evaluate(batch);
-        return dryRunOver({ model, examples, batchSize: 16, run }, {}, json, io);
-      }
-      const metrics = await recipe.evaluate(examples);
-      const isShown = json || flags.confusion !== undefined;
-      const confusion = isShown ? task.confusion?.(recipe, examples) : undefined;
-      if (flags.confusion !== undefined && confusion) {
-        const picture = heatmap(confusion.labels, confusion.counts, {
-          title: 'Confusion matrix',
-          xLabel: 'predicted',
-          yLabel: 'true',
-        });
-        await io.writeFile(flags.confusion, (write) => write(picture));
-        await note(io, `wrote ${flags.confusion}`);
-      }
-      if (json)
-        return io.stdout.write(jsonLine({ examples: examples.length, ...metrics, ...(confusion && { confusion }) }));
-      const rows = Object.entries({ examples: examples.length, ...metrics });
-      await io.stdout.write(
-        table(
-          ['metric', 'value'],
-          rows.map(([name, value]) => [name, Number(value.toFixed(4))]),
-          io.stdout,
-        ),
-      );
+      const measure = async (draw?: Write) => {
+        const columns = flags.columns?.split(',').map((name) => name.trim());
+        const examples = await task.read({ path: flags.eval, columns }, io);
+        const files = openFiles(modelLocation(flags, io));
+        const adapter = await adapterLocation(flags, io, task.adapter);
+        if (adapter !== undefined && task.head === undefined) {
+          throw new UsageError({ what: '--adapter', expected: 'a task with a head of its own', got: flags.task });
+        }
+        const loading = await loadOptions(flags, io);
+        const model =
+          adapter === undefined || task.head === undefined
+            ? await task.load(files, loading).catch((error: unknown) => refuse(error, task.head !== undefined))
+            : (await loadTask('evaluate', task.head, files, { ...loading, adapter })).model;
+        const options = given<RecipeFlags>({ maxLength: flags.maxLength, seed: flags.seed, ...maskingOptions(flags) });
+        const own = await task.options?.(files, model.engine);
+        const recipe = task.recipe(model, await AutoTokenizer.fromPretrained(files), { ...options, ...own });
+        if (flags.dryRun) {
+          const run = (batch: readonly never[]) => recipe.evaluate(batch);
+          return dryRunOver({ model, examples, batchSize: 16, run }, {}, json, io);
+        }
+        const metrics = await recipe.evaluate(examples);
+        const isShown = json || flags.confusion !== undefined;
+        const confusion = isShown ? task.confusion?.(recipe, examples) : undefined;
+        if (flags.confusion !== undefined && confusion) {
+          const picture = heatmap(confusion.labels, confusion.counts, {
+            title: 'Confusion matrix',
+            xLabel: 'predicted',
+            yLabel: 'true',
+          });
+          await draw?.(picture);
+        }
+        if (json)
+          return io.stdout.write(jsonLine({ examples: examples.length, ...metrics, ...(confusion && { confusion }) }));
+        const rows = Object.entries({ examples: examples.length, ...metrics });
+        await io.stdout.write(
+          table(
+            ['metric', 'value'],
+            rows.map(([name, value]) => [name, Number(value.toFixed(4))]),
+            io.stdout,
+          ),
+        );
+      };
+      if (flags.confusion === undefined || flags.dryRun) return measure();
+      await io.writeFile(flags.confusion, measure);
+      await note(io, `wrote ${flags.confusion}`);
     });
 }

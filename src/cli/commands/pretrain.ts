@@ -16,13 +16,12 @@ import {
   type MaskingFlags,
   type TrainingFlags,
 } from '../training/options.ts';
-import { checkDtype, checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
-import { outcome } from '../training/tasks.ts';
+import { trainOrPlan, type TrainingJob } from '../training/run.ts';
 import { given, wholeNumber } from '../values.ts';
 
 interface PretrainFlags extends ModelFlags, TrainingFlags, MaskingFlags {
   input: string;
-  output: string;
+  output?: string;
   vocabSize?: number;
   layers?: number;
   hidden?: number;
@@ -37,7 +36,7 @@ export function pretrain(io: Io): Command {
     'folder or address of a BERT to go on from, with its vocabulary (default: a new one)';
   return addMaskingOptions(addTrainingOptions(command, { lr: 1e-4 }))
     .requiredOption('--input <file>', 'a sentence per line, an empty line between documents')
-    .requiredOption('--output <dir>', 'folder for the model')
+    .option('--output <dir>', 'folder for the model')
     .option('--vocab-size <n>', 'most tokens (default: 8000)', wholeNumber('--vocab-size', 6))
     .option('--layers <n>', 'layers (default: 4)', wholeNumber('--layers', 1))
     .option(
@@ -48,43 +47,34 @@ export function pretrain(io: Io): Command {
     .option('--heads <n>', 'heads of each layer (default: 4)', wholeNumber('--heads', 1))
     .option('--held-out <n>', 'one document of so many is kept for evaluation', wholeNumber('--held-out', 2), 20)
     .action(async ({ json, ...flags }: PretrainFlags) => {
-      const { input, output, heldOut, seed, maxLength = 128, dryRun: isDry } = flags;
-      checkDtype(flags.dtype);
-      if (!isDry) await checkOutput(output, flags.resume ?? false, io);
-      const documents: string[][] = [];
-      for await (const document of readDocuments(await io.readFile(input), input)) documents.push(document);
-      const isHeld = (_: unknown, i: number) => i % heldOut === heldOut - 1;
-      const kept = documents.filter((document, i) => !isHeld(document, i));
-      if (kept.length < 2) {
-        throw new UsageError({
-          what: input,
-          expected: 'several documents, with empty lines between',
-          got: `${kept.length}`,
-        });
-      }
-      const { engine } = await loadOptions(flags, io);
-      const begun = flags.model === undefined ? untrained(kept.flat(), flags) : continued(flags, io);
-      const { source, model, tokenizer } = await begun({ ...given({ engine }), seed });
-      if (flags.gradientCheckpointing) model.gradientCheckpointingEnable();
-      const masking = given<MaskedLMOptions>({ seed, maxLength, ...maskingOptions(flags) });
-      const recipe = new PreTraining(model, tokenizer, masking);
-      const train = sentencePairs(kept, tokenizer, { maxLength, seed });
-      const evaluation = sentencePairs(documents.filter(isHeld), tokenizer, { maxLength, seed });
-      if (evaluation.length === 0) {
-        await note(io, `no pair is held out to evaluate on: ${documents.length} documents, --held-out ${heldOut}`);
-      }
-      const options = fineTuneOptions(flags);
-      const job: TrainingJob<(typeof train)[0]> = {
-        command: 'pretrain',
-        recipe: recipe as never,
-        train,
-        evaluation,
-        options,
-        output,
-        source,
-      };
-      if (isDry) return dryRun(job, json, io);
-      await io.stdout.write(outcome(output, await runTraining(job, io), json));
+      const { input, heldOut, seed, maxLength = 128 } = flags;
+      await trainOrPlan({ json, ...flags }, io, async () => {
+        const documents: string[][] = [];
+        for await (const document of readDocuments(await io.readFile(input), input)) documents.push(document);
+        const isHeld = (_: unknown, i: number) => i % heldOut === heldOut - 1;
+        const kept = documents.filter((document, i) => !isHeld(document, i));
+        if (kept.length < 2) {
+          throw new UsageError({
+            what: input,
+            expected: 'several documents, with empty lines between',
+            got: `${kept.length}`,
+          });
+        }
+        const { engine } = await loadOptions(flags, io);
+        const begun = flags.model === undefined ? untrained(kept.flat(), flags) : continued(flags, io);
+        const { source, model, tokenizer } = await begun({ ...given({ engine }), seed });
+        if (flags.gradientCheckpointing) model.gradientCheckpointingEnable();
+        const masking = given<MaskedLMOptions>({ seed, maxLength, ...maskingOptions(flags) });
+        const recipe = new PreTraining(model, tokenizer, masking);
+        const train = sentencePairs(kept, tokenizer, { maxLength, seed });
+        const evaluation = sentencePairs(documents.filter(isHeld), tokenizer, { maxLength, seed });
+        if (evaluation.length === 0) {
+          await note(io, `no pair is held out to evaluate on: ${documents.length} documents, --held-out ${heldOut}`);
+        }
+        const options = fineTuneOptions(flags);
+        const job = { command: 'pretrain', recipe, train, evaluation, options, source } as const;
+        return job as unknown as TrainingJob<never>;
+      });
     });
 }
 

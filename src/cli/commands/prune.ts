@@ -15,12 +15,12 @@ import { readTexts } from '../input.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
 import { jsonLine } from '../output.ts';
-import { checkOutput, dryRunOver, writeCompanions } from '../training/run.ts';
+import { dryRunOver, intoFolder, writeCompanions } from '../training/run.ts';
 import { shown, trainingTasks } from '../training/tasks.ts';
 import { given, nonNegative, oneOf, wholeNumber } from '../values.ts';
 
 interface PruneFlags extends ModelFlags {
-  output: string;
+  output?: string;
   feedForward?: number;
   heads?: number;
   layers?: number[];
@@ -40,7 +40,7 @@ const tasks = Object.keys(trainingTasks);
 export function prune(io: Io): Command {
   const command = new Command('prune').description('take the least important parts out of a model');
   return addModelOptions(command)
-    .requiredOption('--output <dir>', 'folder for the new model')
+    .option('--output <dir>', 'folder for the new model')
     .option('--feed-forward <share>', 'share of the feed-forward columns that go', nonNegative('--feed-forward'))
     .option('--heads <share>', 'share of the heads that go; transformers 5 cannot load that', nonNegative('--heads'))
     .option('--layers <list>', 'numbers of the layers that stay, such as 0,2,4', layerList)
@@ -58,7 +58,7 @@ export function prune(io: Io): Command {
     .option('--max-length <n>', 'tokens of a text; the rest is cut', wholeNumber('--max-length', 4))
     .option('--dry-run', 'print the plan, the memory and the time per step, and write nothing')
     .action(async ({ json, ...flags }: PruneFlags) => {
-      const { output, feedForward, heads, layers, magnitude, dryRun } = flags;
+      const { feedForward, heads, layers, magnitude, dryRun } = flags;
       const options = given<PruningOptions>({ feedForward, heads, layers, magnitude });
       if (Object.keys(options).length === 0 && flags.vocabulary === undefined) {
         const expected = 'at least one of --feed-forward, --heads, --layers, --magnitude and --vocabulary';
@@ -67,42 +67,50 @@ export function prune(io: Io): Command {
       if ((flags.task === undefined) !== (flags.data === undefined)) {
         throw new UsageError({ what: '--task', expected: '--data beside it', got: 'one of them alone' });
       }
-      if (!dryRun) await checkOutput(output, 'never', io);
-      const files = openModelFiles(modelLocation(flags, io));
-      const loading = { ...(await loadOptions(flags, io)), dtype: 'f32' } as const;
-      const measured = await measurement(flags, io);
-      const model = await (measured?.task.load ?? loadAnyModel)(files, loading);
-      const tokenizer = await AutoTokenizer.fromPretrained(files);
-      const vocabulary = flags.vocabulary === undefined ? undefined : await vocabularyOf(files, tokenizer, flags, io);
-      if (vocabulary) options.vocabulary = vocabulary.ids;
-      const before = measured?.recipeOf(model, tokenizer);
-      if (dryRun) return plan(model, before, measured?.examples ?? [], options, json, io);
-      if (before && measured && (feedForward || heads)) {
-        const progress = io.progress('examples', measured.examples.length);
-        const onBatch = (done: number, total: number) => progress.update(done, '', total);
-        options.importance = await importanceByGradient(before, measured.examples, { onBatch }).finally(() =>
-          progress.stop(),
-        );
+      const load = async () => {
+        const files = openModelFiles(modelLocation(flags, io));
+        const loading = { ...(await loadOptions(flags, io)), dtype: 'f32' } as const;
+        const measured = await measurement(flags, io);
+        const model = await (measured?.task.load ?? loadAnyModel)(files, loading);
+        const tokenizer = await AutoTokenizer.fromPretrained(files);
+        const vocabulary = flags.vocabulary === undefined ? undefined : await vocabularyOf(files, tokenizer, flags, io);
+        if (vocabulary) options.vocabulary = vocabulary.ids;
+        const before = measured?.recipeOf(model, tokenizer);
+        return { files, model, tokenizer, measured, vocabulary, before };
+      };
+      if (dryRun) {
+        const { model, before, measured } = await load();
+        return plan(model, before, measured?.examples ?? [], options, json, io);
       }
-      const made = prunedFiles(model, options, `bertscript ${io.versions.bertscript} prune`);
-      const pruned = await loadAnyModel(new MemoryFiles(made), { engine: model.engine });
-      const report: Report = { output, parameters_before: sizeOf(model), parameters: sizeOf(pruned) };
-      if (vocabulary) Object.assign(report, { tokens_before: tokenizer.vocabSize, tokens: vocabulary.ids.length });
-      const companions = vocabulary ? new MemoryFiles(vocabulary.files) : undefined;
-      if (before && measured) {
-        const after = measured.recipeOf(pruned, await AutoTokenizer.fromPretrained(companions ?? files));
-        report.before = await before.evaluate(measured.examples);
-        report.after = await after.evaluate(measured.examples);
-      }
-      await io.writeFolder(output, async (write) => {
-        await writeCompanions(model, files, write, companions);
-        for (const [name, content] of made) await write(name, content);
+      await intoFolder(flags.output, 'never', io, async (output) => {
+        const { files, model, tokenizer, measured, vocabulary, before } = await load();
+        if (before && measured && (feedForward || heads)) {
+          const progress = io.progress('examples', measured.examples.length);
+          const onBatch = (done: number, total: number) => progress.update(done, '', total);
+          options.importance = await importanceByGradient(before, measured.examples, { onBatch }).finally(() =>
+            progress.stop(),
+          );
+        }
+        const made = prunedFiles(model, options, `bertscript ${io.versions.bertscript} prune`);
+        const pruned = await loadAnyModel(new MemoryFiles(made), { engine: model.engine });
+        const report: Report = { output, parameters_before: sizeOf(model), parameters: sizeOf(pruned) };
+        if (vocabulary) Object.assign(report, { tokens_before: tokenizer.vocabSize, tokens: vocabulary.ids.length });
+        const companions = vocabulary ? new MemoryFiles(vocabulary.files) : undefined;
+        if (before && measured) {
+          const after = measured.recipeOf(pruned, await AutoTokenizer.fromPretrained(companions ?? files));
+          report.before = await before.evaluate(measured.examples);
+          report.after = await after.evaluate(measured.examples);
+        }
+        await io.writeFolder(output, async (write) => {
+          await writeCompanions(model, files, write, companions);
+          for (const [name, content] of made) await write(name, content);
+        });
+        if (heads) {
+          const why = 'transformers 5 has no config key for fewer heads of the same size, and cannot load this model';
+          await note(io, `${why}; without --heads it can`);
+        }
+        await io.stdout.write(json ? jsonLine(report) : readable(report));
       });
-      if (heads) {
-        const why = 'transformers 5 has no config key for fewer heads of the same size, and cannot load this model';
-        await note(io, `${why}; without --heads it can`);
-      }
-      await io.stdout.write(json ? jsonLine(report) : readable(report));
     });
 }
 

@@ -1,10 +1,11 @@
 import { Command } from 'commander';
-import { adapterFiles, addLora, mergeAdapters } from '../../bert/index.ts';
-import { InputError, show, UsageError } from '../../errors.ts';
+import { adapterFiles, addLora, mergeAdapters, readAnyConfig } from '../../bert/index.ts';
+import { InputError, show } from '../../errors.ts';
 import { openFiles } from '../../hub/index.ts';
 import { AutoTokenizer } from '../../tokenizer/index.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
+import { listed } from '../output.ts';
 import {
   addLoraOptions,
   addMaskingOptions,
@@ -20,8 +21,8 @@ import {
   type SimilarityFlags,
   type TrainingFlags,
 } from '../training/options.ts';
-import { checkDtype, checkOutput, dryRun, runTraining, type TrainingJob } from '../training/run.ts';
-import { labelsFor, outcome, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
+import { trainOrPlan } from '../training/run.ts';
+import { labelsFor, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, oneOf } from '../values.ts';
 
 interface TrainFlags extends ModelFlags, TrainingFlags, MaskingFlags, SimilarityFlags, LoraFlags {
@@ -45,62 +46,61 @@ export function train(io: Io): Command {
     .option('--output <dir>', 'folder for the model')
     .action(async ({ json, ...flags }: TrainFlags) => {
       const task = trainingTasks[flags.task];
-      const { output = '', dryRun: isDry = false, resume = false } = flags;
-      if (output === '' && !isDry) throw new UsageError({ what: '--output', expected: 'a folder', got: 'none' });
-      checkDtype(flags.dtype);
       expectFlagsOfTask(flags.task, taskFlags(flags.task, flags));
       const lora = loraOptions(flags);
-      if (!isDry) await checkOutput(output, resume, io);
-      const columns = flags.columns?.split(',').map((name) => name.trim());
-      const examples = await task.read({ path: flags.train, columns }, io);
-      const evaluation = flags.eval === undefined ? [] : await task.read({ path: flags.eval, columns }, io);
-      const files = openFiles(modelLocation(flags, io));
-      const labels = task.labels && (await labelsFor(files, flags.task, task.labels([...examples, ...evaluation])));
-      if (flags.task !== 'regression' && labels?.length === 1) {
-        const fix = 'give examples of another class, or train a regression';
-        throw new InputError({
-          what: flags.train,
-          expected: 'at least two classes',
-          got: `only ${show(labels[0])}`,
-          fix,
-        });
-      }
-      const { engine } = await loadOptions(flags, io);
-      const model = await task.load(files, {
-        ...given({ engine, labels }),
-        dtype: 'f32',
-        initializeMissing: true,
-        seed: flags.seed,
-      });
-      const started = model.loadReport?.initialized ?? [];
-      if (started.length > 0)
-        await note(io, `${started.length} new tensors start at random: ${started.slice(0, 3).join(', ')}`);
-      const parameters = lora && addLora(model, lora);
-      if (flags.gradientCheckpointing) model.gradientCheckpointingEnable();
-      const recipe = task.recipe(
-        model,
-        await AutoTokenizer.fromPretrained(files),
-        given<RecipeFlags>({
-          maxLength: flags.maxLength,
+      await trainOrPlan({ json, ...flags }, io, async () => {
+        const columns = flags.columns?.split(',').map((name) => name.trim());
+        const examples = await task.read({ path: flags.train, columns }, io);
+        const evaluation = flags.eval === undefined ? [] : await task.read({ path: flags.eval, columns }, io);
+        const files = openFiles(modelLocation(flags, io));
+        const labels = task.labels && (await labelsFor(files, flags.task, task.labels([...examples, ...evaluation])));
+        if (flags.task !== 'regression' && labels?.length === 1) {
+          const fix = 'give examples of another class, or train a regression';
+          throw new InputError({
+            what: flags.train,
+            expected: 'at least two classes',
+            got: `only ${show(labels[0])}`,
+            fix,
+          });
+        }
+        const { engine } = await loadOptions(flags, io);
+        const model = await task.load(files, {
+          ...given({ engine, labels }),
+          dtype: 'f32',
+          initializeMissing: true,
           seed: flags.seed,
-          ...maskingOptions(flags),
-          similarityLoss: flags.similarityLoss,
-          scoreRange: scoreRange(examples),
-          ...(await task.options?.(files, model.engine)),
-        }),
-      );
-      const options = { ...fineTuneOptions(flags), ...given({ parameters }) };
-      const extra = () => {
-        const adapter = adapterFiles(model, { base: flags.model ?? null, half: flags.loraHalf ?? false });
-        mergeAdapters(model); // the model that is written beside it needs none
-        return new Map([...adapter].map(([name, bytes]) => [`adapter/${name}`, bytes]));
-      };
-      const job: TrainingJob<never> = {
-        ...{ command: 'train', recipe, train: examples, evaluation, options, output, source: files },
-        ...(lora && { extra }),
-      };
-      if (isDry) return dryRun(job, json, io);
-      await io.stdout.write(outcome(output, await runTraining(job, io), json));
+        });
+        const started = model.loadReport?.initialized ?? [];
+        if (started.length > 0)
+          await note(io, `${started.length} new tensors start at random: ${started.slice(0, 3).join(', ')}`);
+        const before = (await readAnyConfig(files)).id2label;
+        const isKept = labels && started.every((name) => name.startsWith(`${model.config.family.prefix}.`));
+        if (isKept && labels.some((label, i) => label !== before[i])) {
+          await note(io, `the head for ${listed(before)} is kept; its classes are now called ${listed(labels)}`);
+        }
+        const parameters = lora && addLora(model, lora);
+        if (flags.gradientCheckpointing) model.gradientCheckpointingEnable();
+        const recipe = task.recipe(
+          model,
+          await AutoTokenizer.fromPretrained(files),
+          given<RecipeFlags>({
+            maxLength: flags.maxLength,
+            seed: flags.seed,
+            ...maskingOptions(flags),
+            similarityLoss: flags.similarityLoss,
+            scoreRange: scoreRange(examples),
+            ...(await task.options?.(files, model.engine)),
+          }),
+        );
+        const options = { ...fineTuneOptions(flags), ...given({ parameters }) };
+        const extra = () => {
+          const adapter = adapterFiles(model, { base: flags.model ?? null, half: flags.loraHalf ?? false });
+          mergeAdapters(model); // the model that is written beside it needs none
+          return new Map([...adapter].map(([name, bytes]) => [`adapter/${name}`, bytes]));
+        };
+        const job = { command: 'train', recipe, train: examples, evaluation, options, source: files } as const;
+        return { ...job, ...(lora && { extra }) };
+      });
     });
 }
 

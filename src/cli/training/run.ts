@@ -14,7 +14,7 @@ import {
 } from '../../training/index.ts';
 import { CheckFailed, note, type Io, type WriteInside } from '../io.ts';
 import { jsonLine, megabytes } from '../output.ts';
-import { shown } from './tasks.ts';
+import { outcome, shown } from './tasks.ts';
 
 /** Where a training that is not done yet keeps its state, inside the folder of the model to be. */
 const STATE_FOLDER = '.training';
@@ -41,10 +41,30 @@ const SENTENCE_FILES = [
 ];
 
 /**
+ * Runs what writes a model into a folder. Before it loads anything, the folder is known to be one that can be written, and
+ * until it is done, no other command writes there.
+ *
  * @param resume 'never' for a command that has no --resume
- * @throws UsageError when something is there that a training would spoil
+ * @throws UsageError when something is there that a training would spoil, FileError when it cannot be written
  */
-export async function checkOutput(output: string, resume: boolean | 'never', io: Io): Promise<void> {
+export async function intoFolder<T>(
+  output: string | undefined,
+  resume: boolean | 'never',
+  io: Io,
+  run: (output: string) => Promise<T>,
+): Promise<T> {
+  if (!output) throw new UsageError({ what: '--output', expected: 'a folder', got: 'none' });
+  const release = await io.holdFolder(output);
+  try {
+    await checkOutput(output, resume, io);
+    return await run(output);
+  } finally {
+    await release();
+  }
+}
+
+/** @throws UsageError when something is there that a training would spoil */
+async function checkOutput(output: string, resume: boolean | 'never', io: Io): Promise<void> {
   if (resume === true) {
     const isDone = await io.exists(`${output}/model.safetensors`);
     if (!isDone || (await io.exists(`${output}/${STATE_FOLDER}`))) return;
@@ -60,14 +80,14 @@ export async function checkOutput(output: string, resume: boolean | 'never', io:
 }
 
 /** @throws UsageError for weights that cannot be trained */
-export function checkDtype(dtype: string | undefined): void {
+function checkDtype(dtype: string | undefined): void {
   if (dtype !== 'q8') return;
   const fix = 'leave --dtype out, and quantize the trained model';
   throw new UsageError({ what: '--dtype q8', expected: 'float weights, which can be trained', fix });
 }
 
 /** A store in a folder: each file is written aside and then renamed. */
-export function folderStore(folder: string, io: Io): TrainingStore {
+function folderStore(folder: string, io: Io): TrainingStore {
   return {
     write: (name, bytes) => io.writeFolder(`${folder}/${STATE_FOLDER}`, (write) => write(name, bytes)),
     read: async (name) => {
@@ -84,16 +104,38 @@ export interface TrainingJob<Example> {
   train: readonly Example[];
   evaluation: readonly Example[];
   options: FineTuneOptions;
-  output: string;
   /** Where the model came from, whose tokenizer goes along. */
   source: ModelFiles;
   /** Besides the model itself, what the folder gets. Asked for before the model is written, which it may still change. */
   extra?: (model: BertPreTrainedModel) => Map<string, Uint8Array>;
 }
 
+interface RunFlags {
+  output?: string;
+  dryRun?: boolean;
+  resume?: boolean;
+  dtype?: string;
+  json?: boolean | undefined;
+}
+
+/**
+ * What commands that train do with their flags: a training, or with --dry-run its plan.
+ *
+ * @param prepare loads what is needed; called once it is known that the model can be written
+ */
+export async function trainOrPlan(flags: RunFlags, io: Io, prepare: () => Promise<TrainingJob<never>>): Promise<void> {
+  const { output, dryRun: isDry, resume = false, dtype, json } = flags;
+  checkDtype(dtype);
+  if (isDry) return dryRun(await prepare(), json, io);
+  await intoFolder(output, resume, io, async (folder) => {
+    const result = await runTraining(await prepare(), folder, io);
+    await io.stdout.write(outcome(folder, result, json));
+  });
+}
+
 /** Trains, with a log of every step, and writes the model. Resumes when asked to. */
-export async function runTraining<Example>(job: TrainingJob<Example>, io: Io): Promise<TrainingResult> {
-  const { recipe, train, evaluation, options, output } = job;
+async function runTraining<Example>(job: TrainingJob<Example>, output: string, io: Io): Promise<TrainingResult> {
+  const { recipe, train, evaluation, options } = job;
   const controller = new AbortController();
   const progress = io.progress('steps', stepsOf(train.length, options));
   const begin = performance.now();
@@ -124,7 +166,7 @@ export async function runTraining<Example>(job: TrainingJob<Example>, io: Io): P
     if (result.stopped === 'aborted') {
       throw new CheckFailed(`stopped after step ${result.steps}; its state is in ${output}: go on with --resume`);
     }
-    await writeModel(job, result, io);
+    await writeModel(job, output, result, io);
     return result;
   } finally {
     release();
@@ -132,8 +174,12 @@ export async function runTraining<Example>(job: TrainingJob<Example>, io: Io): P
   }
 }
 
-async function writeModel<Example>(job: TrainingJob<Example>, { history }: TrainingResult, io: Io): Promise<void> {
-  const { command, recipe, output, source, extra } = job;
+async function writeModel<Example>(
+  { command, recipe, source, extra }: TrainingJob<Example>,
+  output: string,
+  { history }: TrainingResult,
+  io: Io,
+): Promise<void> {
   const { model } = recipe;
   await io.writeFolder(output, async (write) => {
     await writeCompanions(model, source, write);
@@ -187,7 +233,7 @@ const MEASURED = 3;
 const median = (times: readonly number[]) => [...times].sort((a, b) => a - b)[times.length >> 1];
 
 /** Prints what a training would do, and how long it would take: three steps are made, and thrown away. */
-export async function dryRun<Example>(job: TrainingJob<Example>, json: boolean | undefined, io: Io): Promise<void> {
+async function dryRun<Example>(job: TrainingJob<Example>, json: boolean | undefined, io: Io): Promise<void> {
   const { recipe, train, evaluation, options } = job;
   const { model } = recipe;
   const parameters = options.parameters ?? model.parameters();

@@ -49,6 +49,8 @@ export interface TrainingTask<Example = unknown> {
   labels?(examples: readonly Example[]): string[];
   /** What the model class is called after its family, for tasks that adapters serve. */
   head?: Head;
+  /** The shipped adapter that has the head. */
+  adapter?: string;
   load(files: ModelFiles, options: LoadOptions): Promise<BertPreTrainedModel>;
   /** What the model's folder says of the recipe. */
   options?(files: ModelFiles, engine: Engine): Promise<RecipeFlags>;
@@ -78,6 +80,7 @@ const classification: TrainingTask<LabelledText> = {
   read: (file, io) => table(file, io, readLabelledTexts),
   labels: (examples) => sorted(examples.map(({ label }) => label)),
   head: 'ForSequenceClassification',
+  adapter: 'sentiment',
   load: (files, options) => AutoModelForSequenceClassification.fromPretrained(files, options),
   recipe: (model, tokenizer, options) => asRecipe(new TextClassification(model, tokenizer, options)),
   confusion: (recipe, examples) => {
@@ -106,6 +109,7 @@ const tokenClassification: TrainingTask<TaggedSentence> = {
   read: async ({ path }, io) => all(readConll(await io.readFile(path), path), path),
   labels: (examples) => sorted(examples.flatMap(({ tags }) => tags)),
   head: 'ForTokenClassification',
+  adapter: 'entities',
   load: (files, options) => AutoModelForTokenClassification.fromPretrained(files, options),
   recipe: (model, tokenizer, options) => asRecipe(new TokenClassification(model, tokenizer, options)),
   confusion: (recipe, examples) => {
@@ -123,6 +127,7 @@ const answers: TrainingTask<QuestionExample> = {
     throw new InputError({ what: path, expected: 'at least one question', got: 'none' });
   },
   head: 'ForQuestionAnswering',
+  adapter: 'question-answering',
   load: (files, options) => AutoModelForQuestionAnswering.fromPretrained(files, options),
   recipe: (model, tokenizer, { maxLength }) =>
     asRecipe(new AnswerExtraction(model, tokenizer, maxLength === undefined ? {} : { maxLength })),
@@ -149,6 +154,7 @@ const similarity: TrainingTask<SimilarityExample> = {
 const mlm: TrainingTask<string[]> = {
   read: async ({ path }, io) => all(readDocuments(await io.readFile(path), path), path),
   head: 'ForMaskedLM',
+  adapter: 'masked-words',
   load: (files, options) => AutoModelForMaskedLM.fromPretrained(files, options),
   recipe: (model, tokenizer, options) =>
     asRecipe(new MaskedLanguageModelling(model as BertForMaskedLM, tokenizer, options)),

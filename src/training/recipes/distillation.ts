@@ -13,9 +13,9 @@ import {
 } from '../../tensor/index.ts';
 import type { Encoding, Tokenizer } from '../../tokenizer/index.ts';
 import { cosineEmbeddingLoss, distillationLoss, meanSquared } from '../losses.ts';
-import type { Metrics } from '../trainer.ts';
+import type { Metrics, Settings } from '../trainer.ts';
 import { MaskedLanguageModelling, type MaskedLMOptions, type TokenExample } from './maskedLM.ts';
-import type { ExampleBatch, Recipe } from './recipe.ts';
+import { digestOf, type ExampleBatch, type Recipe } from './recipe.ts';
 import { cosines, sentenceVectors, type SimilarityExample } from './similarity.ts';
 import { encode, longest, type TextRecipeOptions } from './textClassification.ts';
 
@@ -64,6 +64,10 @@ export class Distillation<Example, Prepared extends { length: number }> implemen
 
   prepare(example: Example): Prepared[] {
     return this.#recipe.prepare(example);
+  }
+
+  get settings(): Settings {
+    return { ...this.#recipe.settings, ...this.#options, [TEACHER]: digestOf(this.#teacher) };
   }
 
   loss(batch: ExampleBatch<Prepared>): Tensor {
@@ -134,6 +138,11 @@ export class MaskedLMDistillation implements Recipe<readonly string[], TokenExam
 
   prepare(document: readonly string[]): TokenExample[] {
     return this.#words.prepare(document);
+  }
+
+  get settings(): Settings {
+    const weights = Object.values(this.#weights).join();
+    return { ...this.#words.settings, temperature: this.#temperature, weights, [TEACHER]: digestOf(this.#teacher) };
   }
 
   loss(examples: ExampleBatch<TokenExample>): Tensor {
@@ -209,28 +218,19 @@ export class EmbeddingDistillation implements Recipe<SimilarityExample, Texts> {
     return [{ encodings, score, length: encodings.reduce((sum, { length }) => sum + length, 0) }];
   }
 
+  get settings(): Settings {
+    return { ...this.#options, [TEACHER]: digestOf(this.#teacher) };
+  }
+
   loss({ examples }: ExampleBatch<Texts>): Tensor {
     const { alpha } = this.#options;
     const { own, taught } = this.#vectors(examples.flatMap(({ encodings }) => encodings));
     const soft = unlike(own, taught);
     if (alpha === 1) return soft;
-    let row = 0;
-    const starts = examples.map(({ encodings }) => (row += encodings.length) - encodings.length);
-    const scored = examples.flatMap(({ encodings, score }, i) =>
-      encodings.length === 2 && Number.isFinite(score) ? [{ start: starts[i], score }] : [],
-    );
-    if (scored.length === 0) return scale(soft, alpha);
-    const [first, second] = [0, 1].map((n) =>
-      selectRows(
-        own,
-        Int32Array.from(scored, ({ start }) => start + n),
-      ),
-    );
-    const scores = own.engine.tensor(
-      scored.map(({ score }) => score),
-      [scored.length],
-    );
-    return add(scale(soft, alpha), scale(meanSquared(cosines(first, second), scores), 1 - alpha));
+    const scored = scoredPairs(own, examples);
+    if (scored === undefined) return scale(soft, alpha);
+    const scores = own.engine.tensor(scored.scores, [scored.scores.length]);
+    return add(scale(soft, alpha), scale(meanSquared(scored.cosines, scores), 1 - alpha));
   }
 
   #vectors(encodings: readonly Encoding[]): { own: Tensor; taught: Tensor } {
@@ -251,17 +251,36 @@ export class EmbeddingDistillation implements Recipe<SimilarityExample, Texts> {
         const { own, taught } = this.#vectors(part.flatMap(({ encodings }) => encodings));
         for (const cosine of cosines(own, taught).data) sum += cosine;
         count += own.shape[0];
-        const pairs = part.filter(({ encodings, score }) => encodings.length === 2 && Number.isFinite(score));
-        if (pairs.length === 0) return;
-        const [a, b] = [0, 1].map((n) => this.#vectors(pairs.map(({ encodings }) => encodings[n])).own);
-        found.push(...cosines(a, b).data);
-        scores.push(...pairs.map(({ score }) => score));
+        const scored = scoredPairs(own, part);
+        if (scored === undefined) return;
+        found.push(...scored.cosines.data);
+        scores.push(...scored.scores);
       });
     }
     if (count === 0) throw new InputError({ what: 'evaluation', expected: 'some text', got: 'none' });
     return { cosine: sum / count, ...(found.length > 1 && { spearman: spearman(scores, found) }) };
   }
 }
+
+/** The cosine of each pair that has a score, beside that; undefined when none has. @param vectors of all texts */
+function scoredPairs(vectors: Tensor, examples: readonly Texts[]): { cosines: Tensor; scores: number[] } | undefined {
+  let row = 0;
+  const scored: { start: number; score: number }[] = [];
+  for (const { encodings, score } of examples) {
+    if (encodings.length === 2 && Number.isFinite(score)) scored.push({ start: row, score });
+    row += encodings.length;
+  }
+  if (scored.length === 0) return undefined;
+  const [first, second] = [0, 1].map((n) =>
+    selectRows(
+      vectors,
+      Int32Array.from(scored, ({ start }) => start + n),
+    ),
+  );
+  return { cosines: cosines(first, second), scores: scored.map(({ score }) => score) };
+}
+
+const TEACHER = 'digest of the teacher';
 
 /** The mean of 1 - cosine of rows. */
 const unlike = (own: Tensor, taught: Tensor): Tensor => cosineEmbeddingLoss(own, taught);

@@ -4,7 +4,7 @@ import { PackedBatch } from '../../layers/index.ts';
 import { perplexity } from '../../metrics/index.ts';
 import { add, crossEntropy, selectRows, withoutGradients, type Tensor } from '../../tensor/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
-import type { Metrics } from '../trainer.ts';
+import type { Metrics, Settings } from '../trainer.ts';
 import { maskStream, maskTokens, type MaskingOptions, type MaskVocabulary } from './masking.ts';
 import type { ExampleBatch, Recipe } from './recipe.ts';
 import { longest } from './textClassification.ts';
@@ -43,6 +43,7 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
   readonly tokenizer: Tokenizer;
   readonly maxLength: number;
   readonly metric = { name: 'eval_loss', lower: true };
+  readonly settings: Settings;
   readonly #masking: MaskingOptions;
   readonly #seed: number;
   readonly #vocabulary: MaskVocabulary;
@@ -53,6 +54,7 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
     this.tokenizer = tokenizer;
     this.maxLength = longest(model, tokenizer, maxLength);
     this.#masking = { probability, unit };
+    this.settings = { maskProbability: probability, maskUnit: unit, 'seed of masks': seed };
     this.#seed = seed;
     this.#vocabulary = maskVocabulary(tokenizer);
   }

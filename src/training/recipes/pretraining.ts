@@ -2,7 +2,7 @@ import type { BertForPreTraining } from '../../bert/index.ts';
 import { ConfigError, show } from '../../errors.ts';
 import { randomStream, randomUniform, type Tensor } from '../../tensor/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
-import type { Metrics } from '../trainer.ts';
+import type { Metrics, Settings } from '../trainer.ts';
 import { boundaries, MaskedLanguageModelling, tokensOf, type MaskedLMOptions, type TokenExample } from './maskedLM.ts';
 import type { ExampleBatch, Recipe } from './recipe.ts';
 
@@ -107,11 +107,13 @@ function joined(sentences: readonly Sentence[]): Sentence {
 export class PreTraining implements Recipe<TokenExample, TokenExample> {
   readonly model: BertForPreTraining;
   readonly metric = { name: 'eval_loss', lower: true };
+  readonly settings: Settings;
   readonly #words: MaskedLanguageModelling;
 
   constructor(model: BertForPreTraining, tokenizer: Tokenizer, options: MaskedLMOptions = {}) {
     this.model = model;
     this.#words = new MaskedLanguageModelling(model, tokenizer, options);
+    this.settings = this.#words.settings;
   }
 
   prepare(pair: TokenExample): TokenExample[] {

@@ -1,11 +1,11 @@
 import { ConfigError, InputError, show } from '../../errors.ts';
 import type { BertPreTrainedModel, ModelOutput } from '../../bert/index.ts';
-import { Dropout, SelfAttention, type ModelInputs } from '../../layers/index.ts';
+import { Dropout, LoraAdapter, SelfAttention, type ModelInputs } from '../../layers/index.ts';
 import { randomStream, type Tensor } from '../../tensor/index.ts';
 import { epochBatches } from '../data/batches.ts';
 import { AdamW, type Trainable } from '../optimizers.ts';
 import { schedule, type ScheduleName } from '../schedules.ts';
-import { Trainer, type Metrics, type TrainerOptions, type TrainingResult } from '../trainer.ts';
+import { Trainer, type Metrics, type Settings, type TrainerOptions, type TrainingResult } from '../trainer.ts';
 
 /** Some examples of an epoch, and which ones they are. */
 export interface ExampleBatch<Prepared> {
@@ -26,6 +26,8 @@ export interface Recipe<Example, Prepared extends { length: number }> {
   evaluate(examples: readonly Example[]): Metrics | Promise<Metrics>;
   /** The metric that says which epoch is best. */
   readonly metric: { name: string; lower?: boolean };
+  /** What decides the loss besides the model and the examples; a training is resumed with the same alone. */
+  readonly settings?: Settings;
 }
 
 export interface FineTuneOptions extends Pick<
@@ -125,7 +127,7 @@ export async function fineTune<Example, Prepared extends { length: number }>(
     totalSteps,
     epochs,
     seed,
-    ...(store && { settings: settingsOf(train, prepared, totalSteps, options) }),
+    ...(store && { settings: settingsOf(recipe, train, prepared, totalSteps, options) }),
     batches: (epoch) =>
       epochBatches(prepared.length, { batchSize, shuffle, seed, epoch, ...(lengths && { lengths }) }).map(
         (indices) => ({
@@ -153,15 +155,21 @@ export async function fineTune<Example, Prepared extends { length: number }>(
   }
 }
 
-/** What decides the losses of a training, besides the model: for `resume`. */
+/** What decides the losses of a training, besides the parameters that it trains: for `resume`. */
 function settingsOf(
+  { model, settings }: Pick<Recipe<never, never>, 'model' | 'settings'>,
   train: readonly unknown[],
   prepared: readonly { length: number }[],
   totalSteps: number,
   { schedule: name = 'linear', ...options }: FineTuneOptions,
-): NonNullable<TrainerOptions<never>['settings']> {
+): Settings {
   const { batchSize = 16, accumulate = 1, shuffle = true, seed = 0, lr = 5e-5, dropout } = options;
-  const { warmupRatio = 0, weightDecay = 0.01, maxGradNorm = 1 } = options;
+  const { warmupRatio = 0, weightDecay = 0.01, maxGradNorm = 1, groupByLength = false } = options;
+  const { parameters = model.parameters(), decayExclude = () => false } = options;
+  const trained = new Set(parameters.filter(({ requiresGrad }) => requiresGrad));
+  const undecayed = [...trained].filter(({ name }) => decayExclude(name)).map(({ name }) => name);
+  const scales = model.modules().flatMap((module) => (module instanceof LoraAdapter ? [module.scale] : []));
+  const { kernels, dtype, arithmetic } = model.engine.info();
   const texts = train.reduce<number>((sum, example) => randomStream(sum, JSON.stringify(example)), 0);
   const digest = prepared.reduce((sum, { length }) => randomStream(sum, `${length}`), texts);
   const isEven = name === 'constant' && warmupRatio === 0; // which any number of steps may follow
@@ -169,8 +177,27 @@ function settingsOf(
     ...{ examples: prepared.length, batchSize, accumulate, shuffle, seed, lr, schedule: name },
     ...(!isEven && { 'steps in all': totalSteps }),
     ...{ warmupRatio, weightDecay, maxGradNorm: show(maxGradNorm), dropout: dropout ?? 'as in config.json' },
+    groupByLength,
+    decayExclude:
+      undecayed.length > 0 ? `${undecayed.length} parameters, ${randomStream(0, undecayed.join())}` : 'none',
+    'alpha / rank of adapters': [...new Set(scales)].join() || 'none',
+    ...settings,
     'digest of the data': digest,
+    'digest of the model': digestOf(model, trained),
+    kernels: `${kernels}, ${dtype}, ${arithmetic}`,
   };
+}
+
+/** A number for the config of a model and its weights, without those that are left out: they are saved themselves. */
+export function digestOf(model: BertPreTrainedModel, without: ReadonlySet<Trainable> = new Set()): number {
+  let hash = randomStream(0, JSON.stringify(model.config));
+  for (const parameter of model.parameters() as Trainable[]) {
+    if (without.has(parameter)) continue;
+    const { data } = 'packed' in parameter ? parameter.toTensor() : parameter; // laid out alike on all kernels
+    const words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength >> 2);
+    for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ words[i], 0x01000193); // FNV-1a
+  }
+  return hash >>> 0;
 }
 
 /** Puts one probability into the place of all of a model's. */

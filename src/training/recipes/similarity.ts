@@ -13,7 +13,7 @@ import {
 import type { Encoding, Tokenizer } from '../../tokenizer/index.ts';
 import type { ScoredText } from '../data/examples.ts';
 import { meanSquared, multipleNegativesRanking, tripletLoss } from '../losses.ts';
-import type { Metrics } from '../trainer.ts';
+import type { Metrics, Settings } from '../trainer.ts';
 import type { ExampleBatch, Recipe } from './recipe.ts';
 import { encode, inputsOf, longest, type TextRecipeOptions } from './textClassification.ts';
 
@@ -57,6 +57,7 @@ export class SentenceSimilarity implements Recipe<SimilarityExample, Prepared> {
   readonly tokenizer: Tokenizer;
   readonly maxLength: number;
   readonly metric = { name: 'spearman' };
+  readonly settings: Settings;
   readonly #options: Required<Omit<SimilarityOptions, 'maxLength'>>;
 
   constructor(model: BertModel, tokenizer: Tokenizer, options: SimilarityOptions = {}) {
@@ -65,6 +66,7 @@ export class SentenceSimilarity implements Recipe<SimilarityExample, Prepared> {
     this.tokenizer = tokenizer;
     this.maxLength = longest(model, tokenizer, maxLength);
     this.#options = { loss, pooling, scoreRange, scale };
+    this.settings = { similarityLoss: loss, pooling, scoreRange: scoreRange.join(), scale };
     if (!(scoreRange[0] < scoreRange[1])) {
       throw new ConfigError({ what: 'scoreRange', expected: 'two rising numbers', got: scoreRange.join(', ') });
     }
