@@ -33,7 +33,7 @@ export function reserve(memory: WasmMemory, bytes: number): void {
 
 function validates(arithmetic: Arithmetic): boolean {
   const module = new ModuleBuilder();
-  module.define('probe', { a: 'i32' }, (fn, { a }) => {
+  module.define('probe', 'i', (fn, a) => {
     const v = fn.let(f32x4.load(a));
     fn.store(f32x4.store(a, arithmetic.multiplyAdd(v, v, v)));
   });

@@ -14,6 +14,9 @@ export interface Value<T extends ValueType = ValueType> {
   readonly code: readonly number[];
 }
 
+/** An i32, which may be given as a number. */
+export type Integer = Value<'i32'> | number;
+
 /** A local variable; as an expression, its current value. */
 export interface Local<T extends ValueType = ValueType> extends Value<T> {
   readonly index: number;
@@ -24,8 +27,14 @@ export interface FunctionReference<R extends ValueType | null = ValueType | null
   readonly result: R;
 }
 
-type Parameters = Record<string, ValueType>;
-type Arguments<P extends Parameters> = { [K in keyof P]: Local<P[K]> };
+/** The types of parameters, one letter each. */
+type Letter = 'i' | 'f' | 'v';
+const letters: Record<Letter, ValueType> = { i: 'i32', f: 'f32', v: 'v128' };
+
+/** The arguments of a signature: of `'iif'` two i32 and an f32. */
+type Arguments<S extends string> = S extends `${infer L extends Letter}${infer Rest}`
+  ? [Local<{ i: 'i32'; f: 'f32'; v: 'v128' }[L]>, ...Arguments<Rest>]
+  : [];
 
 /** One function under construction. Methods append instructions in the order of the calls. */
 export class FunctionBuilder {
@@ -43,6 +52,11 @@ export class FunctionBuilder {
   local<T extends ValueType>(type: T): Local<T> {
     const index = this.#parameterCount + this.#locals.push(type) - 1;
     return { type, index, code: [0x20, ...unsigned(index)] };
+  }
+
+  /** As many new locals as are taken: `const [from, to] = fn.locals('i32')`. */
+  *locals<T extends ValueType>(type: T): Generator<Local<T>, never> {
+    for (;;) yield this.local(type);
   }
 
   /** A new local that holds the value from here on. */
@@ -65,8 +79,8 @@ export class FunctionBuilder {
   }
 
   /** local += amount */
-  advance(local: Local<'i32'>, amount: Value<'i32'> | number): void {
-    this.set(local, i32.add(local, typeof amount === 'number' ? i32.const(amount) : amount));
+  advance(local: Local<'i32'>, amount: Integer): void {
+    this.set(local, i32.add(local, amount));
   }
 
   store(statement: Store): void {
@@ -78,7 +92,7 @@ export class FunctionBuilder {
     this.#code.push(...value.code, 0x0f);
   }
 
-  call(callee: FunctionReference<null>, ...values: Value[]): void {
+  call(callee: FunctionReference<null>, ...values: (Value | number)[]): void {
     this.#code.push(...call(callee, values).code);
   }
 
@@ -90,7 +104,7 @@ export class FunctionBuilder {
   /** Runs the body `count` times; a count of 0 or less runs it not at all. */
   repeat(count: Value<'i32'>, body: () => void): void {
     const left = this.let(count);
-    this.if(i32.gt_s(left, i32.const(0)), () => this.#untilZero(left, 1, body));
+    this.if(i32.gt_s(left, 0), () => this.#untilZero(left, 1, body));
   }
 
   /** The same for a count that is known to be at least 1, as the innermost loops have it. */
@@ -106,11 +120,11 @@ export class FunctionBuilder {
     const left = this.let(count);
     this.#code.push(0x02, EMPTY_BLOCK, 0x03, EMPTY_BLOCK);
     for (let copy = 0; copy < times; copy++) {
-      if (copy > 0) this.#code.push(...i32.eq(left, i32.const(copy)).code, 0x0d, 1);
+      if (copy > 0) this.#code.push(...i32.eq(left, copy).code, 0x0d, 1);
       body(copy);
     }
     advance();
-    this.#code.push(...i32.sub(left, i32.const(times)).code, 0x22, ...unsigned(left.index), 0x0d, 0, 0x0b, 0x0b);
+    this.#code.push(...i32.sub(left, times).code, 0x22, ...unsigned(left.index), 0x0d, 0, 0x0b, 0x0b);
   }
 
   /** Runs the body while `condition` holds, tested before each round. */
@@ -136,7 +150,7 @@ export class FunctionBuilder {
     this.#code.push(0x03, EMPTY_BLOCK);
     body();
     // left -= step, and go round again unless it is zero
-    this.#code.push(...i32.sub(left, i32.const(step)).code, 0x22, ...unsigned(left.index), 0x0d, 0, 0x0b);
+    this.#code.push(...i32.sub(left, step).code, 0x22, ...unsigned(left.index), 0x0d, 0, 0x0b);
   }
 
   /** The body as the binary format wants it: local declarations in runs of one type, then the instructions. */
@@ -162,25 +176,23 @@ export class ModuleBuilder {
   readonly #types: number[][] = [];
   readonly #functions: { name: string; type: number; body: number[] }[] = [];
 
-  /** Adds and exports a function. The body is written through `fn`, the arguments are locals. */
-  define<P extends Parameters, R extends ValueType | null = null>(
+  /** Adds and exports a function with parameters of the types that `signature` spells. The body is written through `fn`. */
+  define<S extends string, V extends Value | void>(
     name: string,
-    parameters: P,
-    body: (fn: FunctionBuilder, args: Arguments<P>) => Value<NonNullable<R>> | void,
-  ): FunctionReference<R> {
-    const names = Object.keys(parameters);
-    const fn = new FunctionBuilder(names.length);
-    const args = Object.fromEntries(
-      names.map((key, index) => [key, { type: parameters[key], index, code: [0x20, ...unsigned(index)] }]),
-    ) as unknown as Arguments<P>;
-    const result = body(fn, args);
+    signature: S,
+    body: (fn: FunctionBuilder, ...args: Arguments<S>) => V,
+  ): FunctionReference<V extends Value<infer R> ? R : null> {
+    const types = Array.from(signature, (letter) => letters[letter as Letter]);
+    const fn = new FunctionBuilder(types.length);
+    const args = types.map((type, index) => ({ type, index, code: [0x20, ...unsigned(index)] }));
+    const result = body(fn, ...(args as Arguments<S>));
     const code = fn.assemble();
     if (result) code.splice(-1, 0, ...result.code); // its value is left on the stack at the end
     const results = result ? [[typeCodes[result.type]]] : [];
-    const type = [0x60, ...vector(names.map((key) => [typeCodes[parameters[key]]])), ...vector(results)];
+    const type = [0x60, ...vector(types.map((type) => [typeCodes[type]])), ...vector(results)];
     this.#types.push(type);
     this.#functions.push({ name, type: this.#types.length - 1, body: code });
-    return { index: this.#functions.length - 1, result: (result ? result.type : null) as R };
+    return { index: this.#functions.length - 1, result: (result?.type ?? null) as V extends Value<infer R> ? R : null };
   }
 
   /** The bytes of the module. `pages` are the limits of the memory it will be given; `tag` is kept in a custom section. */
@@ -203,9 +215,9 @@ export class ModuleBuilder {
 
 export function call<R extends ValueType | null>(
   callee: FunctionReference<R>,
-  values: readonly Value[],
+  values: readonly (Value | number)[],
 ): Value<NonNullable<R>> {
-  const code = [...values.flatMap(({ code }) => code), 0x10, ...unsigned(callee.index)];
+  const code = [...values.flatMap((value) => valueOf(value).code), 0x10, ...unsigned(callee.index)];
   return { type: callee.result as NonNullable<R>, code };
 }
 
@@ -230,6 +242,14 @@ const ternary =
     type: 'v128',
     code: [...a.code, ...b.code, ...c.code, ...opcode],
   });
+
+const valueOf = <T extends ValueType>(value: Value<T> | number) =>
+  typeof value === 'number' ? (i32.const(value) as Value<T>) : value;
+
+const integers =
+  (opcode: number) =>
+  (a: Integer, b: Integer): Value<'i32'> =>
+    binary<'i32', 'i32'>('i32', opcode)(valueOf(a), valueOf(b));
 
 /** A load of `2 ** alignment` aligned bytes at address + offset. */
 const load =
@@ -259,28 +279,28 @@ export const i32 = {
   store: store<'i32'>(2, 0x36),
   store8: store<'i32'>(0, 0x3a),
   store16: store<'i32'>(1, 0x3b),
-  eq: binary<'i32', 'i32'>('i32', 0x46),
-  ne: binary<'i32', 'i32'>('i32', 0x47),
-  lt_s: binary<'i32', 'i32'>('i32', 0x48),
-  ge_u: binary<'i32', 'i32'>('i32', 0x4f),
-  gt_s: binary<'i32', 'i32'>('i32', 0x4a),
-  ge_s: binary<'i32', 'i32'>('i32', 0x4e),
-  add: binary<'i32', 'i32'>('i32', 0x6a),
-  sub: binary<'i32', 'i32'>('i32', 0x6b),
-  mul: binary<'i32', 'i32'>('i32', 0x6c),
-  div_u: binary<'i32', 'i32'>('i32', 0x6e),
-  and: binary<'i32', 'i32'>('i32', 0x71),
-  or: binary<'i32', 'i32'>('i32', 0x72),
-  xor: binary<'i32', 'i32'>('i32', 0x73),
-  shl: binary<'i32', 'i32'>('i32', 0x74),
-  shr_u: binary<'i32', 'i32'>('i32', 0x76),
+  eq: integers(0x46),
+  ne: integers(0x47),
+  lt_s: integers(0x48),
+  ge_u: integers(0x4f),
+  gt_s: integers(0x4a),
+  ge_s: integers(0x4e),
+  add: integers(0x6a),
+  sub: integers(0x6b),
+  mul: integers(0x6c),
+  div_u: integers(0x6e),
+  and: integers(0x71),
+  or: integers(0x72),
+  xor: integers(0x73),
+  shl: integers(0x74),
+  shr_u: integers(0x76),
   /** a where the condition holds, else b; both are computed. */
-  select: (a: Value<'i32'>, b: Value<'i32'>, condition: Value<'i32'>): Value<'i32'> => ({
+  select: (a: Integer, b: Integer, condition: Value<'i32'>): Value<'i32'> => ({
     type: 'i32',
-    code: [...a.code, ...b.code, ...condition.code, 0x1b],
+    code: [...valueOf(a).code, ...valueOf(b).code, ...condition.code, 0x1b],
   }),
   /** The smaller of two; each is computed twice. */
-  min: (a: Value<'i32'>, b: Value<'i32'>): Value<'i32'> => i32.select(a, b, i32.lt_s(a, b)),
+  min: (a: Integer, b: Integer): Value<'i32'> => i32.select(a, b, i32.lt_s(a, b)),
 };
 
 export const f32 = {

@@ -67,9 +67,8 @@ export const defineDots: KernelModule = (module, _tile, { multiplyAdd }) => {
       store: (fn, y, [sum]) => i32.store(y, sumIntegers(fn, addPairs16(sum))),
     },
   };
-  const parameters = { y: 'i32', x: 'i32', query: 'i32', rows: 'i32', steps: 'i32' } as const;
   for (const [name, { bytes, sums: count, step, store }] of Object.entries(comparisons)) {
-    module.define(name, parameters, (fn, { y, x, query, rows, steps }) => {
+    module.define(name, 'iiiii', (fn, y, x, query, rows, steps) => {
       const q = fn.local('i32');
       const sums = Array.from({ length: count }, () => fn.local('v128'));
       fn.repeat(rows, () => {

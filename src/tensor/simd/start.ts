@@ -70,8 +70,7 @@ function chooseTile(arithmetic: Arithmetic, turbo: boolean): Tile {
 
 function validates(arithmetic: Arithmetic): boolean {
   const module = new ModuleBuilder();
-  const x = { a: 'i32' } as const;
-  module.define('probe', x, (fn, { a }) => {
+  module.define('probe', 'i', (fn, a) => {
     const v = fn.let(f32x4.load(a));
     fn.store(f32x4.store(a, arithmetic.multiplyAdd(v, v, v)));
   });
@@ -85,8 +84,7 @@ function validates(arithmetic: Arithmetic): boolean {
 export function byteGroup(arithmetic: Arithmetic): Group {
   if (arithmetic === mulAdd) return 2;
   const module = new ModuleBuilder();
-  const parameters = { a: 'i32', b: 'i32' } as const;
-  module.define<typeof parameters, 'i32'>('dot', parameters, (_fn, { a, b }) => {
+  module.define('dot', 'ii', (_fn, a, b) => {
     const sum = i32x4.relaxed_dot_i8x16_i7x16_add_s(i32x4.splat(a), i32x4.splat(b), v128.const(0));
     return i32x4.extract_lane(sum, 0);
   });

@@ -16,7 +16,7 @@ import { arithmetics } from '../../support/kernelSets.ts';
 function over(values: readonly number[], f: (fn: FunctionBuilder, x: Local<'v128'>) => Value<'v128'>): Float32Array {
   const pages = { initial: 100, maximum: 100, shared: false };
   const module = new ModuleBuilder();
-  module.define('f', { at: 'i32', vectors: 'i32' }, (fn, { at, vectors }) => {
+  module.define('f', 'ii', (fn, at, vectors) => {
     fn.repeat(vectors, () => {
       fn.store(f32x4.store(at, f(fn, fn.let(f32x4.load(at)))));
       fn.advance(at, 16);
