@@ -1,5 +1,6 @@
 import { mulAdd, relaxedFma, type Arithmetic } from '../../src/tensor/simd/arithmetic.ts';
-import { f32x4, ModuleBuilder } from '../../src/tensor/simd/assembler.ts';
+import { ModuleBuilder } from '../../src/tensor/simd/assembler.ts';
+import * as f32x4 from '../../src/tensor/simd/instructions/f32x4.ts';
 import type { Tile } from '../../src/tensor/simd/linear.ts';
 import { makeKernels } from '../../src/tensor/simd/start.ts';
 import type { WasmMemory } from '../../src/tensor/simd/wasmMemory.ts';

@@ -1,14 +1,9 @@
 import type { ActivationName, FunctionName } from '../kernels/kernels.ts';
 import type { Arithmetic } from './arithmetic.ts';
-import {
-  f32x4,
-  i32,
-  type FunctionBuilder,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import type { FunctionBuilder, FunctionReference, ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 import { gelu, geluTanh, sigmoid, tanh } from './math.ts';
 
 export type VectorFunction = (fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>) => Value<'v128'>;

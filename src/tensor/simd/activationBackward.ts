@@ -1,7 +1,10 @@
 import type { ActivationName } from '../kernels/kernels.ts';
 import { vectorActivations, type VectorFunction } from './activation.ts';
 import type { Arithmetic } from './arithmetic.ts';
-import { f32x4, i32, v128, type ModuleBuilder } from './assembler.ts';
+import type { ModuleBuilder } from './assembler.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
+import * as v128 from './instructions/v128.ts';
 import { geluSlope, geluTanhSlope, sigmoidSlope, siluSlope, tanhSlope } from './math.ts';
 
 /** Slopes of the activations that have a kernel, by their first names. */

@@ -1,14 +1,9 @@
 import type { Arithmetic } from './arithmetic.ts';
-import {
-  call,
-  f32,
-  f32x4,
-  i32,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import { call, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 import type { Tile, TileRows } from './linear.ts';
 
 /** Bytes of scratch memory that `attention` needs for a sequence of `length` tokens. */

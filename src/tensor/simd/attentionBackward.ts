@@ -1,14 +1,8 @@
-import {
-  call,
-  f32,
-  f32x4,
-  i32,
-  sumLanes,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import { call, sumLanes, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 import type { Arithmetic } from './arithmetic.ts';
 import type { AttentionFunctions } from './attention.ts';
 import type { Tile } from './linear.ts';

@@ -1,12 +1,15 @@
-import { f32, f32x4, i32, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 
 /** `add`, `subtract`, `multiply`, `divide`: y = a ∘ b for `rows` rows of `size` numbers; b moves on by `step` bytes a row. */
 export function defineBinary(module: ModuleBuilder): void {
-  for (const [name, operation] of [
-    ['add', 'add'],
-    ['subtract', 'sub'],
-    ['multiply', 'mul'],
-    ['divide', 'div'],
+  for (const [name, ofVectors, ofNumbers] of [
+    ['add', f32x4.add, f32.add],
+    ['subtract', f32x4.sub, f32.sub],
+    ['multiply', f32x4.mul, f32.mul],
+    ['divide', f32x4.div, f32.div],
   ] as const) {
     module.define(name, 'iiiiii', (fn, y, a, b, rows, size, step) => {
       const at = fn.local('i32');
@@ -14,11 +17,11 @@ export function defineBinary(module: ModuleBuilder): void {
       fn.repeat(rows, () => {
         fn.set(at, b);
         fn.repeat(i32.shr_u(size, 2), () => {
-          fn.store(f32x4.store(y, f32x4[operation](f32x4.load(a), f32x4.load(at))));
+          fn.store(f32x4.store(y, ofVectors(f32x4.load(a), f32x4.load(at))));
           move(16);
         });
         fn.repeat(i32.and(size, 3), () => {
-          fn.store(f32.store(y, f32[operation](f32.load(a), f32.load(at))));
+          fn.store(f32.store(y, ofNumbers(f32.load(a), f32.load(at))));
           move(4);
         });
         fn.advance(b, step);

@@ -1,16 +1,12 @@
-import {
-  f32,
-  f32x4,
-  i16x8,
-  i32,
-  i32x4,
-  i8x16,
-  v128,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i16x8 from './instructions/i16x8.ts';
+import * as i32 from './instructions/i32.ts';
+import * as i32x4 from './instructions/i32x4.ts';
+import * as i8x16 from './instructions/i8x16.ts';
+import * as v128 from './instructions/v128.ts';
 import { forBlocks, type Tile } from './linear.ts';
 
 /** Activations are rounded to -2047 … 2047: sums with int8 weights stay exact in int32 up to 8259 inputs. */

@@ -1,13 +1,7 @@
-import {
-  call,
-  f32x4,
-  i32,
-  type FunctionBuilder,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import { call, type FunctionBuilder, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 import type { Arithmetic } from './arithmetic.ts';
 
 /** How many rows and columns of the product are summed in registers at a time. */

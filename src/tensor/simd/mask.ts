@@ -1,13 +1,9 @@
-import {
-  f32x4,
-  i32,
-  i32x4,
-  v128,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
+import * as i32x4 from './instructions/i32x4.ts';
+import * as v128 from './instructions/v128.ts';
 
 /** `mix` of kernels/mix.ts on four lanes. */
 function mix(x: Value<'v128'>, keep: (value: Value<'v128'>) => Local<'v128'>): Value<'v128'> {

@@ -1,5 +1,9 @@
 import type { Arithmetic } from './arithmetic.ts';
-import { f32x4, i32x4, v128, type FunctionBuilder, type Local, type Value } from './assembler.ts';
+import type { FunctionBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32x4 from './instructions/i32x4.ts';
+import * as v128 from './instructions/v128.ts';
 
 type Vector = Value<'v128'>;
 

@@ -1,14 +1,10 @@
-import {
-  f32,
-  f32x4,
-  i32,
-  i32x4,
-  v128,
-  type FunctionBuilder,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import type { FunctionBuilder, ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
+import * as i32x4 from './instructions/i32x4.ts';
+import * as v128 from './instructions/v128.ts';
 import { OFFSET, panelBytesQ8, type Group } from './int8.ts';
 
 /**

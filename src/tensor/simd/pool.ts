@@ -1,5 +1,12 @@
 import type { Arithmetic } from './arithmetic.ts';
-import { f32, f32x4, f64, f64x2, i32, v128, type ModuleBuilder, type Value } from './assembler.ts';
+import type { ModuleBuilder } from './assembler.ts';
+import type { Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as f64 from './instructions/f64.ts';
+import * as f64x2 from './instructions/f64x2.ts';
+import * as i32 from './instructions/i32.ts';
+import * as v128 from './instructions/v128.ts';
 import { forRow } from './rows.ts';
 
 /** Rows that are added before their sum is added to the total: shorter chains of additions lose less to rounding. */

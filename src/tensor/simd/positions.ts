@@ -1,4 +1,7 @@
-import { f32, f32x4, i32, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 import type { Tile, TileRows } from './linear.ts';
 import type { KernelCall } from './runner.ts';
 

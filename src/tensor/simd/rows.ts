@@ -1,16 +1,10 @@
 import type { Arithmetic } from './arithmetic.ts';
-import {
-  f32,
-  f32x4,
-  f64,
-  i32,
-  sumLanes,
-  type FunctionBuilder,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import { sumLanes, type FunctionBuilder, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as f64 from './instructions/f64.ts';
+import * as i32 from './instructions/i32.ts';
 import { powerOfTwo } from './math.ts';
 
 type Address = Local<'i32'>;

@@ -1,7 +1,10 @@
 import type * as nodeV8 from 'node:v8';
 import type { ThreadPool } from '../threads/pool.ts';
 import { mulAdd, relaxedFma, type Arithmetic } from './arithmetic.ts';
-import { f32x4, i32x4, ModuleBuilder, v128 } from './assembler.ts';
+import { ModuleBuilder } from './assembler.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32x4 from './instructions/i32x4.ts';
+import * as v128 from './instructions/v128.ts';
 import type { Group } from './int8.ts';
 import type { Tile } from './linear.ts';
 import { Machine, type MachineOptions } from './machine.ts';

@@ -1,4 +1,9 @@
-import { f32, f32x4, i32, v128, type FunctionReference, type ModuleBuilder, type Value } from './assembler.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import type { Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
+import * as v128 from './instructions/v128.ts';
 
 /**
  * `transpose`: y[c, r] = x[r, c] for any number of rows and columns, 4 × 4 at a time; strides in bytes. Sixteen rows go

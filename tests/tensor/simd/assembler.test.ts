@@ -1,21 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import {
-  call,
-  f32,
-  f32x4,
-  f64,
-  i16x8,
-  i8x16,
-  i32,
-  i32x4,
-  ModuleBuilder,
-  sumLanes,
-  v128,
-  type FunctionBuilder,
-  type Local,
-  type Store,
-  type Value,
-} from '../../../src/tensor/simd/assembler.ts';
+import { call, ModuleBuilder, sumLanes, type FunctionBuilder } from '../../../src/tensor/simd/assembler.ts';
+import type { Local, Store, Value } from '../../../src/tensor/simd/instructions/encoding.ts';
+import * as f32 from '../../../src/tensor/simd/instructions/f32.ts';
+import * as f32x4 from '../../../src/tensor/simd/instructions/f32x4.ts';
+import * as f64 from '../../../src/tensor/simd/instructions/f64.ts';
+import * as i16x8 from '../../../src/tensor/simd/instructions/i16x8.ts';
+import * as i32 from '../../../src/tensor/simd/instructions/i32.ts';
+import * as i32x4 from '../../../src/tensor/simd/instructions/i32x4.ts';
+import * as i8x16 from '../../../src/tensor/simd/instructions/i8x16.ts';
+import * as v128 from '../../../src/tensor/simd/instructions/v128.ts';
 import { hasRelaxedFma } from '../../support/kernelSets.ts';
 
 const pages = { initial: 1, maximum: 1, shared: false };
