@@ -5,6 +5,7 @@
  * Rust crates, one for each of these questions. See `tools/unicode/generate.py`; `normalization` is the exception.
  */
 import { show, TokenizerError } from '../errors.ts';
+import { decodeRuns, TableReader } from './tableReader.ts';
 import * as tables from './unicodeTables.ts';
 
 /** Classes of a code point, as bits of `Unicode.classes`. */
@@ -51,51 +52,19 @@ function decodeTables(): Unicode {
   return { classes, lowercase, decompositions, combiningClasses };
 }
 
-const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+/** More than there are of combinations of classes. */
+const KINDS = 16;
 
-/** Base64 VLQ, as in source maps: five bits a digit, the lowest first, the sixth for more to come. */
-function* unsignedIn(text: string): Generator<number, undefined> {
-  let value = 0;
-  let shift = 0;
-  for (const character of text) {
-    const digit = DIGITS.indexOf(character);
-    value |= (digit & 31) << shift;
-    shift += 5;
-    if (digit & 32) continue;
-    yield value;
-    value = 0;
-    shift = 0;
-  }
-  return undefined;
-}
-
-/** The same with a sign, in bit 0 of each number. */
-export function* numbersIn(text: string): Generator<number, undefined> {
-  for (const number of unsignedIn(text)) yield number & 1 ? -(number >> 1) : number >> 1;
-  return undefined;
-}
-
-/** [first, end) of each run, from its distance to the run before it and its length. */
-export function decodeRuns(table: string): [number, number][] {
-  const runs: [number, number][] = [];
-  const numbers = [...numbersIn(table)];
-  let end = 0;
-  for (let i = 0; i < numbers.length; i += 2) {
-    const first = end + numbers[i];
-    end = first + numbers[i + 1];
-    runs.push([first, end]);
-  }
-  return runs;
-}
-
-/** From the lengths of runs whose code points are of the same classes, and which classes those are. */
+/** Runs of code points that are of the same classes: which those are, told apart by the two runs before, and its length. */
 function decodeClasses(): Uint16Array {
   const classes = new Uint16Array(0x110000);
-  const kinds = unsignedIn(tables.runKinds);
-  let end = 0;
-  for (const length of unsignedIn(tables.runLengths)) {
-    classes.fill(tables.kinds[kinds.next().value!], end, end + length);
-    end += length;
+  const reader = new TableReader(tables.classes);
+  let [end, kind, before] = [0, 0, 0];
+  for (let runs = reader.number(); runs > 0; runs--) {
+    [kind, before] = [reader.number(1 + KINDS * (1 + KINDS * before + kind)), kind];
+    const first = end;
+    end += reader.number(1 + kind);
+    classes.fill(tables.kinds[kind], first, end);
   }
   return classes;
 }
@@ -103,14 +72,13 @@ function decodeClasses(): Uint16Array {
 /** Runs of keys, one or two apart, whose values lie at the same distances from them. */
 function decodeLowercase(): Map<number, number[]> {
   const result = new Map<number, number[]>();
-  const numbers = numbersIn(tables.lowercase);
-  const next = () => numbers.next().value;
-  let end = 0;
-  for (let gap = next(); gap !== undefined; gap = next()) {
-    const step = next()!;
-    const count = next()!;
-    const distances = Array.from({ length: next()! }, () => next()!);
-    let code = end + gap;
+  const reader = new TableReader(tables.lowercase);
+  let code = 0;
+  for (let runs = reader.number(0); runs > 0; runs--) {
+    code += reader.number(1);
+    const step = reader.number(2);
+    const count = reader.number(3);
+    const distances = Array.from({ length: reader.number(4) }, () => reader.signed(5));
     for (let i = 0; i < count; i++, code += step) {
       const key = code;
       result.set(
@@ -118,7 +86,7 @@ function decodeLowercase(): Map<number, number[]> {
         distances.map((distance) => key + distance),
       );
     }
-    end = code - step + 1;
+    code += 1 - step;
   }
   return result;
 }
