@@ -5,12 +5,13 @@ import { pathToFileURL } from 'node:url';
 /** `sums`: registers that are multiplied and added to in turn; each is s = s · a + b, so nothing can be left out. */
 export async function prepareLimit(dist, { sums, iterations }) {
   const simd = (file) => import(pathToFileURL(join(dist, 'tensor/simd', file)));
-  const [{ f32x4, ModuleBuilder }, { mulAdd, relaxedFma }] = [await simd('assembler.js'), await simd('arithmetic.js')];
+  const [{ ModuleBuilder }, f32x4] = [await simd('assembler.js'), await simd('instructions/f32x4.js')];
+  const { mulAdd, relaxedFma } = await simd('arithmetic.js');
   const { WebAssembly } = globalThis;
   const pages = { initial: 1, maximum: 1, shared: false };
   const assemble = ({ multiplyAdd }) => {
     const module = new ModuleBuilder();
-    module.define('loop', { count: 'i32', to: 'i32' }, (fn, { count, to }) => {
+    module.define('loop', 'ii', (fn, count, to) => {
       const [a, b] = [fn.let(f32x4.const(0.5)), fn.let(f32x4.const(1))];
       const s = Array.from({ length: sums }, (_, i) => fn.let(f32x4.const(i)));
       fn.repeatAtLeastOnce(count, () => {

@@ -35,28 +35,6 @@ export interface BertConfigOptions {
   architectures: readonly string[];
 }
 
-const defaults: BertConfigOptions = {
-  vocabSize: 30522,
-  hiddenSize: 768,
-  numHiddenLayers: 12,
-  numAttentionHeads: 12,
-  attentionHeadSize: null,
-  intermediateSize: 3072,
-  hiddenAct: 'gelu',
-  hiddenDropoutProb: 0.1,
-  attentionProbsDropoutProb: 0.1,
-  maxPositionEmbeddings: 512,
-  typeVocabSize: 2,
-  initializerRange: 0.02,
-  layerNormEps: 1e-12,
-  padTokenId: 0,
-  classifierDropout: null,
-  tieWordEmbeddings: true,
-  id2label: ['LABEL_0', 'LABEL_1'],
-  problemType: null,
-  architectures: [],
-};
-
 type Key = keyof BertConfigOptions;
 /** What a value of config.json must be. */
 export type Check = readonly [expected: string, holds: (value: unknown) => boolean];
@@ -81,28 +59,34 @@ export const orNull = ([expected, holds]: Check): Check => [`${expected}, or nul
 const PROBLEM_TYPES: readonly unknown[] = ['regression', 'single_label_classification', 'multi_label_classification'];
 const problemType: Check = [PROBLEM_TYPES.join(', '), (v) => PROBLEM_TYPES.includes(v)];
 
-/** Every option: its key in config.json, and what it must be. */
-const fields: Record<Key, [jsonKey: string, check: Check]> = {
-  vocabSize: ['vocab_size', count],
-  hiddenSize: ['hidden_size', count],
-  numHiddenLayers: ['num_hidden_layers', wholeNumber(1, 1000)],
-  numAttentionHeads: ['num_attention_heads', count],
-  attentionHeadSize: ['attention_head_size', orNull(count)],
-  intermediateSize: ['intermediate_size', count],
-  hiddenAct: ['hidden_act', activation],
-  hiddenDropoutProb: ['hidden_dropout_prob', probability],
-  attentionProbsDropoutProb: ['attention_probs_dropout_prob', probability],
-  maxPositionEmbeddings: ['max_position_embeddings', count],
-  typeVocabSize: ['type_vocab_size', count],
-  initializerRange: ['initializer_range', ['a number above 0', (v) => isNumber(v) && v > 0]],
-  layerNormEps: ['layer_norm_eps', ['a number of at least 0', (v) => isNumber(v) && v >= 0]],
-  padTokenId: ['pad_token_id', orNull(tokenId)],
-  classifierDropout: ['classifier_dropout', orNull(probability)],
-  tieWordEmbeddings: ['tie_word_embeddings', flag],
-  id2label: ['id2label', ['label names by class number', names[1]]],
-  problemType: ['problem_type', orNull(problemType)],
-  architectures: ['architectures', names],
+/** Every option: its default, and what it must be. */
+const fields: { [K in Key]: readonly [value: BertConfigOptions[K], check: Check] } = {
+  vocabSize: [30522, count],
+  hiddenSize: [768, count],
+  numHiddenLayers: [12, wholeNumber(1, 1000)],
+  numAttentionHeads: [12, count],
+  attentionHeadSize: [null, orNull(count)],
+  intermediateSize: [3072, count],
+  hiddenAct: ['gelu', activation],
+  hiddenDropoutProb: [0.1, probability],
+  attentionProbsDropoutProb: [0.1, probability],
+  maxPositionEmbeddings: [512, count],
+  typeVocabSize: [2, count],
+  initializerRange: [0.02, ['a number above 0', (v) => isNumber(v) && v > 0]],
+  layerNormEps: [1e-12, ['a number of at least 0', (v) => isNumber(v) && v >= 0]],
+  padTokenId: [0, orNull(tokenId)],
+  classifierDropout: [null, orNull(probability)],
+  tieWordEmbeddings: [true, flag],
+  id2label: [
+    ['LABEL_0', 'LABEL_1'],
+    ['label names by class number', names[1]],
+  ],
+  problemType: [null, orNull(problemType)],
+  architectures: [[], names],
 };
+
+/** The key of an option in config.json: `hidden_size` of `hiddenSize`. */
+const jsonKeyOf = (option: Key) => option.replace(/[A-Z]/g, (capital) => `_${capital.toLowerCase()}`);
 
 /** What a checkpoint may ask for that would change the numbers, and that this library does not do. */
 const unsupported: readonly (readonly [jsonKey: string, supported: unknown])[] = [
@@ -122,9 +106,9 @@ interface Field {
 function fieldsOf({ config: { keys = {}, defaults: own = {}, extra = {} } = {} }: Family): Map<string, Field> {
   const all = new Map<string, Field>();
   for (const option of Object.keys(fields) as Key[]) {
-    const [bertKey, check] = fields[option];
-    const { [option]: jsonKey = bertKey } = keys;
-    all.set(option, { jsonKey, check, default: own[option] === undefined ? defaults[option] : own[option] });
+    const [value, check] = fields[option];
+    const { [option]: jsonKey = jsonKeyOf(option) } = keys;
+    all.set(option, { jsonKey, check, default: own[option] === undefined ? value : own[option] });
   }
   for (const [option, [jsonKey, check, value]] of Object.entries(extra)) {
     all.set(option, { jsonKey, check, default: value });
@@ -273,7 +257,7 @@ export class BertConfig {
 function readLabels(values: Record<string, unknown>, source: string): unknown {
   const labels = values.id2label;
   if (labels === undefined || labels === null) {
-    const number = values.num_labels ?? defaults.id2label.length;
+    const number = values.num_labels ?? fields.id2label[0].length;
     const [expected, holds] = wholeNumber(1, 1e6);
     if (!holds(number)) throw new ConfigError({ what: `${source}: num_labels`, expected, got: show(number) });
     return Array.from({ length: number as number }, (_, i) => `LABEL_${i}`);

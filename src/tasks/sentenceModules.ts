@@ -2,7 +2,7 @@ import { openCheckpoint } from '../bert/index.ts';
 import { ConfigError, show } from '../errors.ts';
 import { filesBelow, nameOf, readJson, readObject, readObjectIfAny, type ModelFiles } from '../hub/index.ts';
 import { Linear, Weights } from '../layers/index.ts';
-import { normalizeRows, type ActivationName, type Engine, type Pooling, type Tensor } from '../tensor/index.ts';
+import { normalizeRows, type Engine, type Pooling, type Tensor } from '../tensor/index.ts';
 
 /** sentence-transformers' names of the ways in which token vectors become one vector. */
 export type PoolingMode = 'cls' | 'max' | 'mean' | 'mean_sqrt_len_tokens' | 'weightedmean' | 'lasttoken';
@@ -142,43 +142,17 @@ async function readPooling(files: ModelFiles, prompt: string): Promise<PoolingMo
   return modes as PoolingMode[];
 }
 
-/** PyTorch's class names of the activations that Dense modules are saved with. */
-const denseActivations: Record<string, ActivationName> = {
-  Tanh: 'tanh',
-  Identity: 'linear',
-  ReLU: 'relu',
-  GELU: 'gelu',
-  SiLU: 'silu',
-  Sigmoid: 'sigmoid',
-  LeakyReLU: 'leaky_relu',
-};
-
 /** A linear layer and its activation on a sentence's vector, sentence-transformers' Dense. */
 async function readDense(files: ModelFiles, engine: Engine): Promise<(x: Tensor) => Tensor> {
-  const file = nameOf(files, 'config.json');
   const config = await readObject(files, 'config.json', MODULE_CONFIG);
-  const { in_features: inFeatures, out_features: outFeatures, bias = true } = config;
-  if (!Number.isSafeInteger(inFeatures) || !Number.isSafeInteger(outFeatures) || typeof bias !== 'boolean') {
-    throw new ConfigError({ what: file, expected: 'in_features, out_features and bias', got: show(config) });
-  }
-  for (const key of ['module_input_name', 'module_output_name']) {
-    const name = config[key] ?? 'sentence_embedding';
-    if (name !== 'sentence_embedding') {
-      throw new ConfigError({ what: `${file}: ${key}`, expected: '"sentence_embedding"', got: show(name) });
-    }
-  }
-  const className = config.activation_function === undefined ? 'Tanh' : (config.activation_function ?? 'Identity');
-  const name = typeof className === 'string' ? className.replace(/^torch\..*\./, '') : '';
-  if (!Object.hasOwn(denseActivations, name)) {
-    const expected = `one of ${Object.keys(denseActivations).join(', ')}`;
-    throw new ConfigError({ what: `${file}: activation_function`, expected, got: show(className) });
-  }
+  const { checkDense } = await import('./denseConfig.ts'); // few models have one
+  const { inFeatures, outFeatures, bias, activation } = checkDense(config, nameOf(files, 'config.json'));
   const checkpoint = await openCheckpoint(files, engine, 'auto', null);
   try {
-    const linear = new Linear(new Weights(checkpoint, 'linear'), inFeatures as number, outFeatures as number, { bias });
+    const linear = new Linear(new Weights(checkpoint, 'linear'), inFeatures, outFeatures, { bias });
     checkpoint.report();
     await checkpoint.fill();
-    return (x) => linear.forward(x, denseActivations[name]);
+    return (x) => linear.forward(x, activation);
   } finally {
     await checkpoint.close();
   }

@@ -1,6 +1,6 @@
 /** General categories of code points, for those pre-tokenizers that tell letters from numbers. */
 import * as tables from './categoryTables.ts';
-import { decodeRuns } from './unicode.ts';
+import { decodeRuns } from './tableReader.ts';
 
 /** Bits of `categories()`. */
 export const LETTER = 1; // as Oniguruma has them (property L), the regular expressions of the Rust `tokenizers`

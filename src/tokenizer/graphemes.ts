@@ -3,7 +3,8 @@
  * indicators are taken for any other character: the Precompiled normalizer, which asks, never looks a pair of them up.
  */
 import { graphemes, linkers } from './graphemeTables.ts';
-import { decodeRuns, HANGUL_FIRST, HANGUL_LAST, numbersIn } from './unicode.ts';
+import { decodeRuns, TableReader } from './tableReader.ts';
+import { HANGUL_FIRST, HANGUL_LAST } from './unicode.ts';
 import { TRAILING } from './unicodeNormalizers.ts';
 
 // The order is that of tools/unicode/generate.py; what follows CONSONANT is told apart here.
@@ -14,12 +15,13 @@ let decoded: Uint8Array | undefined;
 
 function decode(): Uint8Array {
   const classes = new Uint8Array(0x110000);
-  const numbers = [...numbersIn(graphemes)];
-  let end = 0;
-  for (let i = 0; i < numbers.length; i += 3) {
-    const first = end + numbers[i];
-    end = first + numbers[i + 1];
-    classes.fill(numbers[i + 2], first, end);
+  const reader = new TableReader(graphemes);
+  let [end, type] = [0, 0];
+  for (let runs = reader.number(0); runs > 0; runs--) {
+    type = reader.number(3 + type);
+    const first = end + reader.number(1);
+    end = first + reader.number(2);
+    classes.fill(type, first, end);
   }
   for (const [first, last] of decodeRuns(linkers)) classes.fill(LINKER, first, last);
   classes[0x200c] = ZWNJ;

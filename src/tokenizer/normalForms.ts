@@ -1,7 +1,8 @@
 /** NFC, NFKC and NFKD (Unicode Standard 3.11), at the Unicode version of Rust's unicode-normalization-alignments. */
 import { compatibility, excludedFromComposition } from './normalFormTables.ts';
 import type { NormalizedString } from './normalizedString.ts';
-import { decodeRuns, HANGUL_FIRST, HANGUL_LAST, numbersIn, REARRANGED, unicode } from './unicode.ts';
+import { decodeRuns, TableReader } from './tableReader.ts';
+import { HANGUL_FIRST, HANGUL_LAST, REARRANGED, unicode } from './unicode.ts';
 import { eachDecomposed, JAMO_L, JAMO_T, JAMO_V, TRAILING, VOWELS } from './unicodeNormalizers.ts';
 
 const LEADING = 19;
@@ -51,11 +52,11 @@ function decode(): NormalForms {
 function decodeDecompositions(groups: readonly (readonly string[])[]): Map<number, number[]> {
   const result = new Map<number, number[]>();
   groups.forEach(([keys, values], index) => {
-    const numbers = numbersIn(values);
+    const reader = new TableReader(values);
     let column: number[] = new Array(index + 1).fill(0);
     for (const [first, end] of decodeRuns(keys)) {
       for (let code = first; code < end; code++) {
-        column = column.map((previous) => previous + numbers.next().value!);
+        column = column.map((previous, place) => previous + reader.signed(place));
         result.set(code, column);
       }
     }

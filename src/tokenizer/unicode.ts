@@ -2,9 +2,10 @@
  * What the Rust `tokenizers` take each code point for, decoded on first use from generated tables.
  *
  * The JavaScript engine is not asked (`\p{…}`, `toLowerCase`): engines have different Unicode versions, and so have the
- * Rust crates, one for each of these questions. See `tools/unicode/generate.py`; `decomposeAll` is the exception.
+ * Rust crates, one for each of these questions. See `tools/unicode/generate.py`; `normalization` is the exception.
  */
 import { show, TokenizerError } from '../errors.ts';
+import { decodeRuns, TableReader } from './tableReader.ts';
 import * as tables from './unicodeTables.ts';
 
 /** Classes of a code point, as bits of `Unicode.classes`. */
@@ -29,7 +30,7 @@ export interface Unicode {
   readonly lowercase: ReadonlyMap<number, readonly number[]>;
   /** Full canonical decompositions, but for Hangul syllables. */
   readonly decompositions: ReadonlyMap<number, readonly number[]>;
-  /** Canonical combining classes other than 0. */
+  /** Canonical combining classes other than 0, by their rank: only their order counts. */
   readonly combiningClasses: ReadonlyMap<number, number>;
 }
 
@@ -43,8 +44,7 @@ export function unicode(): Unicode {
 function decodeTables(): Unicode {
   const classes = decodeClasses();
   const lowercase = decodeLowercase();
-  const decompositions = decomposeAll();
-  const combiningClasses = decodeCombiningClasses();
+  const { decompositions, combiningClasses } = normalization();
   for (const code of lowercase.keys()) classes[code] |= LOWERED;
   for (const code of decompositions.keys()) classes[code] |= REARRANGED;
   for (const code of combiningClasses.keys()) classes[code] |= REARRANGED;
@@ -52,51 +52,19 @@ function decodeTables(): Unicode {
   return { classes, lowercase, decompositions, combiningClasses };
 }
 
-const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+/** More than there are of combinations of classes. */
+const KINDS = 16;
 
-/** Base64 VLQ, as in source maps: five bits a digit, the lowest first, the sixth for more to come. */
-function* unsignedIn(text: string): Generator<number, undefined> {
-  let value = 0;
-  let shift = 0;
-  for (const character of text) {
-    const digit = DIGITS.indexOf(character);
-    value |= (digit & 31) << shift;
-    shift += 5;
-    if (digit & 32) continue;
-    yield value;
-    value = 0;
-    shift = 0;
-  }
-  return undefined;
-}
-
-/** The same with a sign, in bit 0 of each number. */
-export function* numbersIn(text: string): Generator<number, undefined> {
-  for (const number of unsignedIn(text)) yield number & 1 ? -(number >> 1) : number >> 1;
-  return undefined;
-}
-
-/** [first, end) of each run, from its distance to the run before it and its length. */
-export function decodeRuns(table: string): [number, number][] {
-  const runs: [number, number][] = [];
-  const numbers = [...numbersIn(table)];
-  let end = 0;
-  for (let i = 0; i < numbers.length; i += 2) {
-    const first = end + numbers[i];
-    end = first + numbers[i + 1];
-    runs.push([first, end]);
-  }
-  return runs;
-}
-
-/** From the lengths of runs whose code points are of the same classes, and which classes those are. */
+/** Runs of code points that are of the same classes: which those are, told apart by the two runs before, and its length. */
 function decodeClasses(): Uint16Array {
   const classes = new Uint16Array(0x110000);
-  const kinds = unsignedIn(tables.runKinds);
-  let end = 0;
-  for (const length of unsignedIn(tables.runLengths)) {
-    classes.fill(tables.kinds[kinds.next().value!], end, end + length);
-    end += length;
+  const reader = new TableReader(tables.classes);
+  let [end, kind, before] = [0, 0, 0];
+  for (let runs = reader.number(); runs > 0; runs--) {
+    [kind, before] = [reader.number(1 + KINDS * (1 + KINDS * before + kind)), kind];
+    const first = end;
+    end += reader.number(1 + kind);
+    classes.fill(tables.kinds[kind], first, end);
   }
   return classes;
 }
@@ -104,14 +72,13 @@ function decodeClasses(): Uint16Array {
 /** Runs of keys, one or two apart, whose values lie at the same distances from them. */
 function decodeLowercase(): Map<number, number[]> {
   const result = new Map<number, number[]>();
-  const numbers = numbersIn(tables.lowercase);
-  const next = () => numbers.next().value;
-  let end = 0;
-  for (let gap = next(); gap !== undefined; gap = next()) {
-    const step = next()!;
-    const count = next()!;
-    const distances = Array.from({ length: next()! }, () => next()!);
-    let code = end + gap;
+  const reader = new TableReader(tables.lowercase);
+  let code = 0;
+  for (let runs = reader.number(0); runs > 0; runs--) {
+    code += reader.number(1);
+    const step = reader.number(2);
+    const count = reader.number(3);
+    const distances = Array.from({ length: reader.number(4) }, () => reader.signed(5));
     for (let i = 0; i < count; i++, code += step) {
       const key = code;
       result.set(
@@ -119,46 +86,53 @@ function decodeLowercase(): Map<number, number[]> {
         distances.map((distance) => key + distance),
       );
     }
-    end = code - step + 1;
+    code += 1 - step;
   }
   return result;
 }
 
+const nfd = (text: string) => text.normalize('NFD');
+
 /**
- * Which code points decompose is a table; into what, the JavaScript engine says, whose answer for those is the same in
- * every version of Unicode, by the stability policy of normalization. A sum over all of them is checked.
+ * A table says which code points to ask the JavaScript engine for: whose decomposition and combining class, or lack of
+ * them, are the same in every version of Unicode, by the stability policy of normalization. A sum over the answers is checked.
  *
  * @throws TokenizerError where the engine was built without Unicode normalization
  */
-function decomposeAll(): Map<number, number[]> {
-  const result = new Map<number, number[]>();
+function normalization(): Pick<Unicode, 'decompositions' | 'combiningClasses'> {
+  const decompositions = new Map<number, number[]>();
+  const combiningClasses = new Map<number, number>();
   let check = 0x811c9dc5; // FNV-1a
-  for (const [first, end] of decodeRuns(tables.decomposed)) {
+  const addToCheck = (...numbers: number[]) => {
+    for (const number of numbers) check = Math.imul(check ^ number, 0x01000193);
+  };
+  let marks = '';
+  for (const [first, end] of decodeRuns(tables.normalized)) {
     for (let code = first; code < end; code++) {
-      const parts = Array.from(String.fromCodePoint(code).normalize('NFD'), (part) => part.codePointAt(0)!);
-      result.set(code, parts);
-      for (const number of [code, ...parts]) check = Math.imul(check ^ number, 0x01000193);
+      const character = String.fromCodePoint(code);
+      const parts = Array.from(nfd(character), (part) => part.codePointAt(0)!);
+      if (parts[0] !== code || parts.length > 1) {
+        decompositions.set(code, parts);
+        addToCheck(code, ...parts);
+      } else if (nfd(`${HIGHEST_CLASS}${character}${LOWEST_CLASS}`)[0] !== HIGHEST_CLASS) marks += character; // else it parts them
     }
   }
-  if (check >>> 0 === tables.decomposedCheck) return result;
+  let rank = 1;
+  let before = '';
+  for (const mark of nfd(marks)) {
+    if (nfd(mark + before) !== mark + before) rank++; // it moves back over the mark before it, but not over its like
+    combiningClasses.set(mark.codePointAt(0)!, rank);
+    addToCheck(mark.codePointAt(0)!, rank);
+    before = mark;
+  }
+  if (check >>> 0 === tables.normalizedCheck) return { decompositions, combiningClasses };
   throw new TokenizerError({
     what: 'String.prototype.normalize',
     expected: 'canonical decompositions as the Unicode Standard has them',
-    got: `others, such as of U+00E9 ${show('\u00e9'.normalize('NFD'))}`,
+    got: `others, such as of U+00E9 ${show(nfd('\u00e9'))}`,
     fix: 'use a JavaScript engine with full Unicode support (Node: built with ICU)',
   });
 }
 
-function decodeCombiningClasses(): Map<number, number> {
-  const result = new Map<number, number>();
-  const numbers = [...numbersIn(tables.combiningClasses)];
-  let end = 0;
-  let combiningClass = 0;
-  for (let i = 0; i < numbers.length; i += 3) {
-    const first = end + numbers[i];
-    end = first + numbers[i + 1];
-    combiningClass += numbers[i + 2];
-    for (let code = first; code < end; code++) result.set(code, combiningClass);
-  }
-  return result;
-}
+/** Marks of the highest combining class and of the lowest. */
+const [HIGHEST_CLASS, LOWEST_CLASS] = ['\u0345', '\u0334'];

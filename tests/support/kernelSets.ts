@@ -1,5 +1,6 @@
 import { mulAdd, relaxedFma, type Arithmetic } from '../../src/tensor/simd/arithmetic.ts';
-import { f32x4, ModuleBuilder } from '../../src/tensor/simd/assembler.ts';
+import { ModuleBuilder } from '../../src/tensor/simd/assembler.ts';
+import * as f32x4 from '../../src/tensor/simd/instructions/f32x4.ts';
 import type { Tile } from '../../src/tensor/simd/linear.ts';
 import { makeKernels } from '../../src/tensor/simd/start.ts';
 import type { WasmMemory } from '../../src/tensor/simd/wasmMemory.ts';
@@ -33,7 +34,7 @@ export function reserve(memory: WasmMemory, bytes: number): void {
 
 function validates(arithmetic: Arithmetic): boolean {
   const module = new ModuleBuilder();
-  module.define('probe', { a: 'i32' }, (fn, { a }) => {
+  module.define('probe', 'i', (fn, a) => {
     const v = fn.let(f32x4.load(a));
     fn.store(f32x4.store(a, arithmetic.multiplyAdd(v, v, v)));
   });

@@ -22,8 +22,9 @@ import tokenizers
 from tokenizers import Regex, normalizers, pre_tokenizers
 
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]  # Rust chars: everything but surrogates
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+ALPHABET = " !#&()*+,-.0123468:;=>?AEFILMOPST[]_abcdefghijklmnoprstuvwxyz{|}"  # as in src/tokenizer/tableReader.ts
 HANGUL = range(0xAC00, 0xD7A4)  # decomposed by arithmetic, not by table (Unicode 3.12)
+KINDS = 16  # more than there are of combinations of those classes
 BITS = dict(
     removed=1, whitespace=2, chinese=4, nonspacingMarks=8, punctuation=16, marks=128, wordCharacters=256
 )  # as in src/tokenizer/unicode.ts
@@ -158,28 +159,41 @@ def read_segmentation(path):
     return kept, linkers
 
 
-# ---- encoding: base64 VLQ, as in source maps; src/tokenizer/unicode.ts has the decoder ---------------------------------
+# ---- encoding: adaptive arithmetic coding; src/tokenizer/tableReader.ts is the reader, and says how it goes -------------
 
 
-def vlq(value):
-    return unsigned_vlq((-value << 1 | 1) if value < 0 else value << 1)
+class Table:
+    """Numbers, each with its context, as one fraction in base 64. `low` is a whole number of `digits` such digits."""
 
+    def __init__(self):
+        self.low, self.range, self.digits = 0, 1, 0
+        self.counts = {}
 
-def unsigned_vlq(rest):
-    text = ""
-    while True:
-        digit, rest = rest & 31, rest >> 5
-        text += ALPHABET[digit | 32 if rest else digit]
-        if not rest:
-            return text
+    def number(self, value, context=0):
+        bits = bin(value + 1)[3:]
+        for i in range(len(bits)):
+            self.bit(1, 64 * context + i)
+        self.bit(0, 64 * context + len(bits))
+        for bit in bits:
+            self.bit(int(bit), 64 * context + 32 + len(bits))
 
+    def signed(self, value, context=0):
+        self.number(-2 * value - 1 if value < 0 else 2 * value, context)
 
-def encode(numbers):
-    return "".join(vlq(n) for n in numbers)
+    def bit(self, bit, place):
+        while self.range < 2**24:
+            self.range, self.low, self.digits = self.range * 64, self.low * 64, self.digits + 1
+        counts = self.counts.setdefault(place, [0.5, 0.5])
+        lower = int(self.range * counts[0] / (counts[0] + counts[1]))
+        self.low, self.range = (self.low + lower, self.range - lower) if bit else (self.low, lower)
+        counts[bit] += 1
 
-
-def encode_unsigned(numbers):
-    return "".join(unsigned_vlq(n) for n in numbers)
+    def text(self):
+        """The shortest fraction in the interval."""
+        for zeros in range(self.digits, -1, -1):
+            shortest = -(-self.low // 64**zeros)
+            if shortest * 64**zeros < self.low + self.range:
+                return "".join(ALPHABET[shortest >> 6 * i & 63] for i in reversed(range(self.digits - zeros)))
 
 
 def runs(code_points):
@@ -194,16 +208,18 @@ def runs(code_points):
 
 
 def encode_set(code_points):
-    """Alternating gap and length of each run. Surrogates never reach a table, so a run may step over them."""
-    numbers, end = [], 0
-    for first, last in runs(code_points):
-        numbers += [first - end, last - first + 1]
+    """How many runs, then the gap before each and its length. Surrogates never reach a table, so a run may step over them."""
+    table, end, found = Table(), 0, runs(code_points)
+    table.number(len(found), 2)
+    for first, last in found:
+        table.number(first - end, 0)
+        table.number(last - first + 1, 1)
         end = last + 1
-    return encode(numbers)
+    return table.text()
 
 
 def encode_classes_of_all(sets):
-    """Runs of code points that are of the same classes: the length of each, and which of the combinations it is of.
+    """Runs of code points that are of the same classes: which of the combinations each is of, and its length.
 
     The combinations are bits of src/tokenizer/unicode.ts, the most frequent first.
     """
@@ -217,8 +233,14 @@ def encode_classes_of_all(sets):
             found.append((c, bits[c]))
     assert found[-1][1] == 0, "the last code points are of no class"
     combinations = [combination for combination, _ in Counter(kind for _, kind in found).most_common()]
-    lengths = [following - first for (first, _), (following, _) in zip(found, found[1:])]
-    return encode_unsigned(lengths), encode_unsigned(combinations.index(kind) for _, kind in found[:-1]), combinations
+    table, kind, before = Table(), 0, 0
+    table.number(len(found) - 1)
+    for (first, bits_of_run), (following, _) in zip(found, found[1:]):
+        context = 1 + KINDS * (1 + KINDS * before + kind)
+        before, kind = kind, combinations.index(bits_of_run)
+        table.number(kind, context)
+        table.number(following - first, 1 + kind)
+    return table.text(), combinations
 
 
 def encode_map(mapping):
@@ -227,7 +249,7 @@ def encode_map(mapping):
     `difference` is each value's distance from the key at the first of the run; values of a run share it (step 1 or 2),
     so that A-Z and the alternating upper and lower case of Latin Extended are one run each.
     """
-    numbers, keys, end = [], sorted(mapping), 0
+    found, keys, end = [], sorted(mapping), 0
     offsets = {c: [value - c for value in mapping[c]] for c in keys}
     i = 0
     while i < len(keys):
@@ -240,10 +262,17 @@ def encode_map(mapping):
                 step, count = candidate, n
         if step == 2 and any(keys[i] + 2 * k + 1 in mapping for k in range(count - 1)):
             step, count = 1, 1
-        numbers += [keys[i] - end, step, count, len(offsets[keys[i]]), *offsets[keys[i]]]
+        found.append((keys[i] - end, step, count, offsets[keys[i]]))
         end = keys[i] + step * (count - 1) + 1
         i += count
-    return encode(numbers)
+    table = Table()
+    table.number(len(found), 0)
+    for gap, step, count, differences in found:
+        for context, number in enumerate([gap, step, count, len(differences)], start=1):
+            table.number(number, context)
+        for difference in differences:
+            table.signed(difference, 5)
+    return table.text()
 
 
 def encode_decompositions(decompositions, longest):
@@ -251,38 +280,62 @@ def encode_decompositions(decompositions, longest):
     groups = []
     for length in range(1, longest + 1):
         keys = [c for c in sorted(decompositions) if len(decompositions[c]) == length]
-        numbers, before = [], [0] * length
+        table, before = Table(), [0] * length
         for c in keys:
-            numbers += [value - previous for value, previous in zip(decompositions[c], before)]
+            for column, (value, previous) in enumerate(zip(decompositions[c], before)):
+                table.signed(value - previous, column)
             before = decompositions[c]
-        groups.append((encode_set(keys), encode(numbers)))
+        groups.append((encode_set(keys), table.text()))
     return groups
 
 
-def check_of(decompositions):
-    """FNV-1a of all code points that decompose, each followed by its decomposition."""
+def encode_scanned(decompositions, classes):
+    """Runs of code points that hold all which decompose or move: of those src/tokenizer/unicode.ts asks JavaScript, once.
+
+    Between runs that were joined lie only assigned ones that do neither, and never will (Unicode's stability policy).
+    """
+
+    def is_settled(c):
+        moves = unicodedata.normalize("NFD", chr(c)) != chr(c) or unicodedata.combining(chr(c))
+        return unicodedata.category(chr(c)) != "Cn" and not moves and c not in HANGUL
+
+    joined = []
+    for first, last in runs(sorted({*decompositions, *classes})):
+        if joined and all(is_settled(c) for c in range(joined[-1][1] + 1, first)):
+            joined[-1][1] = last
+        else:
+            joined.append([first, last])
+    return encode_set([c for first, last in joined for c in range(first, last + 1)])
+
+
+def check_of(decompositions, classes):
+    """FNV-1a of all code points that decompose, each with its decomposition, then of all that move, each with the rank of its
+    combining class."""
+    numbers = [code for c in sorted(decompositions) for code in [c, *decompositions[c]]]
+    ranks = {number: rank for rank, number in enumerate(sorted(set(classes.values())), start=1)}
+    for c in sorted(classes, key=lambda c: (classes[c], c)):
+        numbers += [c, ranks[classes[c]]]
     hash = 0x811C9DC5
-    for c in sorted(decompositions):
-        for code in [c, *decompositions[c]]:
-            hash = (hash ^ code) * 0x01000193 & 0xFFFFFFFF
+    for number in numbers:
+        hash = (hash ^ number) * 0x01000193 & 0xFFFFFFFF
     return hash
 
 
-def encode_classes(classes):
-    """Runs of [gap, length, change of class]."""
-    numbers, end, before, keys = [], 0, 0, sorted(classes)
-    i = 0
-    while i < len(keys):
-        j = i
-        while j + 1 < len(keys) and keys[j + 1] == keys[j] + 1 and classes[keys[j + 1]] == classes[keys[i]]:
-            j += 1
-        numbers += [keys[i] - end, j - i + 1, classes[keys[i]] - before]
-        end, before, i = keys[j] + 1, classes[keys[i]], j + 1
-    return encode(numbers)
+def encode_graphemes(found):
+    """How many runs, then the class of each, told by the one before, the gap before it and its length."""
+    table, end, before = Table(), 0, 0
+    table.number(len(found), 0)
+    for first, last, name in found:
+        kind = GRAPHEME_CLASSES.index(name)
+        table.number(kind, 3 + before)
+        table.number(first - end, 1)
+        table.number(last - first + 1, 2)
+        end, before = last + 1, kind
+    return table.text()
 
 
 HEADER = """// Generated by tools/unicode/generate.py from the behaviour of tokenizers {version} (Rust). Do not edit.
-// Base64 VLQ runs; src/tokenizer/{decoder} decodes them, and says what each is for.
+// Arithmetic coding; src/tokenizer/{decoder} decodes them, and says what each is for.
 """
 
 
@@ -306,11 +359,11 @@ def main():
     parser.add_argument("--segmentation", type=pathlib.Path)
     arguments = parser.parse_args()
     decompositions = probe_decompositions()
-    tables = dict(zip(("runLengths", "runKinds", "kinds"), encode_classes_of_all(probe_sets())))
+    tables = dict(zip(("classes", "kinds"), encode_classes_of_all(probe_sets())))
     tables["lowercase"] = encode_map(probe_lowercase())
-    tables["decomposed"] = encode_set(sorted(decompositions))
-    tables["decomposedCheck"] = check_of(decompositions)
-    tables["combiningClasses"] = encode_classes(probe_combining_classes(decompositions))
+    classes = probe_combining_classes(decompositions)
+    tables["normalized"] = encode_scanned(decompositions, classes)
+    tables["normalizedCheck"] = check_of(decompositions, classes)
     version = f"export const oracleVersion = 'tokenizers {tokenizers.__version__}';\n"
     write(arguments.output / "unicodeTables.ts", "unicode.ts", tables, start=version)
     categories = {name: encode_set(code_points) for name, code_points in probe_categories().items()}
@@ -323,12 +376,8 @@ def main():
     write(arguments.output / "normalFormTables.ts", "normalForms.ts", normal_forms)
     if arguments.segmentation:
         found, linkers = read_segmentation(arguments.segmentation)
-        numbers, end = [], 0
-        for first, last, name in found:
-            numbers += [first - end, last - first + 1, GRAPHEME_CLASSES.index(name)]
-            end = last + 1
         header = HEADER.replace("from the behaviour of", "from the unicode-segmentation of")
-        tables = {"graphemes": encode(numbers), "linkers": encode_set(linkers)}
+        tables = {"graphemes": encode_graphemes(found), "linkers": encode_set(linkers)}
         write(arguments.output / "graphemeTables.ts", "graphemes.ts", tables, header)
 
 

@@ -1,14 +1,9 @@
 import type { ActivationName, FunctionName } from '../kernels/kernels.ts';
 import type { Arithmetic } from './arithmetic.ts';
-import {
-  f32x4,
-  i32,
-  type FunctionBuilder,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import type { FunctionBuilder, FunctionReference, ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 import { gelu, geluTanh, sigmoid, tanh } from './math.ts';
 
 export type VectorFunction = (fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>) => Value<'v128'>;
@@ -39,33 +34,28 @@ export function activationNumber(name: FunctionName): number | undefined {
  */
 export function defineActivate(module: ModuleBuilder, arithmetic: Arithmetic): FunctionReference<null> {
   const loops = vectorActivations.map(([[name], compute]) =>
-    module.define(
-      name,
-      { rows: 'i32', vectors: 'i32', stride: 'i32', address: 'i32' },
-      (fn, { rows, vectors, stride, address }) => {
-        const at = fn.local('i32');
-        const column = (vectors: number) => {
-          fn.set(at, address);
-          fn.repeat(rows, () => {
-            const x = Array.from({ length: vectors }, (_, v) => fn.let(f32x4.load(at, 16 * v)));
-            const y = x.map((v) => fn.let(compute(fn, arithmetic, v)));
-            y.forEach((v, i) => fn.store(f32x4.store(at, v, 16 * i)));
-            fn.advance(at, stride);
-          });
-        };
-        // Two vectors at a time: there is waiting in the formulas, and revectorization pairs them.
-        fn.repeat(i32.shr_u(vectors, i32.const(1)), () => {
-          column(2);
-          fn.advance(address, 32);
+    module.define(name, 'iiii', (fn, rows, vectors, stride, address) => {
+      const at = fn.local('i32');
+      const column = (vectors: number) => {
+        fn.set(at, address);
+        fn.repeat(rows, () => {
+          const x = Array.from({ length: vectors }, (_, v) => fn.let(f32x4.load(at, 16 * v)));
+          const y = x.map((v) => fn.let(compute(fn, arithmetic, v)));
+          y.forEach((v, i) => fn.store(f32x4.store(at, v, 16 * i)));
+          fn.advance(at, stride);
         });
-        fn.if(i32.and(vectors, i32.const(1)), () => column(1));
-      },
-    ),
+      };
+      // Two vectors at a time: there is waiting in the formulas, and revectorization pairs them.
+      fn.repeat(i32.shr_u(vectors, 1), () => {
+        column(2);
+        fn.advance(address, 32);
+      });
+      fn.if(i32.and(vectors, 1), () => column(1));
+    }),
   );
-  const parameters = { number: 'i32', address: 'i32', rows: 'i32', vectors: 'i32', stride: 'i32' } as const;
-  return module.define('activate', parameters, (fn, { number, address, rows, vectors, stride }) => {
+  return module.define('activate', 'iiiii', (fn, number, address, rows, vectors, stride) => {
     loops.forEach((loop, i) => {
-      fn.if(i32.eq(number, i32.const(i + 1)), () => fn.call(loop, rows, vectors, stride, address));
+      fn.if(i32.eq(number, i + 1), () => fn.call(loop, rows, vectors, stride, address));
     });
   });
 }

@@ -1,7 +1,10 @@
 import type { ActivationName } from '../kernels/kernels.ts';
 import { vectorActivations, type VectorFunction } from './activation.ts';
 import type { Arithmetic } from './arithmetic.ts';
-import { f32x4, i32, v128, type ModuleBuilder } from './assembler.ts';
+import type { ModuleBuilder } from './assembler.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
+import * as v128 from './instructions/v128.ts';
 import { geluSlope, geluTanhSlope, sigmoidSlope, siluSlope, tanhSlope } from './math.ts';
 
 /** Slopes of the activations that have a kernel, by their first names. */
@@ -16,9 +19,8 @@ const slopes: Partial<Record<ActivationName, VectorFunction>> = {
 
 /** `activateBackward`: dx += dy · slope(x) of activation `number`, for `vectors` · 4 numbers. */
 export function defineActivateBackward(module: ModuleBuilder, arithmetic: Arithmetic): void {
-  const parameters = { dx: 'i32', dy: 'i32', x: 'i32', vectors: 'i32' } as const;
   const loops = vectorActivations.map(([[name]]) =>
-    module.define(`${name}Backward`, parameters, (fn, { dx, dy, x, vectors }) => {
+    module.define(`${name}Backward`, 'iiii', (fn, dx, dy, x, vectors) => {
       fn.repeat(vectors, () => {
         const factor = slopes[name]!(fn, arithmetic, fn.let(f32x4.load(x)));
         fn.store(f32x4.store(dx, arithmetic.multiplyAdd(f32x4.load(dy), factor, f32x4.load(dx))));
@@ -26,9 +28,9 @@ export function defineActivateBackward(module: ModuleBuilder, arithmetic: Arithm
       });
     }),
   );
-  module.define('activateBackward', { number: 'i32', ...parameters }, (fn, { number, dx, dy, x, vectors }) => {
+  module.define('activateBackward', 'iiiii', (fn, number, dx, dy, x, vectors) => {
     loops.forEach((loop, i) => {
-      fn.if(i32.eq(number, i32.const(i + 1)), () => fn.call(loop, dx, dy, x, vectors));
+      fn.if(i32.eq(number, i + 1), () => fn.call(loop, dx, dy, x, vectors));
     });
   });
 }

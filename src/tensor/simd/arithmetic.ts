@@ -1,4 +1,5 @@
-import { f32x4, type Value } from './assembler.ts';
+import type { Value } from './instructions/encoding.ts';
+import * as f32x4 from './instructions/f32x4.ts';
 
 /** How a product is added to a sum: the one choice in which kernels may differ in their last bit. */
 export interface Arithmetic {

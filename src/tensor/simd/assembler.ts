@@ -1,31 +1,39 @@
 /**
  * A small WebAssembly writer: functions are built from typed expressions, so that a kernel's source reads like its loop.
- * Instructions carry the names of the specification. Only what the kernels need is here.
+ * Only what the kernels need is here.
  * Source: WebAssembly Core Specification, §5 (binary format); relaxed SIMD proposal for `relaxed_madd`.
  */
-export type ValueType = 'i32' | 'f32' | 'f64' | 'v128';
+import {
+  bitsOf,
+  unsigned,
+  valueOf,
+  type Integer,
+  type Local,
+  type Store,
+  type Value,
+  type ValueType,
+} from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
+import * as v128 from './instructions/v128.ts';
 
 const typeCodes: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 const EMPTY_BLOCK = 0x40;
-
-/** An expression: the instructions that leave one value on the stack. Using it twice computes it twice; see `let`. */
-export interface Value<T extends ValueType = ValueType> {
-  readonly type: T;
-  readonly code: readonly number[];
-}
-
-/** A local variable; as an expression, its current value. */
-export interface Local<T extends ValueType = ValueType> extends Value<T> {
-  readonly index: number;
-}
 
 export interface FunctionReference<R extends ValueType | null = ValueType | null> {
   readonly index: number;
   readonly result: R;
 }
 
-type Parameters = Record<string, ValueType>;
-type Arguments<P extends Parameters> = { [K in keyof P]: Local<P[K]> };
+/** The types of parameters, one letter each. */
+type Letter = 'i' | 'f' | 'v';
+const letters: Record<Letter, ValueType> = { i: 'i32', f: 'f32', v: 'v128' };
+
+/** The arguments of a signature: of `'iif'` two i32 and an f32. */
+type Arguments<S extends string> = S extends `${infer L extends Letter}${infer Rest}`
+  ? [Local<{ i: 'i32'; f: 'f32'; v: 'v128' }[L]>, ...Arguments<Rest>]
+  : [];
 
 /** One function under construction. Methods append instructions in the order of the calls. */
 export class FunctionBuilder {
@@ -43,6 +51,11 @@ export class FunctionBuilder {
   local<T extends ValueType>(type: T): Local<T> {
     const index = this.#parameterCount + this.#locals.push(type) - 1;
     return { type, index, code: [0x20, ...unsigned(index)] };
+  }
+
+  /** As many new locals as are taken: `const [from, to] = fn.locals('i32')`. */
+  *locals<T extends ValueType>(type: T): Generator<Local<T>, never> {
+    for (;;) yield this.local(type);
   }
 
   /** A new local that holds the value from here on. */
@@ -65,8 +78,8 @@ export class FunctionBuilder {
   }
 
   /** local += amount */
-  advance(local: Local<'i32'>, amount: Value<'i32'> | number): void {
-    this.set(local, i32.add(local, typeof amount === 'number' ? i32.const(amount) : amount));
+  advance(local: Local<'i32'>, amount: Integer): void {
+    this.set(local, i32.add(local, amount));
   }
 
   store(statement: Store): void {
@@ -78,7 +91,7 @@ export class FunctionBuilder {
     this.#code.push(...value.code, 0x0f);
   }
 
-  call(callee: FunctionReference<null>, ...values: Value[]): void {
+  call(callee: FunctionReference<null>, ...values: (Value | number)[]): void {
     this.#code.push(...call(callee, values).code);
   }
 
@@ -90,7 +103,7 @@ export class FunctionBuilder {
   /** Runs the body `count` times; a count of 0 or less runs it not at all. */
   repeat(count: Value<'i32'>, body: () => void): void {
     const left = this.let(count);
-    this.if(i32.gt_s(left, i32.const(0)), () => this.#untilZero(left, 1, body));
+    this.if(i32.gt_s(left, 0), () => this.#untilZero(left, 1, body));
   }
 
   /** The same for a count that is known to be at least 1, as the innermost loops have it. */
@@ -106,11 +119,11 @@ export class FunctionBuilder {
     const left = this.let(count);
     this.#code.push(0x02, EMPTY_BLOCK, 0x03, EMPTY_BLOCK);
     for (let copy = 0; copy < times; copy++) {
-      if (copy > 0) this.#code.push(...i32.eq(left, i32.const(copy)).code, 0x0d, 1);
+      if (copy > 0) this.#code.push(...i32.eq(left, copy).code, 0x0d, 1);
       body(copy);
     }
     advance();
-    this.#code.push(...i32.sub(left, i32.const(times)).code, 0x22, ...unsigned(left.index), 0x0d, 0, 0x0b, 0x0b);
+    this.#code.push(...i32.sub(left, times).code, 0x22, ...unsigned(left.index), 0x0d, 0, 0x0b, 0x0b);
   }
 
   /** Runs the body while `condition` holds, tested before each round. */
@@ -136,7 +149,7 @@ export class FunctionBuilder {
     this.#code.push(0x03, EMPTY_BLOCK);
     body();
     // left -= step, and go round again unless it is zero
-    this.#code.push(...i32.sub(left, i32.const(step)).code, 0x22, ...unsigned(left.index), 0x0d, 0, 0x0b);
+    this.#code.push(...i32.sub(left, step).code, 0x22, ...unsigned(left.index), 0x0d, 0, 0x0b);
   }
 
   /** The body as the binary format wants it: local declarations in runs of one type, then the instructions. */
@@ -162,25 +175,23 @@ export class ModuleBuilder {
   readonly #types: number[][] = [];
   readonly #functions: { name: string; type: number; body: number[] }[] = [];
 
-  /** Adds and exports a function. The body is written through `fn`, the arguments are locals. */
-  define<P extends Parameters, R extends ValueType | null = null>(
+  /** Adds and exports a function with parameters of the types that `signature` spells. The body is written through `fn`. */
+  define<S extends string, V extends Value | void>(
     name: string,
-    parameters: P,
-    body: (fn: FunctionBuilder, args: Arguments<P>) => Value<NonNullable<R>> | void,
-  ): FunctionReference<R> {
-    const names = Object.keys(parameters);
-    const fn = new FunctionBuilder(names.length);
-    const args = Object.fromEntries(
-      names.map((key, index) => [key, { type: parameters[key], index, code: [0x20, ...unsigned(index)] }]),
-    ) as unknown as Arguments<P>;
-    const result = body(fn, args);
+    signature: S,
+    body: (fn: FunctionBuilder, ...args: Arguments<S>) => V,
+  ): FunctionReference<V extends Value<infer R> ? R : null> {
+    const types = Array.from(signature, (letter) => letters[letter as Letter]);
+    const fn = new FunctionBuilder(types.length);
+    const args = types.map((type, index) => ({ type, index, code: [0x20, ...unsigned(index)] }));
+    const result = body(fn, ...(args as Arguments<S>));
     const code = fn.assemble();
     if (result) code.splice(-1, 0, ...result.code); // its value is left on the stack at the end
     const results = result ? [[typeCodes[result.type]]] : [];
-    const type = [0x60, ...vector(names.map((key) => [typeCodes[parameters[key]]])), ...vector(results)];
+    const type = [0x60, ...vector(types.map((type) => [typeCodes[type]])), ...vector(results)];
     this.#types.push(type);
     this.#functions.push({ name, type: this.#types.length - 1, body: code });
-    return { index: this.#functions.length - 1, result: (result ? result.type : null) as R };
+    return { index: this.#functions.length - 1, result: (result?.type ?? null) as V extends Value<infer R> ? R : null };
   }
 
   /** The bytes of the module. `pages` are the limits of the memory it will be given; `tag` is kept in a custom section. */
@@ -203,217 +214,11 @@ export class ModuleBuilder {
 
 export function call<R extends ValueType | null>(
   callee: FunctionReference<R>,
-  values: readonly Value[],
+  values: readonly (Value | number)[],
 ): Value<NonNullable<R>> {
-  const code = [...values.flatMap(({ code }) => code), 0x10, ...unsigned(callee.index)];
+  const code = [...values.flatMap((value) => valueOf(value).code), 0x10, ...unsigned(callee.index)];
   return { type: callee.result as NonNullable<R>, code };
 }
-
-/** A store to memory, for `FunctionBuilder.store`. */
-export interface Store {
-  readonly code: readonly number[];
-}
-
-type Address = Value<'i32'>;
-
-const unary =
-  <A extends ValueType, R extends ValueType>(type: R, ...opcode: number[]) =>
-  (a: Value<A>): Value<R> => ({ type, code: [...a.code, ...opcode] });
-
-const binary =
-  <A extends ValueType, R extends ValueType>(type: R, ...opcode: number[]) =>
-  (a: Value<A>, b: Value<A>): Value<R> => ({ type, code: [...a.code, ...b.code, ...opcode] });
-
-const ternary =
-  (...opcode: number[]) =>
-  (a: Value<'v128'>, b: Value<'v128'>, c: Value<'v128'>): Value<'v128'> => ({
-    type: 'v128',
-    code: [...a.code, ...b.code, ...c.code, ...opcode],
-  });
-
-/** A load of `2 ** alignment` aligned bytes at address + offset. */
-const load =
-  <R extends ValueType>(type: R, alignment: number, ...opcode: number[]) =>
-  (address: Address, offset = 0): Value<R> => ({
-    type,
-    code: [...address.code, ...opcode, alignment, ...unsigned(offset)],
-  });
-
-const store =
-  <A extends ValueType>(alignment: number, ...opcode: number[]) =>
-  (address: Address, value: Value<A>, offset = 0): Store => ({
-    code: [...address.code, ...value.code, ...opcode, alignment, ...unsigned(offset)],
-  });
-
-const simd = (opcode: number) => [0xfd, ...unsigned(opcode)];
-export const vectorUnary = (opcode: number) => unary<'v128', 'v128'>('v128', ...simd(opcode));
-export const vectorBinary = (opcode: number) => binary<'v128', 'v128'>('v128', ...simd(opcode));
-
-export const i32 = {
-  const: (value: number): Value<'i32'> => ({ type: 'i32', code: [0x41, ...signed(value)] }),
-  load: load('i32', 2, 0x28),
-  load8_s: load('i32', 0, 0x2c),
-  load16_s: load('i32', 1, 0x2e),
-  load16_u: load('i32', 1, 0x2f),
-  reinterpret_f32: unary<'f32', 'i32'>('i32', 0xbc),
-  store: store<'i32'>(2, 0x36),
-  store8: store<'i32'>(0, 0x3a),
-  store16: store<'i32'>(1, 0x3b),
-  eq: binary<'i32', 'i32'>('i32', 0x46),
-  ne: binary<'i32', 'i32'>('i32', 0x47),
-  lt_s: binary<'i32', 'i32'>('i32', 0x48),
-  ge_u: binary<'i32', 'i32'>('i32', 0x4f),
-  gt_s: binary<'i32', 'i32'>('i32', 0x4a),
-  ge_s: binary<'i32', 'i32'>('i32', 0x4e),
-  add: binary<'i32', 'i32'>('i32', 0x6a),
-  sub: binary<'i32', 'i32'>('i32', 0x6b),
-  mul: binary<'i32', 'i32'>('i32', 0x6c),
-  div_u: binary<'i32', 'i32'>('i32', 0x6e),
-  and: binary<'i32', 'i32'>('i32', 0x71),
-  or: binary<'i32', 'i32'>('i32', 0x72),
-  xor: binary<'i32', 'i32'>('i32', 0x73),
-  shl: binary<'i32', 'i32'>('i32', 0x74),
-  shr_u: binary<'i32', 'i32'>('i32', 0x76),
-  /** a where the condition holds, else b; both are computed. */
-  select: (a: Value<'i32'>, b: Value<'i32'>, condition: Value<'i32'>): Value<'i32'> => ({
-    type: 'i32',
-    code: [...a.code, ...b.code, ...condition.code, 0x1b],
-  }),
-  /** The smaller of two; each is computed twice. */
-  min: (a: Value<'i32'>, b: Value<'i32'>): Value<'i32'> => i32.select(a, b, i32.lt_s(a, b)),
-};
-
-export const f32 = {
-  const: (value: number): Value<'f32'> => ({
-    type: 'f32',
-    code: [0x43, ...new Uint8Array(Float32Array.of(value).buffer)],
-  }),
-  load: load('f32', 2, 0x2a),
-  store: store<'f32'>(2, 0x38),
-  add: binary<'f32', 'f32'>('f32', 0x92),
-  sub: binary<'f32', 'f32'>('f32', 0x93),
-  mul: binary<'f32', 'f32'>('f32', 0x94),
-  div: binary<'f32', 'f32'>('f32', 0x95),
-  max: binary<'f32', 'f32'>('f32', 0x97),
-  sqrt: unary<'f32', 'f32'>('f32', 0x91),
-  abs: unary<'f32', 'f32'>('f32', 0x8b),
-  ge: binary<'f32', 'i32'>('i32', 0x60),
-  convert_i32_s: unary<'i32', 'f32'>('f32', 0xb2),
-  reinterpret_i32: unary<'i32', 'f32'>('f32', 0xbe),
-  demote_f64: unary<'f64', 'f32'>('f32', 0xb6),
-};
-
-export const f64 = {
-  /** 1, the only number that is needed. */
-  one: { type: 'f64', code: [0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f] } as Value<'f64'>,
-  add: binary<'f64', 'f64'>('f64', 0xa0),
-  div: binary<'f64', 'f64'>('f64', 0xa3),
-  sqrt: unary<'f64', 'f64'>('f64', 0x9f),
-  promote_f32: unary<'f32', 'f64'>('f64', 0xbb),
-};
-
-export const v128 = {
-  /** Four lanes of one bit pattern. */
-  const: (lane: number): Value<'v128'> => {
-    const bytes = [...new Uint8Array(Int32Array.of(lane).buffer)];
-    return { type: 'v128', code: [...simd(12), ...bytes, ...bytes, ...bytes, ...bytes] };
-  },
-  load: load('v128', 2, ...simd(0)),
-  store: store<'v128'>(2, ...simd(11)),
-  /** The lower 32, or 64, bits from an address, and zeros above. */
-  load32_zero: load('v128', 2, ...simd(92)),
-  load64_zero: load('v128', 2, ...simd(93)),
-  /** a where the mask is set, else b. */
-  bitselect: ternary(...simd(82)),
-  and: vectorBinary(78),
-  or: vectorBinary(80),
-  xor: vectorBinary(81),
-  /** Four lanes of the eight of a and b, by number. */
-  shuffle: (a: Value<'v128'>, b: Value<'v128'>, ...lanes: [number, number, number, number]): Value<'v128'> => ({
-    type: 'v128',
-    code: [...a.code, ...b.code, ...simd(13), ...lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte))],
-  }),
-};
-
-export const f32x4 = {
-  const: (value: number): Value<'v128'> => v128.const(bitsOf(value)),
-  load: v128.load,
-  store: v128.store,
-  loadSplat: load('v128', 2, ...simd(9)),
-  splat: unary<'f32', 'v128'>('v128', ...simd(19)),
-  extract_lane: (value: Value<'v128'>, lane: number): Value<'f32'> => ({
-    type: 'f32',
-    code: [...value.code, ...simd(31), lane],
-  }),
-  add: vectorBinary(228),
-  sub: vectorBinary(229),
-  mul: vectorBinary(230),
-  div: vectorBinary(231),
-  /** b < a ? b : a, and a < b ? b : a: one instruction each, where min and max take several for their rule about NaN. */
-  pmin: vectorBinary(234),
-  pmax: vectorBinary(235),
-  abs: vectorUnary(224),
-  neg: vectorUnary(225),
-  /** The larger, NaN where either is. */
-  max: vectorBinary(233),
-  sqrt: vectorUnary(227),
-  lt: vectorBinary(67),
-  convert_i32x4_s: vectorUnary(250),
-  /** a · b + c, rounded once or twice as the machine likes. */
-  relaxed_madd: ternary(...simd(0x105)),
-};
-
-export const f64x2 = {
-  add: vectorBinary(240),
-  mul: vectorBinary(242),
-  /** The lower two lanes, widened. */
-  promote_low_f32x4: vectorUnary(95),
-  extract_lane: (value: Value<'v128'>, lane: number): Value<'f64'> => ({
-    type: 'f64',
-    code: [...value.code, ...simd(33), lane],
-  }),
-};
-
-export const i32x4 = {
-  load: v128.load,
-  loadSplat: load('v128', 2, ...simd(9)),
-  splat: unary<'i32', 'v128'>('v128', ...simd(17)),
-  add: vectorBinary(174),
-  sub: vectorBinary(177),
-  mul: vectorBinary(181),
-  ge_u: vectorBinary(64),
-  max_s: vectorBinary(184),
-  shl: (a: Value<'v128'>, bits: number): Value<'v128'> => ({
-    type: 'v128',
-    code: [...a.code, ...i32.const(bits).code, ...simd(171)],
-  }),
-  shr_u: (a: Value<'v128'>, bits: number): Value<'v128'> => ({
-    type: 'v128',
-    code: [...a.code, ...i32.const(bits).code, ...simd(173)],
-  }),
-  extract_lane: (value: Value<'v128'>, lane: number): Value<'i32'> => ({
-    type: 'i32',
-    code: [...value.code, ...simd(27), lane],
-  }),
-  /** Pairs of 16-bit products, added: the integer product's inner step. */
-  dot_i16x8_s: vectorBinary(186),
-  /** c + fours of 8-bit products, of int8 a and of b from 0 to 127: beyond those machines differ. */
-  relaxed_dot_i8x16_i7x16_add_s: ternary(...simd(0x113)),
-};
-
-export const i16x8 = {
-  /** Eight int8 at an address, widened. */
-  load8x8_s: load('v128', 0, ...simd(1)),
-  narrow_i32x4_s: vectorBinary(133),
-  shr_u: (a: Value<'v128'>, bits: number): Value<'v128'> => ({
-    type: 'v128',
-    code: [...a.code, ...i32.const(bits).code, ...simd(141)],
-  }),
-};
-
-export const i8x16 = {
-  narrow_i16x8_s: vectorBinary(101),
-};
 
 /** The sum of a vector's lanes, (0 + 2) + (1 + 3). */
 export function sumLanes(value: Local<'v128'>): Value<'f32'> {
@@ -421,27 +226,6 @@ export function sumLanes(value: Local<'v128'>): Value<'f32'> {
   return f32.add(f32.add(lane(0), lane(2)), f32.add(lane(1), lane(3)));
 }
 
-function unsigned(value: number): number[] {
-  const bytes = [];
-  do {
-    const low = value & 0x7f;
-    value >>>= 7;
-    bytes.push(value === 0 ? low : low | 0x80);
-  } while (value !== 0);
-  return bytes;
-}
-
-function signed(value: number): number[] {
-  const bytes = [];
-  for (;;) {
-    const low = value & 0x7f;
-    value >>= 7;
-    if ((value === 0 && !(low & 0x40)) || (value === -1 && low & 0x40)) return [...bytes, low];
-    bytes.push(low | 0x80);
-  }
-}
-
-const bitsOf = (value: number): number => new Int32Array(Float32Array.of(value).buffer)[0];
 const vector = (items: readonly (readonly number[])[]): number[] => [...unsigned(items.length), ...items.flat()];
 const string = (text: string): number[] => vector([...text].map((character) => [character.charCodeAt(0)]));
 const section = (id: number, content: readonly number[]): number[] => [id, ...unsigned(content.length), ...content];

@@ -1,14 +1,9 @@
 import type { Arithmetic } from './arithmetic.ts';
-import {
-  call,
-  f32,
-  f32x4,
-  i32,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import { call, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 import type { Tile, TileRows } from './linear.ts';
 
 /** Bytes of scratch memory that `attention` needs for a sequence of `length` tokens. */
@@ -42,52 +37,50 @@ export function defineAttention(
 ): void {
   const columns = 4 * tile.vectors;
   const panelBytes = 4 * columns; // of one k
-  const parameters = {
-    y: 'i32',
-    q: 'i32',
-    k: 'i32',
-    v: 'i32',
-    length: 'i32',
-    headSize: 'i32',
-    stride: 'i32',
-    heads: 'i32',
-    scale: 'f32',
-    probabilities: 'i32',
-    headStride: 'i32',
-    zeros: 'i32',
-    bias: 'i32',
-    spans: 'i32',
-    bases: 'i32',
-    baseStride: 'i32',
-    counters: 'i32',
-    threshold: 'i32',
-    factor: 'f32',
-    scratch: 'i32',
-  } as const;
   const { softmaxRow, maskRow, addScaled, packKeys, packValues } = functions;
 
-  module.define('attention', parameters, (fn, args) => {
-    const { y, q, k, v, length, headSize, stride, heads, scale, probabilities, headStride, zeros, scratch } = args;
-    const { bias, spans, bases, baseStride, counters, threshold, factor } = args;
-    const panelsOf = (n: typeof length) => i32.div_u(i32.add(n, i32.const(columns - 1)), i32.const(columns));
+  module.define('attention', 'iiiiiiiifiiiiiiiiifi', (fn, ...args) => {
+    const [
+      y,
+      q,
+      k,
+      v,
+      length,
+      headSize,
+      stride,
+      heads,
+      scale,
+      probabilities,
+      headStride,
+      zeros,
+      bias,
+      spans,
+      bases,
+      baseStride,
+      counters,
+      threshold,
+      factor,
+      scratch,
+    ] = args;
+    const panelsOf = (n: typeof length) => i32.div_u(i32.add(n, columns - 1), columns);
     const keyPanels = fn.let(panelsOf(length));
     const valuePanels = fn.let(panelsOf(headSize));
-    const scoreStride = fn.let(i32.mul(keyPanels, i32.const(panelBytes)));
-    const contextStride = fn.let(i32.mul(valuePanels, i32.const(panelBytes)));
+    const scoreStride = fn.let(i32.mul(keyPanels, panelBytes));
+    const contextStride = fn.let(i32.mul(valuePanels, panelBytes));
     const keys = scratch;
     const values = fn.let(i32.add(keys, i32.mul(scoreStride, headSize)));
     const scores = fn.let(i32.add(values, i32.mul(contextStride, length)));
-    const context = fn.let(i32.add(scores, i32.mul(scoreStride, i32.const(tile.rows))));
-    const inverses = fn.let(i32.add(context, i32.mul(contextStride, i32.const(tile.rows))));
-    const lengthBytes = fn.let(i32.shl(length, i32.const(2)));
+    const context = fn.let(i32.add(scores, i32.mul(scoreStride, tile.rows)));
+    const inverses = fn.let(i32.add(context, i32.mul(contextStride, tile.rows)));
+    const lengthBytes = fn.let(i32.shl(length, 2));
     // The keys that a block of queries sees, all of them where there are no spans.
-    const [first, count, panels, eights, firstBytes] = Array.from({ length: 5 }, () => fn.local('i32'));
+    const [first, count, panels, eights, firstBytes] = fn.locals('i32');
     const setKeys = (firstKey: Value<'i32'>, keyCount: Value<'i32'>) => {
       fn.set(first, firstKey);
       fn.set(count, keyCount);
       fn.set(panels, panelsOf(count));
-      fn.set(eights, i32.shr_u(i32.add(count, i32.const(7)), i32.const(3)));
-      fn.set(firstBytes, i32.shl(first, i32.const(2)));
+      fn.set(eights, i32.shr_u(i32.add(count, 7), 3));
+      fn.set(firstBytes, i32.shl(first, 2));
     };
     const fill = (address: Local<'i32'>, numbers: Value<'i32'>, value: number) =>
       fn.repeat(numbers, () => {
@@ -98,14 +91,14 @@ export function defineAttention(
     const softmaxScale = fn.let(scale);
     fn.if(bias, () => fn.set(softmaxScale, f32.const(1))); // it is applied before the bias is added
 
-    const [query, to, left, rows, panel, at, row, from, head] = Array.from({ length: 9 }, () => fn.local('i32'));
-    const [pairs, span, block, base] = Array.from({ length: 4 }, () => fn.local('i32'));
+    const [query, to, left, rows, panel, at, row, from, head] = fn.locals('i32');
+    const [pairs, span, block, base] = fn.locals('i32');
     /** Writes `value` to the keys of the row that its own span leaves out. */
     const fillOutside = (value: number) => {
       fn.set(from, row);
       fill(from, i32.sub(i32.load(span), first), value);
-      fn.set(from, i32.add(row, i32.shl(i32.sub(i32.load(span, 4), first), i32.const(2))));
-      fill(from, i32.sub(i32.add(first, i32.shl(eights, i32.const(3))), i32.load(span, 4)), value);
+      fn.set(from, i32.add(row, i32.shl(i32.sub(i32.load(span, 4), first), 2)));
+      fill(from, i32.sub(i32.add(first, i32.shl(eights, 3)), i32.load(span, 4)), value);
     };
     fn.repeat(heads, () => {
       fn.call(packKeys, keys, k, length, headSize, stride);
@@ -117,25 +110,22 @@ export function defineAttention(
       fn.set(span, spans);
       fn.set(base, bases);
       fn.set(left, length);
-      fn.while(i32.gt_s(left, i32.const(0)), () => {
-        fn.set(rows, i32.min(left, i32.const(tile.rows)));
+      fn.while(i32.gt_s(left, 0), () => {
+        fn.set(rows, i32.min(left, tile.rows));
         fn.if(spans, () => {
-          const begin = i32.mul(i32.div_u(i32.sub(length, left), i32.const(QUERY_BLOCK)), i32.const(QUERY_BLOCK));
+          const begin = i32.mul(i32.div_u(i32.sub(length, left), QUERY_BLOCK), QUERY_BLOCK);
           fn.set(block, begin);
-          const last = i32.add(
-            block,
-            i32.min(i32.const(QUERY_BLOCK - 1), i32.sub(i32.sub(length, i32.const(1)), block)),
-          );
-          const spanOf = (token: Value<'i32'>) => i32.add(spans, i32.shl(token, i32.const(3)));
-          fn.set(first, i32.and(i32.load(spanOf(block)), i32.const(-KEY_STEP)));
+          const last = i32.add(block, i32.min(QUERY_BLOCK - 1, i32.sub(i32.sub(length, 1), block)));
+          const spanOf = (token: Value<'i32'>) => i32.add(spans, i32.shl(token, 3));
+          fn.set(first, i32.and(i32.load(spanOf(block)), -KEY_STEP));
           setKeys(first, i32.sub(i32.load(spanOf(last), 4), first));
         });
 
         fn.set(panel, i32.add(keys, i32.mul(firstBytes, headSize)));
         fn.set(at, scores);
         fn.repeatAtLeastOnce(panels, () => {
-          fn.call(tileRows, rows, at, query, panel, zeros, headSize, stride, scoreStride, i32.const(0));
-          fn.advance(panel, i32.mul(headSize, i32.const(panelBytes)));
+          fn.call(tileRows, rows, at, query, panel, zeros, headSize, stride, scoreStride, 0);
+          fn.advance(panel, i32.mul(headSize, panelBytes));
           fn.advance(at, panelBytes);
         });
 
@@ -152,7 +142,7 @@ export function defineAttention(
             () => fillOutside(-Infinity),
             () => {
               fn.set(from, i32.add(row, lengthBytes));
-              fill(from, i32.sub(i32.shl(eights, i32.const(3)), length), -Infinity); // after the last token
+              fill(from, i32.sub(i32.shl(eights, 3), length), -Infinity); // after the last token
             },
           );
           const inverse = fn.let(call(softmaxRow, [row, row, eights, softmaxScale]));
@@ -173,7 +163,7 @@ export function defineAttention(
           });
           if (maskRow) {
             fn.if(base, () => {
-              const [counter, vectors] = [i32.add(counters, firstBytes), i32.shl(eights, i32.const(1))];
+              const [counter, vectors] = [i32.add(counters, firstBytes), i32.shl(eights, 1)];
               fn.call(maskRow, row, row, i32.load(base), counter, vectors, threshold, factor);
               fn.advance(base, 4);
             });
@@ -182,11 +172,11 @@ export function defineAttention(
           fn.advance(at, 4);
         });
 
-        fn.set(panel, i32.add(values, i32.mul(first, i32.const(panelBytes))));
+        fn.set(panel, i32.add(values, i32.mul(first, panelBytes)));
         fn.set(at, context);
         fn.repeatAtLeastOnce(valuePanels, () => {
-          fn.call(tileRows, rows, at, scores, panel, zeros, count, scoreStride, contextStride, i32.const(0));
-          fn.advance(panel, i32.mul(length, i32.const(panelBytes)));
+          fn.call(tileRows, rows, at, scores, panel, zeros, count, scoreStride, contextStride, 0);
+          fn.advance(panel, i32.mul(length, panelBytes));
           fn.advance(at, panelBytes);
         });
 
@@ -197,12 +187,12 @@ export function defineAttention(
           const inverseVector = fn.let(f32x4.splat(inverse));
           const source = fn.let(row);
           const target = fn.let(to);
-          fn.repeat(i32.shr_u(headSize, i32.const(2)), () => {
+          fn.repeat(i32.shr_u(headSize, 2), () => {
             fn.store(f32x4.store(target, f32x4.mul(f32x4.load(source), inverseVector)));
             fn.advance(source, 16);
             fn.advance(target, 16);
           });
-          fn.repeat(i32.and(headSize, i32.const(3)), () => {
+          fn.repeat(i32.and(headSize, 3), () => {
             fn.store(f32.store(target, f32.mul(f32.load(source), inverse)));
             fn.advance(source, 4);
             fn.advance(target, 4);
@@ -216,7 +206,7 @@ export function defineAttention(
         fn.set(left, i32.sub(left, rows));
       });
 
-      const headBytes = i32.shl(headSize, i32.const(2));
+      const headBytes = i32.shl(headSize, 2);
       for (const pointer of [y, q, k, v]) fn.advance(pointer, headBytes);
       fn.if(probabilities, () => fn.advance(probabilities, headStride));
       fn.advance(bases, baseStride);
@@ -227,15 +217,14 @@ export function defineAttention(
 
 /** `addScaled`: x = x · scale + addend, `count` numbers. */
 export function defineAddScaled(module: ModuleBuilder, { multiplyAdd }: Arithmetic): FunctionReference<null> {
-  const parameters = { x: 'i32', addend: 'i32', count: 'i32', scale: 'f32' } as const;
-  return module.define('addScaled', parameters, (fn, { x, addend, count, scale }) => {
+  return module.define('addScaled', 'iiif', (fn, x, addend, count, scale) => {
     const scales = fn.let(f32x4.splat(scale));
     const step = (bytes: number) => [x, addend].forEach((address) => fn.advance(address, bytes));
-    fn.repeat(i32.shr_u(count, i32.const(2)), () => {
+    fn.repeat(i32.shr_u(count, 2), () => {
       fn.store(f32x4.store(x, multiplyAdd(f32x4.load(x), scales, f32x4.load(addend))));
       step(16);
     });
-    fn.repeat(i32.and(count, i32.const(3)), () => {
+    fn.repeat(i32.and(count, 3), () => {
       // The same operation, in a lane, so that a score does not depend on where its row ends.
       const sum = fn.let(multiplyAdd(f32x4.splat(f32.load(x)), scales, f32x4.splat(f32.load(addend))));
       fn.store(f32.store(x, f32x4.extract_lane(sum, 0)));
@@ -265,16 +254,15 @@ export function definePackers(module: ModuleBuilder, tile: Tile): Packers {
 
 /** [length, headSize] by tokens → panels of keys, [panel][headSize][columns]; zeros after the last key. */
 export function definePackKeys(module: ModuleBuilder, columns: number): FunctionReference<null> {
-  const parameters = { panels: 'i32', keys: 'i32', length: 'i32', headSize: 'i32', stride: 'i32' } as const;
-  return module.define('packKeys', parameters, (fn, { panels, keys, length, headSize, stride }) => {
+  return module.define('packKeys', 'iiiii', (fn, panels, keys, length, headSize, stride) => {
     const column = fn.local('i32');
-    const [from, to] = [fn.local('i32'), fn.local('i32')];
+    const [from, to] = fn.locals('i32');
     const nextColumn = () => {
       fn.advance(panels, 4);
       fn.advance(column, 1);
-      fn.if(i32.eq(column, i32.const(columns)), () => {
+      fn.if(i32.eq(column, columns), () => {
         fn.set(column, i32.const(0));
-        fn.advance(panels, i32.mul(i32.sub(headSize, i32.const(1)), i32.const(4 * columns)));
+        fn.advance(panels, i32.mul(i32.sub(headSize, 1), 4 * columns));
       });
     };
     fn.repeat(length, () => {
@@ -288,7 +276,7 @@ export function definePackKeys(module: ModuleBuilder, columns: number): Function
       fn.advance(keys, stride);
       nextColumn();
     });
-    fn.while(i32.ne(column, i32.const(0)), () => {
+    fn.while(i32.ne(column, 0), () => {
       fn.set(to, panels);
       fn.repeatAtLeastOnce(headSize, () => {
         fn.store(f32.store(to, f32.const(0)));
@@ -301,8 +289,7 @@ export function definePackKeys(module: ModuleBuilder, columns: number): Function
 
 /** [length, headSize] by tokens → panels of columns, [panel][length][columns]; zeros after the last column. */
 function definePackValues(module: ModuleBuilder, columns: number): FunctionReference<null> {
-  const parameters = { panels: 'i32', values: 'i32', length: 'i32', headSize: 'i32', stride: 'i32' } as const;
-  return module.define('packValues', parameters, (fn, { panels, values, length, headSize, stride }) => {
+  return module.define('packValues', 'iiiii', (fn, panels, values, length, headSize, stride) => {
     const [from, to, left] = [fn.local('i32'), fn.local('i32'), fn.let(headSize)];
     const rows = (copyRow: () => void) => {
       fn.set(from, values);
@@ -313,9 +300,9 @@ function definePackValues(module: ModuleBuilder, columns: number): FunctionRefer
         fn.advance(to, 4 * columns);
       });
     };
-    fn.while(i32.gt_s(left, i32.const(0)), () => {
+    fn.while(i32.gt_s(left, 0), () => {
       fn.if(
-        i32.ge_s(left, i32.const(columns)),
+        i32.ge_s(left, columns),
         () =>
           rows(() => {
             for (let c = 0; c < columns; c += 4) fn.store(f32x4.store(to, f32x4.load(from, 4 * c), 4 * c));
@@ -331,9 +318,9 @@ function definePackValues(module: ModuleBuilder, columns: number): FunctionRefer
             });
           }),
       );
-      fn.advance(panels, i32.mul(length, i32.const(4 * columns)));
+      fn.advance(panels, i32.mul(length, 4 * columns));
       fn.advance(values, 4 * columns);
-      fn.set(left, i32.sub(left, i32.const(columns)));
+      fn.set(left, i32.sub(left, columns));
     });
   });
 }

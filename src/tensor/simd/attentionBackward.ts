@@ -1,14 +1,8 @@
-import {
-  call,
-  f32,
-  f32x4,
-  i32,
-  sumLanes,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import { call, sumLanes, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 import type { Arithmetic } from './arithmetic.ts';
 import type { AttentionFunctions } from './attention.ts';
 import type { Tile } from './linear.ts';
@@ -35,39 +29,37 @@ export function defineAttentionBackward(
   const scoreRow = defineScoreRow(module, arithmetic);
   const addRows = defineAddRows(module);
   const scaleRow = defineScaleRow(module);
-  const parameters = {
-    dq: 'i32',
-    dk: 'i32',
-    dv: 'i32',
-    dBias: 'i32',
-    dy: 'i32',
-    q: 'i32',
-    k: 'i32',
-    v: 'i32',
-    bias: 'i32',
-    spans: 'i32',
-    length: 'i32',
-    headSize: 'i32',
-    stride: 'i32',
-    heads: 'i32',
-    scale: 'f32',
-    headStride: 'i32',
-    zeros: 'i32',
-    bases: 'i32',
-    baseStride: 'i32',
-    counters: 'i32',
-    threshold: 'i32',
-    factor: 'f32',
-    scratch: 'i32',
-  } as const;
-  module.define('attentionBackward', parameters, (fn, args) => {
-    const { dq, dk, dv, dy, q, k, v, length, headSize, stride, heads, scale, zeros, scratch } = args;
-    const { dBias, bias, spans, headStride, bases, baseStride, counters, threshold, factor } = args;
-    const panelsOf = (n: typeof length) => i32.div_u(i32.add(n, i32.const(columns - 1)), i32.const(columns));
+  module.define('attentionBackward', 'iiiiiiiiiiiiiifiiiiiifi', (fn, ...args) => {
+    const [
+      dq,
+      dk,
+      dv,
+      dBias,
+      dy,
+      q,
+      k,
+      v,
+      bias,
+      spans,
+      length,
+      headSize,
+      stride,
+      heads,
+      scale,
+      headStride,
+      zeros,
+      bases,
+      baseStride,
+      counters,
+      threshold,
+      factor,
+      scratch,
+    ] = args;
+    const panelsOf = (n: typeof length) => i32.div_u(i32.add(n, columns - 1), columns);
     const tokenPanels = fn.let(panelsOf(length));
     const headPanels = fn.let(panelsOf(headSize));
-    const scoreStride = fn.let(i32.mul(tokenPanels, i32.const(panelBytes)));
-    const rowStride = fn.let(i32.mul(headPanels, i32.const(panelBytes)));
+    const scoreStride = fn.let(i32.mul(tokenPanels, panelBytes));
+    const rowStride = fn.let(i32.mul(headPanels, panelBytes));
     const after = (address: typeof length, count: typeof length, bytes: typeof length) =>
       fn.let(i32.add(address, i32.mul(count, bytes)));
     const panels = scratch; // of keys or values, [panel][headSize][columns]
@@ -77,13 +69,12 @@ export function defineAttentionBackward(
     const dScores = after(weights, length, scoreStride);
     const turned = after(dScores, length, scoreStride);
     const mask = after(turned, length, scoreStride);
-    const eights = fn.let(i32.shr_u(i32.add(length, i32.const(7)), i32.const(3)));
-    const vectors = fn.let(i32.shl(eights, i32.const(1)));
-    const padding = fn.let(i32.sub(i32.shl(vectors, i32.const(2)), length));
+    const eights = fn.let(i32.shr_u(i32.add(length, 7), 3));
+    const vectors = fn.let(i32.shl(eights, 1));
+    const padding = fn.let(i32.sub(i32.shl(vectors, 2), length));
     const panelStep = i32.const(panelBytes);
-    const lengthBytes = fn.let(i32.shl(length, i32.const(2)));
-    const locals = Array.from({ length: 7 }, () => fn.local('i32'));
-    const [row, dRow, from, base, pairs, dPairs, span] = locals;
+    const lengthBytes = fn.let(i32.shl(length, 2));
+    const [row, dRow, from, base, pairs, dPairs, span] = fn.locals('i32');
     const fill = (address: Local<'i32'>, numbers: Value<'i32'>, value: number) =>
       fn.repeat(numbers, () => {
         fn.store(f32.store(address, f32.const(value)));
@@ -93,7 +84,7 @@ export function defineAttentionBackward(
     const fillOutside = (value: number) => {
       fn.set(from, row);
       fill(from, i32.load(span), value);
-      fn.set(from, i32.add(row, i32.shl(i32.load(span, 4), i32.const(2))));
+      fn.set(from, i32.add(row, i32.shl(i32.load(span, 4), 2)));
       fill(from, i32.sub(length, i32.load(span, 4)), value);
     };
     const softmaxScale = fn.let(scale);
@@ -149,7 +140,7 @@ export function defineAttentionBackward(
         });
         fn.call(scoreRow, row, dRow, mask, vectors, inverse, scoreScale);
         fn.if(dBias, () => {
-          fn.call(addRows, dPairs, dRow, i32.const(1), length, i32.const(0), i32.const(0));
+          fn.call(addRows, dPairs, dRow, 1, length, 0, 0);
           fn.call(scaleRow, dRow, vectors, scale);
           fn.advance(dPairs, lengthBytes);
         });
@@ -163,7 +154,7 @@ export function defineAttentionBackward(
       fn.call(transpose, turned, dScores, length, length, scoreStride, scoreStride);
       addProduct(dk, turned, q);
 
-      for (const pointer of [dq, dk, dv, dy, q, k, v]) fn.advance(pointer, i32.shl(headSize, i32.const(2)));
+      for (const pointer of [dq, dk, dv, dy, q, k, v]) fn.advance(pointer, i32.shl(headSize, 2));
       fn.advance(bases, baseStride);
       fn.if(bias, () => fn.advance(bias, headStride));
       fn.if(dBias, () => fn.advance(dBias, headStride));
@@ -176,15 +167,7 @@ export function defineAttentionBackward(
  * in place of e and dP.
  */
 function defineScoreRow(module: ModuleBuilder, { multiplyAdd }: Arithmetic): FunctionReference<null> {
-  const parameters = {
-    weights: 'i32',
-    dScores: 'i32',
-    mask: 'i32',
-    vectors: 'i32',
-    inverse: 'f32',
-    scale: 'f32',
-  } as const;
-  return module.define('scoreRow', parameters, (fn, { weights, dScores, mask, vectors, inverse, scale }) => {
+  return module.define('scoreRow', 'iiiiff', (fn, weights, dScores, mask, vectors, inverse, scale) => {
     const inverses = fn.let(f32x4.splat(inverse));
     const [w, d, m] = [fn.let(weights), fn.let(dScores), fn.let(mask)];
     const sums = fn.let(f32x4.const(0));
@@ -209,7 +192,7 @@ function defineScoreRow(module: ModuleBuilder, { multiplyAdd }: Arithmetic): Fun
 
 /** `scaleRow`: x = x · factor, `vectors` · 4 numbers. */
 function defineScaleRow(module: ModuleBuilder): FunctionReference<null> {
-  return module.define('scaleRow', { x: 'i32', vectors: 'i32', factor: 'f32' }, (fn, { x, vectors, factor }) => {
+  return module.define('scaleRow', 'iif', (fn, x, vectors, factor) => {
     const factors = fn.let(f32x4.splat(factor));
     fn.repeat(vectors, () => {
       fn.store(f32x4.store(x, f32x4.mul(f32x4.load(x), factors)));
@@ -220,18 +203,17 @@ function defineScaleRow(module: ModuleBuilder): FunctionReference<null> {
 
 /** `addRows`: y += x, `size` numbers in each row; strides in bytes. */
 function defineAddRows(module: ModuleBuilder): FunctionReference<null> {
-  const parameters = { y: 'i32', x: 'i32', rows: 'i32', size: 'i32', yStride: 'i32', xStride: 'i32' } as const;
-  return module.define('addRows', parameters, (fn, { y, x, rows, size, yStride, xStride }) => {
-    const [from, to] = [fn.local('i32'), fn.local('i32')];
+  return module.define('addRows', 'iiiiii', (fn, y, x, rows, size, yStride, xStride) => {
+    const [from, to] = fn.locals('i32');
     fn.repeat(rows, () => {
       fn.set(from, x);
       fn.set(to, y);
-      fn.repeat(i32.shr_u(size, i32.const(2)), () => {
+      fn.repeat(i32.shr_u(size, 2), () => {
         fn.store(f32x4.store(to, f32x4.add(f32x4.load(to), f32x4.load(from))));
         fn.advance(from, 16);
         fn.advance(to, 16);
       });
-      fn.repeat(i32.and(size, i32.const(3)), () => {
+      fn.repeat(i32.and(size, 3), () => {
         fn.store(f32.store(to, f32.add(f32.load(to), f32.load(from))));
         fn.advance(from, 4);
         fn.advance(to, 4);

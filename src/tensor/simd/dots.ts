@@ -1,18 +1,11 @@
-import {
-  f32,
-  f32x4,
-  i16x8,
-  i32,
-  i32x4,
-  sumLanes,
-  v128,
-  vectorBinary,
-  vectorUnary,
-  type FunctionBuilder,
-  type Local,
-  type Store,
-  type Value,
-} from './assembler.ts';
+import { sumLanes, type FunctionBuilder } from './assembler.ts';
+import { vectorBinary, vectorUnary, type Local, type Store, type Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i16x8 from './instructions/i16x8.ts';
+import * as i32 from './instructions/i32.ts';
+import * as i32x4 from './instructions/i32x4.ts';
+import * as v128 from './instructions/v128.ts';
 import type { KernelModule } from './machine.ts';
 
 type Vector = Value<'v128'>;
@@ -67,9 +60,8 @@ export const defineDots: KernelModule = (module, _tile, { multiplyAdd }) => {
       store: (fn, y, [sum]) => i32.store(y, sumIntegers(fn, addPairs16(sum))),
     },
   };
-  const parameters = { y: 'i32', x: 'i32', query: 'i32', rows: 'i32', steps: 'i32' } as const;
   for (const [name, { bytes, sums: count, step, store }] of Object.entries(comparisons)) {
-    module.define(name, parameters, (fn, { y, x, query, rows, steps }) => {
+    module.define(name, 'iiiii', (fn, y, x, query, rows, steps) => {
       const q = fn.local('i32');
       const sums = Array.from({ length: count }, () => fn.local('v128'));
       fn.repeat(rows, () => {

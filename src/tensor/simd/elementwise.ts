@@ -1,25 +1,27 @@
-import { f32, f32x4, i32, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 
 /** `add`, `subtract`, `multiply`, `divide`: y = a ∘ b for `rows` rows of `size` numbers; b moves on by `step` bytes a row. */
 export function defineBinary(module: ModuleBuilder): void {
-  const parameters = { y: 'i32', a: 'i32', b: 'i32', rows: 'i32', size: 'i32', step: 'i32' } as const;
-  for (const [name, operation] of [
-    ['add', 'add'],
-    ['subtract', 'sub'],
-    ['multiply', 'mul'],
-    ['divide', 'div'],
+  for (const [name, ofVectors, ofNumbers] of [
+    ['add', f32x4.add, f32.add],
+    ['subtract', f32x4.sub, f32.sub],
+    ['multiply', f32x4.mul, f32.mul],
+    ['divide', f32x4.div, f32.div],
   ] as const) {
-    module.define(name, parameters, (fn, { y, a, b, rows, size, step }) => {
+    module.define(name, 'iiiiii', (fn, y, a, b, rows, size, step) => {
       const at = fn.local('i32');
       const move = (bytes: number) => [y, a, at].forEach((address) => fn.advance(address, bytes));
       fn.repeat(rows, () => {
         fn.set(at, b);
-        fn.repeat(i32.shr_u(size, i32.const(2)), () => {
-          fn.store(f32x4.store(y, f32x4[operation](f32x4.load(a), f32x4.load(at))));
+        fn.repeat(i32.shr_u(size, 2), () => {
+          fn.store(f32x4.store(y, ofVectors(f32x4.load(a), f32x4.load(at))));
           move(16);
         });
-        fn.repeat(i32.and(size, i32.const(3)), () => {
-          fn.store(f32.store(y, f32[operation](f32.load(a), f32.load(at))));
+        fn.repeat(i32.and(size, 3), () => {
+          fn.store(f32.store(y, ofNumbers(f32.load(a), f32.load(at))));
           move(4);
         });
         fn.advance(b, step);
@@ -30,9 +32,8 @@ export function defineBinary(module: ModuleBuilder): void {
 
 /** `gate`: y = activation(first half of a row of x) · second half, for rows of 2 · `size` numbers, a multiple of 4. */
 export function defineGate(module: ModuleBuilder, activate: FunctionReference<null>): void {
-  const parameters = { y: 'i32', x: 'i32', rows: 'i32', size: 'i32', activation: 'i32' } as const;
-  module.define('gate', parameters, (fn, { y, x, rows, size, activation }) => {
-    const vectors = fn.let(i32.shr_u(size, i32.const(2)));
+  module.define('gate', 'iiiii', (fn, y, x, rows, size, activation) => {
+    const vectors = fn.let(i32.shr_u(size, 2));
     const row = fn.local('i32');
     fn.repeat(rows, () => {
       fn.set(row, y);
@@ -40,7 +41,7 @@ export function defineGate(module: ModuleBuilder, activate: FunctionReference<nu
         fn.store(f32x4.store(y, f32x4.load(x)));
         for (const address of [x, y]) fn.advance(address, 16);
       });
-      fn.call(activate, activation, row, i32.const(1), vectors, i32.const(0));
+      fn.call(activate, activation, row, 1, vectors, 0);
       fn.repeat(vectors, () => {
         fn.store(f32x4.store(row, f32x4.mul(f32x4.load(row), f32x4.load(x))));
         for (const address of [x, row]) fn.advance(address, 16);

@@ -1,16 +1,12 @@
-import {
-  f32,
-  f32x4,
-  i16x8,
-  i32,
-  i32x4,
-  i8x16,
-  v128,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i16x8 from './instructions/i16x8.ts';
+import * as i32 from './instructions/i32.ts';
+import * as i32x4 from './instructions/i32x4.ts';
+import * as i8x16 from './instructions/i8x16.ts';
+import * as v128 from './instructions/v128.ts';
 import { forBlocks, type Tile } from './linear.ts';
 
 /** Activations are rounded to -2047 … 2047: sums with int8 weights stay exact in int32 up to 8259 inputs. */
@@ -27,8 +23,8 @@ export const OFFSET = 2048;
 
 /** Of a panel of int8 weights, [groups][columns][group]; after fours comes a number for each column. */
 export function panelBytesQ8(size: Value<'i32'>, columns: number, group: Group): Value<'i32'> {
-  const bytes = i32.and(i32.add(size, i32.const(group - 1)), i32.const(-group));
-  return i32.mul(group === 2 ? bytes : i32.add(bytes, i32.const(4)), i32.const(columns));
+  const bytes = i32.and(i32.add(size, group - 1), -group);
+  return i32.mul(group === 2 ? bytes : i32.add(bytes, 4), columns);
 }
 
 /**
@@ -37,12 +33,11 @@ export function panelBytesQ8(size: Value<'i32'>, columns: number, group: Group):
  * are zeros, is not written.
  */
 export function defineRoundRows(module: ModuleBuilder, group: Group): void {
-  const parameters = { rounded: 'i32', scales: 'i32', x: 'i32', rows: 'i32', size: 'i32' } as const;
-  module.define('roundRows', parameters, (fn, { rounded, scales, x, rows, size }) => {
-    const [at, to] = [fn.local('i32'), fn.local('i32')];
-    const lowDigits = fn.let(i32.and(i32.add(size, i32.const(group - 1)), i32.const(-group))); // bytes after the high ones
-    const sixteens = fn.let(i32.shr_u(size, i32.const(4)));
-    const rest = fn.let(i32.and(size, i32.const(15)));
+  module.define('roundRows', 'iiiii', (fn, rounded, scales, x, rows, size) => {
+    const [at, to] = fn.locals('i32');
+    const lowDigits = fn.let(i32.and(i32.add(size, group - 1), -group)); // bytes after the high ones
+    const sixteens = fn.let(i32.shr_u(size, 4));
+    const rest = fn.let(i32.and(size, 15));
     // Added to a number below 2^22, leaves it rounded half to even.
     const round = 1.5 * 2 ** 23;
     const magic = fn.constant(round);
@@ -96,30 +91,18 @@ export function defineRoundRows(module: ModuleBuilder, group: Group): void {
         const whole = fn.let(i32.sub(i32.reinterpret_f32(sum), i32.reinterpret_f32(f32.const(base))));
         if (group === 2) fn.store(i32.store16(to, whole));
         else {
-          fn.store(i32.store8(to, i32.and(i32.shr_u(whole, i32.const(6)), i32.const(63))));
-          fn.store(i32.store8(i32.add(to, lowDigits), i32.and(whole, i32.const(63))));
+          fn.store(i32.store8(to, i32.and(i32.shr_u(whole, 6), 63)));
+          fn.store(i32.store8(i32.add(to, lowDigits), i32.and(whole, 63)));
         }
         fn.advance(at, 4);
         fn.advance(to, group === 2 ? 2 : 1);
       });
       fn.set(x, at);
-      fn.advance(rounded, i32.shl(lowDigits, i32.const(1)));
+      fn.advance(rounded, i32.shl(lowDigits, 1));
       fn.advance(scales, 4);
     });
   });
 }
-
-const tileParameters = {
-  y: 'i32',
-  x: 'i32',
-  panel: 'i32',
-  bias: 'i32',
-  scales: 'i32',
-  rowScales: 'i32',
-  groups: 'i32',
-  xStride: 'i32',
-  yStride: 'i32',
-} as const;
 
 /**
  * `linearQ8`: y = activation(x · weightᵀ · scales + bias) on rows rounded by `roundRows` and int8 panels, by tiles of
@@ -136,29 +119,13 @@ export function defineLinearQ8(
   const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors, group));
   const columns = 4 * tile.vectors;
   const widen = defineWiden(module, tile.vectors);
-  const parameters = {
-    y: 'i32',
-    x: 'i32',
-    rowScales: 'i32',
-    weight: 'i32',
-    scales: 'i32',
-    bias: 'i32',
-    biasStep: 'i32',
-    rows: 'i32',
-    groups: 'i32',
-    panels: 'i32',
-    yStride: 'i32',
-    activation: 'i32',
-    scratch: 'i32',
-  } as const;
-  module.define('linearQ8', parameters, (fn, args) => {
-    const { y, x, rowScales, weight, scales, bias, biasStep, rows, groups, panels, yStride, activation, scratch } =
-      args;
-    const xStride = fn.let(i32.mul(groups, i32.const(2 * group)));
-    const panelBytes = fn.let(panelBytesQ8(i32.mul(groups, i32.const(group)), columns, group));
-    const names = Array.from({ length: 9 }, () => fn.local('i32'));
-    const [panel, factors, addend, yPanel, xRow, yRow, scaleRow, left, count] = names;
-    forBlocks(fn, rows, i32.add(xStride, i32.mul(panels, i32.const(4 * columns))), (block) => {
+  module.define('linearQ8', 'iiiiiiiiiiiii', (fn, ...args) => {
+    const [y, x, rowScales, weight, scales, bias, biasStep, rows, groups, panels, yStride, activation, scratch] = args;
+    const xStride = fn.let(i32.mul(groups, 2 * group));
+    const panelBytes = fn.let(panelBytesQ8(i32.mul(groups, group), columns, group));
+    const [panel, factors, addend, yPanel, xRow, yRow, scaleRow, left, count] = fn.locals('i32');
+    const weights = group === 2 ? scratch : panel;
+    forBlocks(fn, rows, i32.add(xStride, i32.mul(panels, 4 * columns)), (block) => {
       fn.set(panel, weight);
       fn.set(factors, scales);
       fn.set(addend, bias);
@@ -170,32 +137,21 @@ export function defineLinearQ8(
         fn.set(scaleRow, rowScales);
         fn.set(left, block);
         fn.while(left, () => {
-          fn.set(count, i32.min(left, i32.const(tile.rows)));
+          fn.set(count, i32.min(left, tile.rows));
           // By fours, sums wait for the ones before, so that a row or two take nearly as long as all: tiles as even as can be.
-          const tilesLeft = i32.div_u(i32.add(left, i32.const(tile.rows - 1)), i32.const(tile.rows));
+          const tilesLeft = i32.div_u(i32.add(left, tile.rows - 1), tile.rows);
           if (group === 4) fn.set(count, i32.div_u(left, tilesLeft));
           for (let r = tile.rows; r >= 1; r--) {
-            fn.if(i32.eq(count, i32.const(r)), () =>
-              fn.call(
-                tiles[r - 1],
-                yRow,
-                xRow,
-                group === 2 ? scratch : panel,
-                addend,
-                factors,
-                scaleRow,
-                groups,
-                xStride,
-                yStride,
-              ),
+            fn.if(i32.eq(count, r), () =>
+              fn.call(tiles[r - 1], yRow, xRow, weights, addend, factors, scaleRow, groups, xStride, yStride),
             );
           }
           fn.advance(xRow, i32.mul(xStride, count));
           fn.advance(yRow, i32.mul(yStride, count));
-          fn.advance(scaleRow, i32.shl(count, i32.const(2)));
+          fn.advance(scaleRow, i32.shl(count, 2));
           fn.set(left, i32.sub(left, count));
         });
-        fn.if(activation, () => fn.call(activate, activation, yPanel, block, i32.const(tile.vectors), yStride));
+        fn.if(activation, () => fn.call(activate, activation, yPanel, block, tile.vectors, yStride));
         fn.advance(panel, panelBytes);
         fn.advance(factors, 4 * columns);
         fn.advance(addend, biasStep);
@@ -203,7 +159,7 @@ export function defineLinearQ8(
       });
       fn.advance(x, i32.mul(xStride, block));
       fn.advance(y, i32.mul(yStride, block));
-      fn.advance(rowScales, i32.shl(block, i32.const(2)));
+      fn.advance(rowScales, i32.shl(block, 2));
     });
   });
 }
@@ -214,8 +170,7 @@ export const linearQ8ScratchBytes = (groups: number, { vectors }: Tile, group: G
 
 /** `widen`: a panel of weights by twos as int16, once for all rows. A tile that did so itself would do it at every eighth step. */
 function defineWiden(module: ModuleBuilder, vectors: number): FunctionReference<null> {
-  const parameters = { wide: 'i32', panel: 'i32', groups: 'i32' } as const;
-  return module.define('widen', parameters, (fn, { wide, panel, groups }) => {
+  return module.define('widen', 'iii', (fn, wide, panel, groups) => {
     fn.repeat(groups, () => {
       const halves = Array.from({ length: vectors }, (_, v) => fn.let(i16x8.load8x8_s(panel, 8 * v)));
       halves.forEach((half, v) => fn.store(v128.store(wide, half, 16 * v)));
@@ -230,65 +185,62 @@ const UNROLL = 4;
 
 function defineTile(module: ModuleBuilder, rows: number, vectors: number, group: Group): FunctionReference<null> {
   const columns = Array.from({ length: vectors }, (_, v) => v);
-  return module.define(
-    `tileQ8_${rows}`,
-    tileParameters,
-    (fn, { y, x, panel, bias, scales, rowScales, groups, xStride, yStride }) => {
-      const sums = Array.from({ length: rows }, () => columns.map(() => fn.local('v128')));
-      const xRows: Local<'i32'>[] = [x];
-      for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
+  return module.define(`tileQ8_${rows}`, 'iiiiiiiii', (fn, ...args) => {
+    const [y, x, panel, bias, scales, rowScales, groups, xStride, yStride] = args;
+    const sums = Array.from({ length: rows }, () => columns.map(() => fn.local('v128')));
+    const xRows: Local<'i32'>[] = [x];
+    for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
 
-      const weights = fn.local('i32');
-      /** x · panel added to the sums, with the int16 of x, or the one digit or the other. */
-      const addProduct = () => {
-        fn.set(weights, panel);
-        fn.repeatUnrolled(
-          groups,
-          UNROLL,
-          (copy) => {
-            const b = columns.map((v) => fn.let(v128.load(weights, 16 * (vectors * copy + v))));
-            for (let r = 0; r < rows; r++) {
-              const a = fn.let(i32x4.loadSplat(xRows[r], 4 * copy)); // a group of x, four times
-              for (const v of columns) {
-                const sum = sums[r][v];
-                fn.set(
-                  sum,
-                  group === 2
-                    ? i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sum)
-                    : i32x4.relaxed_dot_i8x16_i7x16_add_s(b[v], a, sum),
-                );
-              }
+    const weights = fn.local('i32');
+    /** x · panel added to the sums, with the int16 of x, or the one digit or the other. */
+    const addProduct = () => {
+      fn.set(weights, panel);
+      fn.repeatUnrolled(
+        groups,
+        UNROLL,
+        (copy) => {
+          const b = columns.map((v) => fn.let(v128.load(weights, 16 * (vectors * copy + v))));
+          for (let r = 0; r < rows; r++) {
+            const a = fn.let(i32x4.loadSplat(xRows[r], 4 * copy)); // a group of x, four times
+            for (const v of columns) {
+              const sum = sums[r][v];
+              fn.set(
+                sum,
+                group === 2
+                  ? i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sum)
+                  : i32x4.relaxed_dot_i8x16_i7x16_add_s(b[v], a, sum),
+              );
             }
-          },
-          () => {
-            for (const row of xRows) fn.advance(row, 4 * UNROLL);
-            fn.advance(weights, 16 * vectors * UNROLL);
-          },
-        );
-        // The last round may have ended before they were moved on.
-        const rest = fn.let(i32.and(groups, i32.const(UNROLL - 1)));
-        for (const row of xRows) fn.advance(row, i32.shl(rest, i32.const(2)));
-        fn.advance(weights, i32.mul(rest, i32.const(16 * vectors)));
-      };
+          }
+        },
+        () => {
+          for (const row of xRows) fn.advance(row, 4 * UNROLL);
+          fn.advance(weights, 16 * vectors * UNROLL);
+        },
+      );
+      // The last round may have ended before they were moved on.
+      const rest = fn.let(i32.and(groups, UNROLL - 1));
+      for (const row of xRows) fn.advance(row, i32.shl(rest, 2));
+      fn.advance(weights, i32.mul(rest, 16 * vectors));
+    };
+    addProduct();
+    if (group === 4) {
+      for (const sum of sums.flat()) fn.set(sum, i32x4.shl(sum, 6));
       addProduct();
-      if (group === 4) {
-        for (const sum of sums.flat()) fn.set(sum, i32x4.shl(sum, 6));
-        addProduct();
-        const offsets = columns.map((v) => fn.let(v128.load(weights, 16 * v)));
-        for (const row of sums) columns.forEach((v) => fn.set(row[v], i32x4.add(row[v], offsets[v])));
-      }
+      const offsets = columns.map((v) => fn.let(v128.load(weights, 16 * v)));
+      for (const row of sums) columns.forEach((v) => fn.set(row[v], i32x4.add(row[v], offsets[v])));
+    }
 
-      // Loaded before any store: revectorization pairs loads only when no store stands between them.
-      const biases = columns.map((v) => fn.let(f32x4.load(bias, 16 * v)));
-      const factors = columns.map((v) => fn.let(f32x4.load(scales, 16 * v)));
-      const rowFactors = xRows.map((_, r) => fn.let(f32x4.loadSplat(rowScales, 4 * r)));
-      for (let r = 0; r < rows; r++) {
-        for (const v of columns) {
-          const product = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums[r][v]), rowFactors[r]), factors[v]);
-          fn.store(f32x4.store(y, f32x4.add(product, biases[v]), 16 * v));
-        }
-        if (r + 1 < rows) fn.advance(y, yStride);
+    // Loaded before any store: revectorization pairs loads only when no store stands between them.
+    const biases = columns.map((v) => fn.let(f32x4.load(bias, 16 * v)));
+    const factors = columns.map((v) => fn.let(f32x4.load(scales, 16 * v)));
+    const rowFactors = xRows.map((_, r) => fn.let(f32x4.loadSplat(rowScales, 4 * r)));
+    for (let r = 0; r < rows; r++) {
+      for (const v of columns) {
+        const product = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums[r][v]), rowFactors[r]), factors[v]);
+        fn.store(f32x4.store(y, f32x4.add(product, biases[v]), 16 * v));
       }
-    },
-  );
+      if (r + 1 < rows) fn.advance(y, yStride);
+    }
+  });
 }

@@ -1,13 +1,7 @@
-import {
-  call,
-  f32x4,
-  i32,
-  type FunctionBuilder,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import { call, type FunctionBuilder, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 import type { Arithmetic } from './arithmetic.ts';
 
 /** How many rows and columns of the product are summed in registers at a time. */
@@ -40,51 +34,35 @@ export function defineLinear(
 ): void {
   const panelBytes = 16 * tile.vectors; // of one k
   const fetch = defineFetch(module);
-  const parameters = {
-    y: 'i32',
-    x: 'i32',
-    weight: 'i32',
-    bias: 'i32',
-    rows: 'i32',
-    depth: 'i32',
-    panels: 'i32',
-    yStride: 'i32',
-    activation: 'i32',
-    biasStep: 'i32',
-  } as const;
-  module.define(
-    'linear',
-    parameters,
-    (fn, { y, x, weight, bias, rows, depth, panels, yStride, activation, biasStep }) => {
-      const xStride = fn.let(i32.shl(depth, i32.const(2)));
-      const names = Array.from({ length: 7 }, () => fn.local('i32'));
-      const [panel, addend, yPanel, xRow, yRow, left, count] = names;
-      forBlocks(fn, rows, i32.add(xStride, i32.mul(panels, i32.const(panelBytes))), (block) => {
-        fn.set(panel, weight);
-        fn.set(addend, bias);
-        fn.set(yPanel, y);
-        fn.repeat(panels, () => {
-          fn.drop(call(fetch, [panel, fn.let(i32.mul(depth, i32.const(panelBytes)))]));
-          fn.set(xRow, x);
-          fn.set(yRow, yPanel);
-          fn.set(left, block);
-          fn.while(left, () => {
-            fn.set(count, rowsOfTile(left, tile));
-            fn.call(tileRows, count, yRow, xRow, panel, addend, depth, xStride, yStride, i32.const(0));
-            fn.advance(xRow, i32.mul(xStride, count));
-            fn.advance(yRow, i32.mul(yStride, count));
-            fn.set(left, i32.sub(left, count));
-          });
-          fn.if(activation, () => fn.call(activate, activation, yPanel, block, i32.const(tile.vectors), yStride));
-          fn.advance(panel, i32.mul(depth, i32.const(panelBytes)));
-          fn.advance(addend, biasStep);
-          fn.advance(yPanel, panelBytes);
+  module.define('linear', 'iiiiiiiiii', (fn, ...args) => {
+    const [y, x, weight, bias, rows, depth, panels, yStride, activation, biasStep] = args;
+    const xStride = fn.let(i32.shl(depth, 2));
+    const [panel, addend, yPanel, xRow, yRow, left, count] = fn.locals('i32');
+    forBlocks(fn, rows, i32.add(xStride, i32.mul(panels, panelBytes)), (block) => {
+      fn.set(panel, weight);
+      fn.set(addend, bias);
+      fn.set(yPanel, y);
+      fn.repeat(panels, () => {
+        fn.drop(call(fetch, [panel, fn.let(i32.mul(depth, panelBytes))]));
+        fn.set(xRow, x);
+        fn.set(yRow, yPanel);
+        fn.set(left, block);
+        fn.while(left, () => {
+          fn.set(count, rowsOfTile(left, tile));
+          fn.call(tileRows, count, yRow, xRow, panel, addend, depth, xStride, yStride, 0);
+          fn.advance(xRow, i32.mul(xStride, count));
+          fn.advance(yRow, i32.mul(yStride, count));
+          fn.set(left, i32.sub(left, count));
         });
-        fn.advance(x, i32.mul(xStride, block));
-        fn.advance(y, i32.mul(yStride, block));
+        fn.if(activation, () => fn.call(activate, activation, yPanel, block, tile.vectors, yStride));
+        fn.advance(panel, i32.mul(depth, panelBytes));
+        fn.advance(addend, biasStep);
+        fn.advance(yPanel, panelBytes);
       });
-    },
-  );
+      fn.advance(x, i32.mul(xStride, block));
+      fn.advance(y, i32.mul(yStride, block));
+    });
+  });
 }
 
 /**
@@ -97,10 +75,10 @@ export function forBlocks(
   rowBytes: Value<'i32'>,
   body: (block: Local<'i32'>) => void,
 ): void {
-  const steps = i32.div_u(i32.const(ROW_BLOCK_BYTES / ROW_STEP), rowBytes);
-  const most = fn.let(i32.mul(i32.add(steps, i32.const(1)), i32.const(ROW_STEP)));
+  const steps = i32.div_u(ROW_BLOCK_BYTES / ROW_STEP, rowBytes);
+  const most = fn.let(i32.mul(i32.add(steps, 1), ROW_STEP));
   const block = fn.local('i32');
-  fn.while(i32.gt_s(rows, i32.const(0)), () => {
+  fn.while(i32.gt_s(rows, 0), () => {
     fn.set(block, i32.min(rows, most));
     body(block);
     fn.set(rows, i32.sub(rows, block));
@@ -109,9 +87,9 @@ export function forBlocks(
 
 /** The rows for the next tile: a whole one's, but the last two share what is left, as small tiles wait for their own sums. */
 const rowsOfTile = (left: Value<'i32'>, tile: Tile): Value<'i32'> => {
-  const half = i32.shr_u(i32.add(left, i32.const(1)), i32.const(1));
-  const some = i32.select(half, i32.const(tile.rows), i32.lt_s(left, i32.const(2 * tile.rows)));
-  return i32.select(left, some, i32.lt_s(left, i32.const(tile.rows + 1)));
+  const half = i32.shr_u(i32.add(left, 1), 1);
+  const some = i32.select(half, tile.rows, i32.lt_s(left, 2 * tile.rows));
+  return i32.select(left, some, i32.lt_s(left, tile.rows + 1));
 };
 
 /**
@@ -119,10 +97,9 @@ const rowsOfTile = (left: Value<'i32'>, tile: Tile): Value<'i32'> => {
  * for it line by line, three times as long: between its loads stands so much arithmetic that few are under way at once.
  */
 function defineFetch(module: ModuleBuilder): FunctionReference<'i32'> {
-  const parameters = { address: 'i32', bytes: 'i32' } as const;
-  return module.define<typeof parameters, 'i32'>('fetch', parameters, (fn, { address, bytes }) => {
+  return module.define('fetch', 'ii', (fn, address, bytes) => {
     const all = fn.local('i32');
-    fn.repeat(i32.shr_u(bytes, i32.const(6)), () => {
+    fn.repeat(i32.shr_u(bytes, 6), () => {
       fn.set(all, i32.or(all, i32.load(address)));
       fn.advance(address, 64);
     });
@@ -139,36 +116,23 @@ const DEPTH_BLOCK = 256;
  */
 export function defineProduct(module: ModuleBuilder, tile: Tile, tileRows: TileRows): FunctionReference<null> {
   const panelBytes = 16 * tile.vectors;
-  const parameters = {
-    y: 'i32',
-    x: 'i32',
-    panels: 'i32',
-    rows: 'i32',
-    depth: 'i32',
-    count: 'i32',
-    xStride: 'i32',
-    yStride: 'i32',
-    yStep: 'i32',
-    zeros: 'i32',
-  } as const;
-  return module.define('product', parameters, (fn, args) => {
-    const { y, x, panels, rows, depth, count, xStride, yStride, yStep, zeros } = args;
-    const locals = Array.from({ length: 8 }, () => fn.local('i32'));
-    const [xBlock, xRow, yRow, left, some, depthLeft, block, addend] = locals;
+  return module.define('product', 'iiiiiiiiii', (fn, ...args) => {
+    const [y, x, panels, rows, depth, count, xStride, yStride, yStep, zeros] = args;
+    const [xBlock, xRow, yRow, left, some, depthLeft, block, addend] = fn.locals('i32');
     fn.repeat(count, () => {
       fn.set(xBlock, x);
       fn.set(depthLeft, depth);
       fn.set(addend, zeros);
       fn.while(depthLeft, () => {
-        fn.set(block, i32.min(depthLeft, i32.const(DEPTH_BLOCK)));
+        fn.set(block, i32.min(depthLeft, DEPTH_BLOCK));
         fn.set(xRow, xBlock);
         fn.set(yRow, y);
         fn.set(left, rows);
-        fn.while(i32.gt_s(left, i32.const(0)), () => {
-          fn.set(some, i32.min(left, i32.const(tile.rows)));
+        fn.while(i32.gt_s(left, 0), () => {
+          fn.set(some, i32.min(left, tile.rows));
           fn.if(
             addend,
-            () => fn.call(tileRows, some, yRow, xRow, panels, addend, block, xStride, yStride, i32.const(0)),
+            () => fn.call(tileRows, some, yRow, xRow, panels, addend, block, xStride, yStride, 0),
             () => fn.call(tileRows, some, yRow, xRow, panels, yRow, block, xStride, yStride, yStride),
           );
           fn.advance(xRow, i32.mul(xStride, some));
@@ -176,8 +140,8 @@ export function defineProduct(module: ModuleBuilder, tile: Tile, tileRows: TileR
           fn.set(left, i32.sub(left, some));
         });
         fn.set(addend, i32.const(0));
-        fn.advance(xBlock, i32.shl(block, i32.const(2)));
-        fn.advance(panels, i32.mul(block, i32.const(panelBytes)));
+        fn.advance(xBlock, i32.shl(block, 2));
+        fn.advance(panels, i32.mul(block, panelBytes));
         fn.set(depthLeft, i32.sub(depthLeft, block));
       });
       fn.advance(y, yStep);
@@ -193,28 +157,16 @@ export type TileRows = FunctionReference<null>;
  */
 export function defineTileRows(module: ModuleBuilder, tile: Tile, arithmetic: Arithmetic): TileRows {
   const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors, arithmetic));
-  return module.define('tileRows', { rows: 'i32', ...tileParameters }, (fn, { rows, ...rest }) => {
-    const values = Object.values(rest);
+  return module.define('tileRows', 'iiiiiiiii', (fn, rows, ...rest) => {
     fn.if(
-      i32.eq(rows, i32.const(tile.rows)), // nearly always
-      () => fn.call(tiles[tile.rows - 1], ...values),
+      i32.eq(rows, tile.rows), // nearly always
+      () => fn.call(tiles[tile.rows - 1], ...rest),
       () => {
-        for (let r = 1; r < tile.rows; r++) fn.if(i32.eq(rows, i32.const(r)), () => fn.call(tiles[r - 1], ...values));
+        for (let r = 1; r < tile.rows; r++) fn.if(i32.eq(rows, r), () => fn.call(tiles[r - 1], ...rest));
       },
     );
   });
 }
-
-const tileParameters = {
-  y: 'i32',
-  x: 'i32',
-  panel: 'i32',
-  addend: 'i32',
-  depth: 'i32',
-  xStride: 'i32',
-  yStride: 'i32',
-  addendStride: 'i32',
-} as const;
 
 /** Terms summed in registers before they are added to y: shorter chains of additions lose less to rounding. */
 const CHUNK = 128;
@@ -229,48 +181,44 @@ function defineTile(
   { multiplyAdd }: Arithmetic,
 ): FunctionReference<null> {
   const columns = Array.from({ length: vectors }, (_, v) => v);
-  return module.define(
-    `tile${rows}`,
-    tileParameters,
-    (fn, { y, x, panel, addend, depth, xStride, yStride, addendStride }) => {
-      const xRows: Local<'i32'>[] = [x];
-      for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
-      const sums = xRows.map(() => columns.map(() => fn.local('v128')));
-      const [yRow, addendRow, count] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
+  return module.define(`tile${rows}`, 'iiiiiiii', (fn, y, x, panel, addend, depth, xStride, yStride, addendStride) => {
+    const xRows: Local<'i32'>[] = [x];
+    for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
+    const sums = xRows.map(() => columns.map(() => fn.local('v128')));
+    const [yRow, addendRow, count] = fn.locals('i32');
 
-      fn.while(depth, () => {
-        fn.set(count, i32.min(depth, i32.const(CHUNK)));
-        fn.set(depth, i32.sub(depth, count));
-        for (const row of sums) for (const sum of row) fn.set(sum, f32x4.const(0));
-        fn.repeatUnrolled(
-          count,
-          UNROLL,
-          (copy) => {
-            const b = columns.map((v) => fn.let(f32x4.load(panel, 16 * (vectors * copy + v))));
-            for (let r = 0; r < rows; r++) {
-              const a = fn.let(f32x4.loadSplat(xRows[r], 4 * copy));
-              for (const v of columns) fn.set(sums[r][v], multiplyAdd(a, b[v], sums[r][v]));
-            }
-          },
-          () => {
-            for (const row of xRows) fn.advance(row, 4 * UNROLL);
-            fn.advance(panel, 16 * vectors * UNROLL);
-          },
-        );
+    fn.while(depth, () => {
+      fn.set(count, i32.min(depth, CHUNK));
+      fn.set(depth, i32.sub(depth, count));
+      for (const row of sums) for (const sum of row) fn.set(sum, f32x4.const(0));
+      fn.repeatUnrolled(
+        count,
+        UNROLL,
+        (copy) => {
+          const b = columns.map((v) => fn.let(f32x4.load(panel, 16 * (vectors * copy + v))));
+          for (let r = 0; r < rows; r++) {
+            const a = fn.let(f32x4.loadSplat(xRows[r], 4 * copy));
+            for (const v of columns) fn.set(sums[r][v], multiplyAdd(a, b[v], sums[r][v]));
+          }
+        },
+        () => {
+          for (const row of xRows) fn.advance(row, 4 * UNROLL);
+          fn.advance(panel, 16 * vectors * UNROLL);
+        },
+      );
 
-        fn.set(yRow, y);
-        fn.set(addendRow, addend);
-        for (let r = 0; r < rows; r++) {
-          // All loads of a row before its stores: revectorization pairs loads only when no store stands between them.
-          const addends = columns.map((v) => fn.let(f32x4.load(addendRow, 16 * v)));
-          for (const v of columns) fn.store(f32x4.store(yRow, f32x4.add(sums[r][v], addends[v]), 16 * v));
-          fn.advance(yRow, yStride);
-          fn.advance(addendRow, addendStride);
-        }
-        // The next chunk's sums are added to what is there by now.
-        fn.set(addend, y);
-        fn.set(addendStride, yStride);
-      });
-    },
-  );
+      fn.set(yRow, y);
+      fn.set(addendRow, addend);
+      for (let r = 0; r < rows; r++) {
+        // All loads of a row before its stores: revectorization pairs loads only when no store stands between them.
+        const addends = columns.map((v) => fn.let(f32x4.load(addendRow, 16 * v)));
+        for (const v of columns) fn.store(f32x4.store(yRow, f32x4.add(sums[r][v], addends[v]), 16 * v));
+        fn.advance(yRow, yStride);
+        fn.advance(addendRow, addendStride);
+      }
+      // The next chunk's sums are added to what is there by now.
+      fn.set(addend, y);
+      fn.set(addendStride, yStride);
+    });
+  });
 }

@@ -1,13 +1,9 @@
-import {
-  f32x4,
-  i32,
-  i32x4,
-  v128,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
+import * as i32x4 from './instructions/i32x4.ts';
+import * as v128 from './instructions/v128.ts';
 
 /** `mix` of kernels/mix.ts on four lanes. */
 function mix(x: Value<'v128'>, keep: (value: Value<'v128'>) => Local<'v128'>): Value<'v128'> {
@@ -25,17 +21,8 @@ function mix(x: Value<'v128'>, keep: (value: Value<'v128'>) => Local<'v128'>): V
  * its column times GOLDEN; the number is kept, times `factor`, when that is not below `threshold`. `maskRowAdd` adds to y.
  */
 export function defineMaskRow(module: ModuleBuilder): FunctionReference<null> {
-  const parameters = {
-    y: 'i32',
-    x: 'i32',
-    base: 'i32',
-    counters: 'i32',
-    vectors: 'i32',
-    threshold: 'i32',
-    factor: 'f32',
-  } as const;
   const define = (name: string, add: boolean) =>
-    module.define(name, parameters, (fn, { y, x, base, counters, vectors, threshold, factor }) => {
+    module.define(name, 'iiiiiif', (fn, y, x, base, counters, vectors, threshold, factor) => {
       const [bases, thresholds] = [fn.let(i32x4.splat(base)), fn.let(i32x4.splat(threshold))];
       const factors = fn.let(f32x4.splat(factor));
       fn.repeat(vectors, () => {
@@ -49,24 +36,14 @@ export function defineMaskRow(module: ModuleBuilder): FunctionReference<null> {
   const maskRowAdd = define('maskRowAdd', true);
 
   // Whole rows: their bases lie at `bases`, one after the other.
-  const rowsParameters = {
-    y: 'i32',
-    x: 'i32',
-    bases: 'i32',
-    counters: 'i32',
-    rows: 'i32',
-    vectors: 'i32',
-    threshold: 'i32',
-    factor: 'f32',
-  } as const;
   for (const [name, row] of [
     ['dropout', maskRow],
     ['dropoutAdd', maskRowAdd],
   ] as const) {
-    module.define(name, rowsParameters, (fn, { y, x, bases, counters, rows, vectors, threshold, factor }) => {
+    module.define(name, 'iiiiiiif', (fn, y, x, bases, counters, rows, vectors, threshold, factor) => {
       fn.repeat(rows, () => {
         fn.call(row, y, x, i32.load(bases), counters, vectors, threshold, factor);
-        for (const address of [y, x]) fn.advance(address, i32.shl(vectors, i32.const(4)));
+        for (const address of [y, x]) fn.advance(address, i32.shl(vectors, 4));
         fn.advance(bases, 4);
       });
     });

@@ -1,5 +1,9 @@
 import type { Arithmetic } from './arithmetic.ts';
-import { f32x4, i32x4, v128, type FunctionBuilder, type Local, type Value } from './assembler.ts';
+import type { FunctionBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32x4 from './instructions/i32x4.ts';
+import * as v128 from './instructions/v128.ts';
 
 type Vector = Value<'v128'>;
 
@@ -33,10 +37,7 @@ function shallowPolynomial(
 const LN2_HIGH = 0.693359375; // ln 2 to 9 bits: a multiple of it by a whole number is exact in float32
 const LN2_LOW = Math.LN2 - LN2_HIGH;
 /** 2ᶠ on |f| ≤ ½, with the least relative error, 3e-9, of the float32 polynomials that give exactly 1 at 0. */
-const POWER_TERMS = [
-  1, 0.6931471824645996, 0.24022647738456726, 0.05550359934568405, 0.009618505835533142, 0.0013390806270763278,
-  0.00015326467109844089,
-];
+const POWER_TERMS = [1, 0.6931472, 0.24022648, 0.0555036, 0.009618506, 0.0013390806, 0.00015326467];
 /** Added to a small number, leaves it rounded to a whole one in the low bits of the sum; here with the exponent's bias. */
 const ROUND = 1.5 * 2 ** 23 + 127;
 
@@ -64,8 +65,8 @@ export function exp(fn: FunctionBuilder, arithmetic: Arithmetic, x: Vector): Loc
  * Beyond z = 6 it falls on towards -∞, where the tail is 0 in float32.
  */
 const LOG_TAIL = [
-  -1, -1.1511083841323853, -0.4591781497001648, -0.05259097367525101, 0.007203282322734594, -0.00024540911545045674,
-  -0.00014085689326748252, 2.9771355912089348e-5, -2.028376911766827e-6,
+  -1, -1.1511084, -0.45917815, -0.052590974, 0.0072032823, -0.00024540912, -0.0001408569, 0.000029771356,
+  -0.000002028377,
 ];
 
 /**

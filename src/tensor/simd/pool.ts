@@ -1,5 +1,12 @@
 import type { Arithmetic } from './arithmetic.ts';
-import { f32, f32x4, f64, f64x2, i32, v128, type ModuleBuilder, type Value } from './assembler.ts';
+import type { ModuleBuilder } from './assembler.ts';
+import type { Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as f64 from './instructions/f64.ts';
+import * as f64x2 from './instructions/f64x2.ts';
+import * as i32 from './instructions/i32.ts';
+import * as v128 from './instructions/v128.ts';
 import { forRow } from './rows.ts';
 
 /** Rows that are added before their sum is added to the total: shorter chains of additions lose less to rounding. */
@@ -10,13 +17,12 @@ const CHUNK = 16;
  * `poolMax`: y = the largest number of each column · factor, NaN where there is one.
  */
 export function definePool(module: ModuleBuilder, { multiplyAdd }: Arithmetic): void {
-  const parameters = { y: 'i32', x: 'i32', rows: 'i32', size: 'i32', growth: 'f32', factor: 'f32' } as const;
   for (const [name, start, add, join] of [
     ['poolSum', 0, multiplyAdd, f32x4.add],
     ['poolMax', -Infinity, (x, _weight, most) => f32x4.max(x, most), f32x4.max],
   ] as [string, number, Arithmetic['multiplyAdd'], typeof f32x4.add][]) {
-    module.define(name, parameters, (fn, { y, x, rows, size, growth, factor }) => {
-      const stride = fn.let(i32.shl(size, i32.const(2)));
+    module.define(name, 'iiiiff', (fn, y, x, rows, size, growth, factor) => {
+      const stride = fn.let(i32.shl(size, 2));
       const [growths, factors] = [growth, factor].map((number) => fn.let(f32x4.splat(number)));
       const [at, left, count, weight] = [fn.local('i32'), fn.local('i32'), fn.local('i32'), fn.local('v128')];
       const pool = (...columns: Value<'v128'>[]) => {
@@ -25,7 +31,7 @@ export function definePool(module: ModuleBuilder, { multiplyAdd }: Arithmetic): 
         fn.set(left, rows);
         fn.set(weight, f32x4.const(1));
         fn.while(left, () => {
-          fn.set(count, i32.min(left, i32.const(CHUNK)));
+          fn.set(count, i32.min(left, CHUNK));
           fn.set(left, i32.sub(left, count));
           const sums = columns.map(() => fn.let(f32x4.const(start)));
           fn.repeatAtLeastOnce(count, () => {
@@ -53,7 +59,7 @@ export function definePool(module: ModuleBuilder, { multiplyAdd }: Arithmetic): 
 
 /** `normalizeRows`: each row divided by its length, 1e-12 at least. The squares are float64, where none overflows. */
 export function defineNormalizeRows(module: ModuleBuilder): void {
-  module.define('normalizeRows', { y: 'i32', x: 'i32', rows: 'i32', size: 'i32' }, (fn, { y, x, rows, size }) => {
+  module.define('normalizeRows', 'iiii', (fn, y, x, rows, size) => {
     const [at, squares, length] = [fn.local('i32'), fn.local('v128'), fn.local('f32')];
     const add = (numbers: Value<'v128'>) => {
       const two = fn.let(f64x2.promote_low_f32x4(numbers));

@@ -1,4 +1,7 @@
-import { f32, f32x4, i32, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 import type { Tile, TileRows } from './linear.ts';
 import type { KernelCall } from './runner.ts';
 
@@ -24,32 +27,30 @@ export function defineTerms(
 ): void {
   const columnsOfPanel = 4 * tile.vectors;
   const panelBytes = 4 * columnsOfPanel;
-  const parameters = {
-    y: 'i32',
-    x: 'i32',
-    positions: 'i32',
-    count: 'i32',
-    length: 'i32',
-    headSize: 'i32',
-    stride: 'i32',
-    heads: 'i32',
-    scale: 'f32',
-    buckets: 'i32',
-    columns: 'i32',
-    headStride: 'i32',
-    zeros: 'i32',
-    scratch: 'i32',
-  } as const;
   for (const name of ['queryTerm', 'keyTerm']) {
-    module.define(name, parameters, (fn, args) => {
-      const { y, x, positions, count, length, headSize, stride, heads, scale } = args;
-      const { buckets, columns, headStride, zeros, scratch } = args;
-      const four = (n: typeof count) => i32.shl(n, i32.const(2));
-      const panels = fn.let(i32.div_u(i32.add(count, i32.const(columnsOfPanel - 1)), i32.const(columnsOfPanel)));
-      const termStride = fn.let(i32.mul(panels, i32.const(panelBytes)));
+    module.define(name, 'iiiiiiiifiiiii', (fn, ...args) => {
+      const [
+        y,
+        x,
+        positions,
+        count,
+        length,
+        headSize,
+        stride,
+        heads,
+        scale,
+        buckets,
+        columns,
+        headStride,
+        zeros,
+        scratch,
+      ] = args;
+      const four = (n: typeof count) => i32.shl(n, 2);
+      const panels = fn.let(i32.div_u(i32.add(count, columnsOfPanel - 1), columnsOfPanel));
+      const termStride = fn.let(i32.mul(panels, panelBytes));
       const terms = fn.let(i32.add(scratch, i32.mul(termStride, headSize)));
-      const [row, left, rows, panel, at, own, other, from] = Array.from({ length: 8 }, () => fn.local('i32'));
-      const [term, pairs, to, bucket] = Array.from({ length: 4 }, () => fn.local('i32'));
+      const [row, left, rows, panel, at, own, other, from] = fn.locals('i32');
+      const [term, pairs, to, bucket] = fn.locals('i32');
       const isQuery = name === 'queryTerm';
       fn.repeat(heads, () => {
         fn.call(packKeys, scratch, positions, count, headSize, stride);
@@ -57,13 +58,13 @@ export function defineTerms(
         fn.set(pairs, y);
         fn.set(own, columns);
         fn.set(left, length);
-        fn.while(i32.gt_s(left, i32.const(0)), () => {
-          fn.set(rows, i32.min(left, i32.const(tile.rows)));
+        fn.while(i32.gt_s(left, 0), () => {
+          fn.set(rows, i32.min(left, tile.rows));
           fn.set(panel, scratch);
           fn.set(at, terms);
           fn.repeatAtLeastOnce(panels, () => {
-            fn.call(tileRows, rows, at, row, panel, zeros, headSize, stride, termStride, i32.const(0));
-            fn.advance(panel, i32.mul(headSize, i32.const(panelBytes)));
+            fn.call(tileRows, rows, at, row, panel, zeros, headSize, stride, termStride, 0);
+            fn.advance(panel, i32.mul(headSize, panelBytes));
             fn.advance(at, panelBytes);
           });
           fn.set(term, terms);
@@ -78,9 +79,9 @@ export function defineTerms(
               const product = f32.load(i32.add(term, four(from)));
               fn.store(f32.store(to, f32.add(f32.load(to), f32.mul(product, scale))));
               fn.advance(other, 4);
-              fn.advance(to, isQuery ? i32.const(4) : four(length));
+              fn.advance(to, isQuery ? 4 : four(length));
             });
-            fn.advance(pairs, isQuery ? four(length) : i32.const(4));
+            fn.advance(pairs, isQuery ? four(length) : 4);
             fn.advance(own, 4);
             fn.advance(term, termStride);
           });
@@ -144,20 +145,9 @@ export function termCalls(options: {
  * after them; `rest` numbers follow unchanged. Both are multiples of 4. `stride` is the bytes from one row of x to the next.
  */
 export function defineRotary(module: ModuleBuilder): void {
-  const parameters = {
-    y: 'i32',
-    x: 'i32',
-    cosines: 'i32',
-    sines: 'i32',
-    rows: 'i32',
-    heads: 'i32',
-    pairs: 'i32',
-    rest: 'i32',
-    stride: 'i32',
-  } as const;
-  module.define('rotary', parameters, (fn, { y, x, cosines, sines, rows, heads, pairs, rest, stride }) => {
-    const [from, second, to, angle] = Array.from({ length: 4 }, () => fn.local('i32'));
-    const pairBytes = fn.let(i32.shl(pairs, i32.const(2)));
+  module.define('rotary', 'iiiiiiiii', (fn, y, x, cosines, sines, rows, heads, pairs, rest, stride) => {
+    const [from, second, to, angle] = fn.locals('i32');
+    const pairBytes = fn.let(i32.shl(pairs, 2));
     const sineOffset = fn.let(i32.sub(sines, cosines));
     fn.repeat(rows, () => {
       fn.set(from, x);
@@ -165,7 +155,7 @@ export function defineRotary(module: ModuleBuilder): void {
         fn.set(second, i32.add(from, pairBytes));
         fn.set(to, i32.add(y, pairBytes));
         fn.set(angle, cosines);
-        fn.repeat(i32.shr_u(pairs, i32.const(2)), () => {
+        fn.repeat(i32.shr_u(pairs, 2), () => {
           const [a, b] = [fn.let(f32x4.load(from)), fn.let(f32x4.load(second))];
           const [cosine, sine] = [fn.let(f32x4.load(angle)), fn.let(f32x4.load(i32.add(angle, sineOffset)))];
           fn.store(f32x4.store(y, f32x4.sub(f32x4.mul(a, cosine), f32x4.mul(b, sine))));
@@ -174,7 +164,7 @@ export function defineRotary(module: ModuleBuilder): void {
         });
         fn.set(from, second);
         fn.set(y, to);
-        fn.repeat(i32.shr_u(rest, i32.const(2)), () => {
+        fn.repeat(i32.shr_u(rest, 2), () => {
           fn.store(f32x4.store(y, f32x4.load(from)));
           for (const address of [from, y]) fn.advance(address, 16);
         });

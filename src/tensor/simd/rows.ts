@@ -1,16 +1,10 @@
 import type { Arithmetic } from './arithmetic.ts';
-import {
-  f32,
-  f32x4,
-  f64,
-  i32,
-  sumLanes,
-  type FunctionBuilder,
-  type FunctionReference,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import { sumLanes, type FunctionBuilder, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as f64 from './instructions/f64.ts';
+import * as i32 from './instructions/i32.ts';
 import { powerOfTwo } from './math.ts';
 
 type Address = Local<'i32'>;
@@ -34,9 +28,9 @@ export function forRow(
       body();
       for (const address of addresses) fn.advance(address, bytes);
     });
-  run(i32.shr_u(size, i32.const(4)), 64, () => vectors(AT_A_TIME));
-  run(i32.and(i32.shr_u(size, i32.const(2)), i32.const(3)), 16, () => vectors([0]));
-  run(i32.and(size, i32.const(3)), 4, single);
+  run(i32.shr_u(size, 4), 64, () => vectors(AT_A_TIME));
+  run(i32.and(i32.shr_u(size, 2), 3), 16, () => vectors([0]));
+  run(i32.and(size, 3), 4, single);
 }
 
 /**
@@ -47,18 +41,8 @@ export function forRow(
 export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmetic): void {
   for (const hasResidual of [false, true]) {
     const name = hasResidual ? 'layerNormResidual' : 'layerNorm';
-    const parameters = {
-      y: 'i32',
-      x: 'i32',
-      residual: 'i32',
-      weight: 'i32',
-      bias: 'i32',
-      rows: 'i32',
-      size: 'i32',
-      eps: 'f32',
-    } as const;
-    module.define(name, parameters, (fn, { y, x, residual, weight, bias, rows, size, eps }) => {
-      const [to, w, b] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
+    module.define(name, 'iiiiiiif', (fn, y, x, residual, weight, bias, rows, size, eps) => {
+      const [to, w, b] = fn.locals('i32');
       const sums = AT_A_TIME.map(() => fn.local('v128'));
       const sum = fn.local('f32'); // of what fills no vector
       const count = fn.let(f64.promote_f32(f32.convert_i32_s(size)));
@@ -138,8 +122,7 @@ export function defineLayerNorm(module: ModuleBuilder, { multiplyAdd }: Arithmet
  * that revectorization can pair them.
  */
 export function defineSoftmaxRow(module: ModuleBuilder, arithmetic: Arithmetic): FunctionReference<'f32'> {
-  const parameters = { y: 'i32', x: 'i32', pairs: 'i32', scale: 'f32' } as const;
-  return module.define<typeof parameters, 'f32'>('softmaxRow', parameters, (fn, { y, x, pairs, scale }) => {
+  return module.define('softmaxRow', 'iiif', (fn, y, x, pairs, scale) => {
     const at = fn.let(x);
     const largests = [0, 1].map(() => fn.let(f32x4.const(-Infinity)));
     fn.repeatAtLeastOnce(pairs, () => {

@@ -1,14 +1,9 @@
 import type { Arithmetic } from './arithmetic.ts';
-import {
-  f32,
-  f32x4,
-  i32,
-  sumLanes,
-  type FunctionBuilder,
-  type Local,
-  type ModuleBuilder,
-  type Value,
-} from './assembler.ts';
+import { sumLanes, type FunctionBuilder, type ModuleBuilder } from './assembler.ts';
+import type { Local, Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
 
 type Address = Local<'i32'>;
 
@@ -20,11 +15,11 @@ function forRow(
   vector: () => void,
   single: () => void,
 ): void {
-  fn.repeat(i32.shr_u(size, i32.const(2)), () => {
+  fn.repeat(i32.shr_u(size, 2), () => {
     vector();
     for (const address of addresses) fn.advance(address, 16);
   });
-  fn.repeat(i32.and(size, i32.const(3)), () => {
+  fn.repeat(i32.and(size, 3), () => {
     single();
     for (const address of addresses) fn.advance(address, 4);
   });
@@ -49,21 +44,9 @@ export function defineLayerNormBackward(module: ModuleBuilder, arithmetic: Arith
 }
 
 function defineRows(module: ModuleBuilder, { multiplyAdd }: Arithmetic, hasResidual: boolean): void {
-  const parameters = {
-    dx: 'i32',
-    dResidual: 'i32',
-    dy: 'i32',
-    x: 'i32',
-    residual: 'i32',
-    weight: 'i32',
-    statistics: 'i32',
-    rows: 'i32',
-    size: 'i32',
-    eps: 'f32',
-  } as const;
-  module.define(`layerNormBackward${hasResidual ? 'Residual' : ''}`, parameters, (fn, args) => {
-    const { dx, dResidual, dy, x, residual, weight, statistics, rows, size, eps } = args;
-    const [xAt, residualAt, dyAt, w] = Array.from({ length: 4 }, () => fn.local('i32'));
+  module.define(`layerNormBackward${hasResidual ? 'Residual' : ''}`, 'iiiiiiiiif', (fn, ...args) => {
+    const [dx, dResidual, dy, x, residual, weight, statistics, rows, size, eps] = args;
+    const [xAt, residualAt, dyAt, w] = fn.locals('i32');
     const [sums, products] = [fn.local('v128'), fn.local('v128')];
     const [sum, product] = [fn.local('f32'), fn.local('f32')];
     const count = fn.let(f32.convert_i32_s(size));
@@ -136,7 +119,7 @@ function defineRows(module: ModuleBuilder, { multiplyAdd }: Arithmetic, hasResid
           for (const to of targets) fn.store(f32.store(to, f32.add(f32.load(to), dz)));
         },
       );
-      for (const pointer of [x, residual, dy]) fn.advance(pointer, i32.shl(size, i32.const(2)));
+      for (const pointer of [x, residual, dy]) fn.advance(pointer, i32.shl(size, 2));
       fn.advance(statistics, 8);
     });
   });
@@ -146,20 +129,9 @@ function defineRows(module: ModuleBuilder, { multiplyAdd }: Arithmetic, hasResid
 const CHUNK = 64;
 
 function defineSums(module: ModuleBuilder, { multiplyAdd }: Arithmetic, hasResidual: boolean): void {
-  const parameters = {
-    dWeight: 'i32',
-    dBias: 'i32',
-    dy: 'i32',
-    x: 'i32',
-    residual: 'i32',
-    statistics: 'i32',
-    rows: 'i32',
-    vectors: 'i32',
-    stride: 'i32',
-  } as const;
-  module.define(`layerNormSums${hasResidual ? 'Residual' : ''}`, parameters, (fn, args) => {
-    const { dWeight, dBias, dy, x, residual, statistics, rows, vectors, stride } = args;
-    const [xAt, residualAt, dyAt, at, left, some] = Array.from({ length: 6 }, () => fn.local('i32'));
+  module.define(`layerNormSums${hasResidual ? 'Residual' : ''}`, 'iiiiiiiii', (fn, ...args) => {
+    const [dWeight, dBias, dy, x, residual, statistics, rows, vectors, stride] = args;
+    const [xAt, residualAt, dyAt, at, left, some] = fn.locals('i32');
     const [weights, biases] = [fn.local('v128'), fn.local('v128')];
     const z = sumOf(xAt, hasResidual ? residualAt : null);
     fn.repeat(vectors, () => {
@@ -169,7 +141,7 @@ function defineSums(module: ModuleBuilder, { multiplyAdd }: Arithmetic, hasResid
       fn.set(left, rows);
       fn.while(left, () => {
         for (const sums of [weights, biases]) fn.set(sums, f32x4.const(0));
-        fn.set(some, i32.min(left, i32.const(CHUNK)));
+        fn.set(some, i32.min(left, CHUNK));
         fn.set(left, i32.sub(left, some));
         fn.repeatAtLeastOnce(some, () => {
           const normed = f32x4.mul(f32x4.sub(z.vector(), f32x4.loadSplat(at)), f32x4.loadSplat(at, 4));
@@ -189,31 +161,10 @@ function defineSums(module: ModuleBuilder, { multiplyAdd }: Arithmetic, hasResid
 
 /** `adamW`, four numbers at a time; see `BackwardKernels.adamW`. `rest1` and `rest2` are 1 - beta1 and 1 - beta2. */
 export function defineAdamW(module: ModuleBuilder, { multiplyAdd }: Arithmetic): void {
-  const parameters = {
-    p: 'i32',
-    grad: 'i32',
-    m: 'i32',
-    v: 'i32',
-    vectors: 'i32',
-    stepSize: 'f32',
-    beta1: 'f32',
-    rest1: 'f32',
-    beta2: 'f32',
-    rest2: 'f32',
-    eps: 'f32',
-    inverseRootCorrection: 'f32',
-    decay: 'f32',
-    l2: 'f32',
-    gradScale: 'f32',
-  } as const;
-  module.define('adamW', parameters, (fn, { p, grad, m, v, vectors, ...numbers }) => {
-    const splat = (name: keyof typeof numbers) => fn.let(f32x4.splat(numbers[name]));
-    const [stepSize, beta1, rest1, beta2, rest2] = (['stepSize', 'beta1', 'rest1', 'beta2', 'rest2'] as const).map(
-      splat,
+  module.define('adamW', 'iiiiiffffffffff', (fn, p, grad, m, v, vectors, ...numbers) => {
+    const [stepSize, beta1, rest1, beta2, rest2, eps, correction, decay, l2, gradScale] = numbers.map((number) =>
+      fn.let(f32x4.splat(number)),
     );
-    const [eps, correction, decay, l2, gradScale] = (
-      ['eps', 'inverseRootCorrection', 'decay', 'l2', 'gradScale'] as const
-    ).map(splat);
     fn.repeat(vectors, () => {
       const weight = fn.let(f32x4.load(p));
       const g = fn.let(multiplyAdd(weight, l2, f32x4.mul(f32x4.load(grad), gradScale)));
@@ -231,7 +182,7 @@ export function defineAdamW(module: ModuleBuilder, { multiplyAdd }: Arithmetic):
 
 /** `sumSquares`: Σ x² of `vectors` · 4 numbers at `x`, stored at `y`, by four sums that run side by side. */
 export function defineSumSquares(module: ModuleBuilder, { multiplyAdd }: Arithmetic): void {
-  module.define('sumSquares', { y: 'i32', x: 'i32', vectors: 'i32' }, (fn, { y, x, vectors }) => {
+  module.define('sumSquares', 'iii', (fn, y, x, vectors) => {
     const sums = fn.let(f32x4.const(0));
     fn.repeat(vectors, () => {
       const value = fn.let(f32x4.load(x));
@@ -244,7 +195,7 @@ export function defineSumSquares(module: ModuleBuilder, { multiplyAdd }: Arithme
 
 /** `addRow`: a row is added to one of a panel, whose numbers lie a panel's width apart. */
 export function defineAddRow(module: ModuleBuilder, columns: number): void {
-  module.define('addRow', { packed: 'i32', row: 'i32', size: 'i32' }, (fn, { packed, row, size }) => {
+  module.define('addRow', 'iii', (fn, packed, row, size) => {
     fn.repeat(size, () => {
       fn.store(f32.store(packed, f32.add(f32.load(packed), f32.load(row))));
       fn.advance(row, 4);

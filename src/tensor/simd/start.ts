@@ -1,7 +1,10 @@
 import type * as nodeV8 from 'node:v8';
 import type { ThreadPool } from '../threads/pool.ts';
 import { mulAdd, relaxedFma, type Arithmetic } from './arithmetic.ts';
-import { f32x4, i32x4, ModuleBuilder, v128 } from './assembler.ts';
+import { ModuleBuilder } from './assembler.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32x4 from './instructions/i32x4.ts';
+import * as v128 from './instructions/v128.ts';
 import type { Group } from './int8.ts';
 import type { Tile } from './linear.ts';
 import { Machine, type MachineOptions } from './machine.ts';
@@ -70,8 +73,7 @@ function chooseTile(arithmetic: Arithmetic, turbo: boolean): Tile {
 
 function validates(arithmetic: Arithmetic): boolean {
   const module = new ModuleBuilder();
-  const x = { a: 'i32' } as const;
-  module.define('probe', x, (fn, { a }) => {
+  module.define('probe', 'i', (fn, a) => {
     const v = fn.let(f32x4.load(a));
     fn.store(f32x4.store(a, arithmetic.multiplyAdd(v, v, v)));
   });
@@ -85,8 +87,7 @@ function validates(arithmetic: Arithmetic): boolean {
 export function byteGroup(arithmetic: Arithmetic): Group {
   if (arithmetic === mulAdd) return 2;
   const module = new ModuleBuilder();
-  const parameters = { a: 'i32', b: 'i32' } as const;
-  module.define<typeof parameters, 'i32'>('dot', parameters, (_fn, { a, b }) => {
+  module.define('dot', 'ii', (_fn, a, b) => {
     const sum = i32x4.relaxed_dot_i8x16_i7x16_add_s(i32x4.splat(a), i32x4.splat(b), v128.const(0));
     return i32x4.extract_lane(sum, 0);
   });

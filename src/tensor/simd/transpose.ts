@@ -1,18 +1,22 @@
-import { f32, f32x4, i32, v128, type FunctionReference, type ModuleBuilder, type Value } from './assembler.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import type { Value } from './instructions/encoding.ts';
+import * as f32 from './instructions/f32.ts';
+import * as f32x4 from './instructions/f32x4.ts';
+import * as i32 from './instructions/i32.ts';
+import * as v128 from './instructions/v128.ts';
 
 /**
  * `transpose`: y[c, r] = x[r, c] for any number of rows and columns, 4 × 4 at a time; strides in bytes. Sixteen rows go
  * together, so that a line of y is written at once.
  */
 export function defineTranspose(module: ModuleBuilder): FunctionReference<null> {
-  const parameters = { y: 'i32', x: 'i32', rows: 'i32', columns: 'i32', yStride: 'i32', xStride: 'i32' } as const;
-  return module.define('transpose', parameters, (fn, { y, x, rows, columns, yStride, xStride }) => {
-    const [from, to, at, into, left] = Array.from({ length: 5 }, () => fn.local('i32'));
+  return module.define('transpose', 'iiiiii', (fn, y, x, rows, columns, yStride, xStride) => {
+    const [from, to, at, into, left] = fn.locals('i32');
     /** Rows `group` · 4 of x at `from` become columns of y at `to`. */
     const strip = (groups: number) => {
       fn.set(from, x);
       fn.set(to, y);
-      fn.repeat(i32.shr_u(columns, i32.const(2)), () => {
+      fn.repeat(i32.shr_u(columns, 2), () => {
         fn.set(at, from);
         for (let g = 0; g < groups; g++) {
           const quad = [0, 1, 2, 3].map((r) => {
@@ -33,13 +37,13 @@ export function defineTranspose(module: ModuleBuilder): FunctionReference<null> 
           }
         }
         fn.advance(from, 16);
-        fn.advance(to, i32.shl(yStride, i32.const(2)));
+        fn.advance(to, i32.shl(yStride, 2));
       });
       single(4 * groups);
     };
     /** The columns from `from` on, up to three of them, number by number. */
     const single = (count: number) => {
-      fn.repeat(i32.and(columns, i32.const(3)), () => oneColumn(i32.const(count)));
+      fn.repeat(i32.and(columns, 3), () => oneColumn(i32.const(count)));
     };
     const oneColumn = (count: Value<'i32'>) => {
       fn.set(at, from);
@@ -54,16 +58,16 @@ export function defineTranspose(module: ModuleBuilder): FunctionReference<null> 
     };
     fn.set(left, rows);
     for (const groups of [4, 1]) {
-      fn.while(i32.ge_s(left, i32.const(4 * groups)), () => {
+      fn.while(i32.ge_s(left, 4 * groups), () => {
         strip(groups);
-        fn.advance(x, i32.mul(xStride, i32.const(4 * groups)));
+        fn.advance(x, i32.mul(xStride, 4 * groups));
         fn.advance(y, 16 * groups);
-        fn.set(left, i32.sub(left, i32.const(4 * groups)));
+        fn.set(left, i32.sub(left, 4 * groups));
       });
     }
     fn.set(from, x);
     fn.set(to, y);
-    fn.if(i32.gt_s(left, i32.const(0)), () => fn.repeat(columns, () => oneColumn(left)));
+    fn.if(i32.gt_s(left, 0), () => fn.repeat(columns, () => oneColumn(left)));
   });
 }
 
@@ -72,31 +76,29 @@ export function defineTranspose(module: ModuleBuilder): FunctionReference<null> 
  * `step` bytes apart; `from` is its first row that counts. `inputs` of the panel's columns are written.
  */
 export function defineTurnPanel(module: ModuleBuilder, columns: number, transpose: FunctionReference<null>): void {
-  const parameters = { to: 'i32', from: 'i32', inputs: 'i32', outFeatures: 'i32', step: 'i32' } as const;
-  module.define('turnPanel', parameters, (fn, { to, from, inputs, outFeatures, step }) => {
+  module.define('turnPanel', 'iiiii', (fn, to, from, inputs, outFeatures, step) => {
     const stride = i32.const(4 * columns);
     const left = fn.let(outFeatures);
-    fn.while(i32.gt_s(left, i32.const(0)), () => {
-      fn.call(transpose, to, from, inputs, i32.min(left, i32.const(columns)), stride, stride);
+    fn.while(i32.gt_s(left, 0), () => {
+      fn.call(transpose, to, from, inputs, i32.min(left, columns), stride, stride);
       fn.advance(to, 4 * columns * columns);
       fn.advance(from, step);
-      fn.set(left, i32.sub(left, i32.const(columns)));
+      fn.set(left, i32.sub(left, columns));
     });
   });
 }
 
 /** `sumPanels`: y = Σ over the rows of each of `count` panels, [rows][columns], in chunks whose sums are added. */
 export function defineSumPanels(module: ModuleBuilder, vectors: number): void {
-  const parameters = { y: 'i32', panels: 'i32', rows: 'i32', count: 'i32' } as const;
-  module.define('sumPanels', parameters, (fn, { y, panels, rows, count }) => {
+  module.define('sumPanels', 'iiii', (fn, y, panels, rows, count) => {
     const [totals, sums] = [0, 1].map(() => Array.from({ length: vectors }, () => fn.local('v128')));
-    const [left, some] = [fn.local('i32'), fn.local('i32')];
+    const [left, some] = fn.locals('i32');
     fn.repeat(count, () => {
       for (const total of totals) fn.set(total, f32x4.const(0));
       fn.set(left, rows);
       fn.while(left, () => {
         for (const sum of sums) fn.set(sum, f32x4.const(0));
-        fn.set(some, i32.min(left, i32.const(64)));
+        fn.set(some, i32.min(left, 64));
         fn.set(left, i32.sub(left, some));
         fn.repeatAtLeastOnce(some, () => {
           sums.forEach((sum, v) => fn.set(sum, f32x4.add(sum, f32x4.load(panels, 16 * v))));

@@ -6,13 +6,13 @@
  * how many workers are ready; address and bytes of the scratch memory of a thread, or zeros; the bytes of a module, when that is
  * what was given out, at `calls`. The claim word is calls << 12 | next: who raises it by one has claimed call `next`. The calls
  * are float64 at `calls`, SLOT numbers each: the function's number among the exports of all modules, how many arguments, the
- * arguments.
+ * arguments. SPINS take some tens of microseconds: the next kernel mostly comes sooner than a sleeper would wake.
  */
 export const workerSource = `
 'use strict';
 const [GIVEN, CLAIM, DONE, FAILED, READY, SCRATCH, SCRATCH_BYTES, CODE_BYTES] = [0, 1, 2, 3, 4, 5, 6, 7];
 const SLOT = 24;
-const SPINS = 20000; // some tens of microseconds: the next kernel mostly comes sooner than a sleeper would wake
+const SPINS = 20000;
 function work({ module, memory, state: at, calls: from, length, thread }) {
   const functions = [];
   const state = new Int32Array(memory.buffer, at, 8);

@@ -1,21 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import {
-  call,
-  f32,
-  f32x4,
-  f64,
-  i16x8,
-  i8x16,
-  i32,
-  i32x4,
-  ModuleBuilder,
-  sumLanes,
-  v128,
-  type FunctionBuilder,
-  type Local,
-  type Store,
-  type Value,
-} from '../../../src/tensor/simd/assembler.ts';
+import { call, ModuleBuilder, sumLanes, type FunctionBuilder } from '../../../src/tensor/simd/assembler.ts';
+import type { Local, Store, Value } from '../../../src/tensor/simd/instructions/encoding.ts';
+import * as f32 from '../../../src/tensor/simd/instructions/f32.ts';
+import * as f32x4 from '../../../src/tensor/simd/instructions/f32x4.ts';
+import * as f64 from '../../../src/tensor/simd/instructions/f64.ts';
+import * as i16x8 from '../../../src/tensor/simd/instructions/i16x8.ts';
+import * as i32 from '../../../src/tensor/simd/instructions/i32.ts';
+import * as i32x4 from '../../../src/tensor/simd/instructions/i32x4.ts';
+import * as i8x16 from '../../../src/tensor/simd/instructions/i8x16.ts';
+import * as v128 from '../../../src/tensor/simd/instructions/v128.ts';
 import { hasRelaxedFma } from '../../support/kernelSets.ts';
 
 const pages = { initial: 1, maximum: 1, shared: false };
@@ -35,8 +28,10 @@ function evaluate<T extends 'i32' | 'f32', R extends 'i32' | 'f32'>(
   expression: (fn: FunctionBuilder, a: Local<T>, b: Local<T>) => Value<R>,
 ): (a: number, b: number) => number {
   const module = new ModuleBuilder();
-  const parameters: { a: T; b: T } = { a: type, b: type };
-  module.define<typeof parameters, R>('f', parameters, (fn, { a, b }) => expression(fn, a, b) as Value<R & {}>);
+  module.define('f', type === 'i32' ? 'ii' : 'ff', (fn, ...args): Value => {
+    const [a, b] = args as Local[] as Local<T>[];
+    return expression(fn, a, b) as Value;
+  });
   return run(module).call.f;
 }
 
@@ -112,9 +107,9 @@ describe('control', () => {
 
   it('functions call others, with and without a result', () => {
     const module = new ModuleBuilder();
-    const square = module.define<{ a: 'i32' }, 'i32'>('square', { a: 'i32' }, (_, { a }) => i32.mul(a, a));
-    const keep = module.define('keep', { at: 'i32', a: 'i32' }, (fn, { at, a }) => fn.store(i32.store(at, a)));
-    module.define<{ a: 'i32' }, 'i32'>('f', { a: 'i32' }, (fn, { a }) => {
+    const square = module.define('square', 'i', (_, a) => i32.mul(a, a));
+    const keep = module.define('keep', 'ii', (fn, at, a) => fn.store(i32.store(at, a)));
+    module.define('f', 'i', (fn, a) => {
       fn.call(keep, i32.const(8), call(square, [i32.add(a, i32.const(1))]));
       return i32.load(i32.const(4), 4);
     });
@@ -172,7 +167,7 @@ describe('numbers', () => {
   it('offsets of loads and stores: at every length of their encoding', () => {
     for (const offset of [0, 4, 127, 128, 16383, 16384, 60000]) {
       const module = new ModuleBuilder();
-      module.define<{ at: 'i32' }, 'i32'>('f', { at: 'i32' }, (fn, { at }) => {
+      module.define('f', 'i', (fn, at) => {
         fn.store(i32.store(at, i32.const(77), offset));
         return i32.load(i32.add(at, i32.const(offset)));
       });
@@ -244,7 +239,7 @@ describe('numbers', () => {
 
 function vectors(statement: (a: Value<'i32'>) => Store): (...args: ArrayBufferView[]) => ArrayBuffer {
   const module = new ModuleBuilder();
-  module.define('f', { a: 'i32' }, (fn, { a }) => fn.store(statement(a)));
+  module.define('f', 'i', (fn, a) => fn.store(statement(a)));
   const { call, memory } = run(module);
   return (...args) => {
     args.forEach(({ buffer, byteOffset }, i) =>
@@ -303,7 +298,7 @@ describe('vectors of float32', () => {
       expect(new Float32Array(extract(x))[0]).toBe(x[lane]);
     }
     const module = new ModuleBuilder();
-    module.define<{ at: 'i32' }, 'f32'>('f', { at: 'i32' }, (fn, { at }) => sumLanes(fn.let(f32x4.load(at))));
+    module.define('f', 'i', (fn, at) => sumLanes(fn.let(f32x4.load(at))));
     const { call, memory } = run(module);
     new Float32Array(memory.buffer).set([1e8, 1, -1e8, 1]);
     expect(call.f(0)).toBe(2); // (0 + 2) + (1 + 3): in order it would be 1
@@ -410,14 +405,14 @@ describe('vectors of integers', () => {
 describe('a module', () => {
   it('differs by its tag, and in nothing else', () => {
     const module = new ModuleBuilder();
-    module.define<{ a: 'i32' }, 'i32'>('f', { a: 'i32' }, (_, { a }) => a);
+    module.define('f', 'i', (_, a) => a);
     expect(module.assemble(pages, 'x')).not.toEqual(module.assemble(pages, 'y'));
     for (const tag of ['', 'x', 'y'.repeat(300)]) expect(run(module, tag).call.f(5)).toBe(5);
   });
 
   it('takes a shared memory when it is told so, and only then', () => {
     const module = new ModuleBuilder();
-    module.define('f', {}, () => {});
+    module.define('f', '', () => {});
     const limits = { initial: 1, maximum: 65536 };
     for (const shared of [false, true]) {
       const compiled = new WebAssembly.Module(module.assemble({ ...limits, shared }));

@@ -1,13 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { referenceKernels, type ActivationName } from '../../../src/tensor/index.ts';
 import { mulAdd, type Arithmetic } from '../../../src/tensor/simd/arithmetic.ts';
-import {
-  f32x4,
-  ModuleBuilder,
-  type FunctionBuilder,
-  type Local,
-  type Value,
-} from '../../../src/tensor/simd/assembler.ts';
+import { ModuleBuilder, type FunctionBuilder } from '../../../src/tensor/simd/assembler.ts';
+import type { Local, Value } from '../../../src/tensor/simd/instructions/encoding.ts';
+import * as f32x4 from '../../../src/tensor/simd/instructions/f32x4.ts';
 import { exp, polynomial } from '../../../src/tensor/simd/math.ts';
 import { makeKernels } from '../../../src/tensor/simd/start.ts';
 import { arithmetics } from '../../support/kernelSets.ts';
@@ -16,7 +12,7 @@ import { arithmetics } from '../../support/kernelSets.ts';
 function over(values: readonly number[], f: (fn: FunctionBuilder, x: Local<'v128'>) => Value<'v128'>): Float32Array {
   const pages = { initial: 100, maximum: 100, shared: false };
   const module = new ModuleBuilder();
-  module.define('f', { at: 'i32', vectors: 'i32' }, (fn, { at, vectors }) => {
+  module.define('f', 'ii', (fn, at, vectors) => {
     fn.repeat(vectors, () => {
       fn.store(f32x4.store(at, f(fn, fn.let(f32x4.load(at)))));
       fn.advance(at, 16);
