@@ -112,39 +112,45 @@ const DEPTH_BLOCK = 256;
 
 /**
  * `product`: y += x · panels for `count` panels, or, with a panel of `zeros`, y = x · panels. `yStep` are the bytes from one
- * panel's columns of y to the next one's.
+ * panel's columns of y to the next one's. Rows go by blocks, as in `linear`.
  */
 export function defineProduct(module: ModuleBuilder, tile: Tile, tileRows: TileRows): FunctionReference<null> {
   const panelBytes = 16 * tile.vectors;
   return module.define('product', 'iiiiiiiiii', (fn, ...args) => {
     const [y, x, panels, rows, depth, count, xStride, yStride, yStep, zeros] = args;
-    const [xBlock, xRow, yRow, left, some, depthLeft, block, addend] = fn.locals('i32');
-    fn.repeat(count, () => {
-      fn.set(xBlock, x);
-      fn.set(depthLeft, depth);
-      fn.set(addend, zeros);
-      fn.while(depthLeft, () => {
-        fn.set(block, i32.min(depthLeft, DEPTH_BLOCK));
-        fn.set(xRow, xBlock);
-        fn.set(yRow, y);
-        fn.set(left, rows);
-        fn.while(i32.gt_s(left, 0), () => {
-          fn.set(some, i32.min(left, tile.rows));
-          fn.if(
-            addend,
-            () => fn.call(tileRows, some, yRow, xRow, panels, addend, block, xStride, yStride, 0),
-            () => fn.call(tileRows, some, yRow, xRow, panels, yRow, block, xStride, yStride, yStride),
-          );
-          fn.advance(xRow, i32.mul(xStride, some));
-          fn.advance(yRow, i32.mul(yStride, some));
-          fn.set(left, i32.sub(left, some));
+    const [panel, yPanel, xPart, xRow, yRow, left, some, depthLeft, part, addend] = fn.locals('i32');
+    forBlocks(fn, rows, i32.add(i32.shl(depth, 2), i32.mul(count, panelBytes)), (block) => {
+      fn.set(panel, panels);
+      fn.set(yPanel, y);
+      fn.repeat(count, () => {
+        fn.set(xPart, x);
+        fn.set(depthLeft, depth);
+        fn.set(addend, zeros);
+        fn.while(depthLeft, () => {
+          fn.set(part, i32.min(depthLeft, DEPTH_BLOCK));
+          fn.set(xRow, xPart);
+          fn.set(yRow, yPanel);
+          fn.set(left, block);
+          fn.while(left, () => {
+            fn.set(some, rowsOfTile(left, tile));
+            fn.if(
+              addend,
+              () => fn.call(tileRows, some, yRow, xRow, panel, addend, part, xStride, yStride, 0),
+              () => fn.call(tileRows, some, yRow, xRow, panel, yRow, part, xStride, yStride, yStride),
+            );
+            fn.advance(xRow, i32.mul(xStride, some));
+            fn.advance(yRow, i32.mul(yStride, some));
+            fn.set(left, i32.sub(left, some));
+          });
+          fn.set(addend, i32.const(0));
+          fn.advance(xPart, i32.shl(part, 2));
+          fn.advance(panel, i32.mul(part, panelBytes));
+          fn.set(depthLeft, i32.sub(depthLeft, part));
         });
-        fn.set(addend, i32.const(0));
-        fn.advance(xBlock, i32.shl(block, 2));
-        fn.advance(panels, i32.mul(block, panelBytes));
-        fn.set(depthLeft, i32.sub(depthLeft, block));
+        fn.advance(yPanel, yStep);
       });
-      fn.advance(y, yStep);
+      fn.advance(x, i32.mul(xStride, block));
+      fn.advance(y, i32.mul(yStride, block));
     });
   });
 }
