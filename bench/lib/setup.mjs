@@ -28,7 +28,7 @@ export async function setUp({ checkpoint, log }) {
     original,
     int8: int8Checkpoint(original, node, log),
     base: join(models, 'bert-base-random'),
-    library: await import(pathToFileURL(join(dist, 'index.js'))),
+    library: await import(pathToFileURL(join(dist, 'node/index.js'))),
   };
 }
 

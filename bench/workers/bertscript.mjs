@@ -7,7 +7,7 @@ import { prepareLimit } from './limit.mjs';
 import { serve, sines } from './serve.mjs';
 
 await serve(async ({ dist, model: folder, dtype, turbo, threads, layers }) => {
-  const library = await import(pathToFileURL(join(dist, 'index.js')));
+  const library = await import(pathToFileURL(join(dist, 'node/index.js')));
   const { BertConfig, BertModel, BertTokenizer, Engine, SentenceEncoder, linear, randomWeights } = library;
   const engine = new Engine({ turbo, threads });
   let loaded;

@@ -47,8 +47,8 @@ export class SafetensorsStream {
     requireLittleEndian(file);
     const reader = new ByteReader(chunks);
     try {
-      const start = await reader.peek(LENGTH_BYTES);
-      const header = await reader.peek(headerSize(start, size ?? Infinity, file));
+      const start = (await reader.take(LENGTH_BYTES)).slice();
+      const header = join([start, await reader.take(headerSize(start, size ?? Infinity, file) - LENGTH_BYTES)]);
       return new SafetensorsStream(header, size, file, reader);
     } catch (error) {
       await reader.close();
@@ -62,7 +62,6 @@ export class SafetensorsStream {
     this.tensors = new Map([...tensors].map(([name, info]) => [name, { ...info, name, file }]));
     this.#file = file;
     this.#reader = reader;
-    reader.skip(header.length);
   }
 
   /** Every tensor, by rows, in the order of the file; to be gone through once. @throws CheckpointError if the file is cut off */
@@ -72,8 +71,10 @@ export class SafetensorsStream {
         const [count = 1, ...rest] = shape;
         const rowBytes = count === 0 ? 0 : (end - begin) / count;
         const step = Math.max(1, Math.floor(PIECE_BYTES / Math.max(1, rowBytes)));
-        for (let firstRow = 0; firstRow < count; firstRow += step) {
-          const rows = Math.min(step, count - firstRow);
+        for (let firstRow = 0, rows; firstRow < count; firstRow += rows) {
+          // Those that have arrived: one that lies across two chunks has to be copied, and comes by itself.
+          const whole = Math.floor((await this.#reader.arrived()) / Math.max(1, rowBytes));
+          rows = Math.min(count - firstRow, step, Math.max(1, whole));
           const bytes = await this.#reader.take(rows * rowBytes);
           if (bytes.length < rows * rowBytes) this.#refuse(`the file is cut off in ${whatTensor(undefined, name)}`);
           yield {
@@ -136,36 +137,33 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 /** Takes runs of bytes of any length from chunks of any length. */
 class ByteReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
-  /** What has arrived and was not taken. */
+  /** What was not taken of the last chunk, which the source may reuse for the next. */
   #rest = new Uint8Array(0) as Uint8Array;
 
   constructor(chunks: AsyncIterable<Uint8Array>) {
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
 
-  /** The next bytes without taking them; fewer at the end. */
-  async peek(length: number): Promise<Uint8Array> {
-    if (this.#rest.length < length) {
-      const parts: Uint8Array[] = [this.#rest.slice()]; // a copy: the source may reuse its chunk for the next
-      for (let size = this.#rest.length; size < length;) {
-        const { done, value } = await this.#chunks.next();
-        if (done) break;
-        parts.push(size + value.length < length ? value.slice() : value);
-        size += value.length;
-      }
-      this.#rest = join(parts);
+  /** How many bytes can be taken without a copy; 0 at the end. */
+  async arrived(): Promise<number> {
+    while (this.#rest.length === 0) {
+      const { done, value } = await this.#chunks.next();
+      if (done) break;
+      this.#rest = value;
     }
-    return this.#rest.subarray(0, length);
+    return this.#rest.length;
   }
 
+  /** The next bytes, good until more are asked for; fewer at the end. */
   async take(length: number): Promise<Uint8Array> {
-    const bytes = await this.peek(length);
-    this.skip(bytes.length);
-    return bytes;
-  }
-
-  skip(length: number): void {
-    this.#rest = this.#rest.subarray(length);
+    const parts: Uint8Array[] = [];
+    for (let missing = length; missing > 0 && (await this.arrived()) > 0;) {
+      const part = this.#rest.subarray(0, missing);
+      this.#rest = this.#rest.subarray(part.length);
+      missing -= part.length;
+      parts.push(missing > 0 ? part.slice() : part);
+    }
+    return parts.length === 1 ? parts[0] : join(parts);
   }
 
   async close(): Promise<void> {

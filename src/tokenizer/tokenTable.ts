@@ -19,24 +19,39 @@ export class TokenTable {
   constructor(entries: ReadonlyMap<string, number>) {
     this.#slots = new Int32Array(2 * powerOfTwoFrom(entries.size * 2));
     this.#known = new Uint8Array(powerOfTwoFrom(entries.size * 2));
-    const records: number[] = [0]; // so that no record begins at 0
-    for (const [text, id] of entries) {
-      const begin = records.push(id, 0) - 2;
-      let hash = EMPTY_HASH;
-      for (const character of text) {
-        this.#note(hash, GOES_ON);
-        const code = character.codePointAt(0)!;
-        records.push(code);
-        hash = extendHash(hash, code);
+    let size = 1; // so that no record begins at 0
+    for (const text of entries.keys()) size += 2 + text.length;
+    this.#records = new Int32Array(size); // or less, where a character is two UTF-16 codes
+    let begin = 1;
+    entries.forEach((id, text) => (begin = this.#add(begin, text, id)));
+  }
+
+  /** Every process that embeds does this for a whole vocabulary, before anything is compiled. @returns where the record ends */
+  #add(begin: number, text: string, id: number): number {
+    const slots = this.#slots;
+    const records = this.#records;
+    const known = this.#known;
+    const mask = known.length - 1;
+    let hash = EMPTY_HASH;
+    let end = begin + 2;
+    for (let i = 0; i < text.length; i++) {
+      known[(hash >>> 2) & mask] |= GOES_ON << ((hash & 3) << 1);
+      let code = text.charCodeAt(i);
+      if ((code & 0xfc00) === 0xd800) {
+        code = text.codePointAt(i)!;
+        if (code > 0xffff) i++;
       }
-      this.#note(hash, ENDS);
-      records[begin + 1] = records.length - begin - 2;
-      let slot = this.#slotOf(hash);
-      while (this.#slots[slot + 1] !== 0) slot = this.#nextSlot(slot);
-      this.#slots[slot] = hash;
-      this.#slots[slot + 1] = begin;
+      records[end++] = code;
+      hash = extendHash(hash, code);
     }
-    this.#records = Int32Array.from(records);
+    known[(hash >>> 2) & mask] |= ENDS << ((hash & 3) << 1);
+    records[begin] = id;
+    records[begin + 1] = end - begin - 2;
+    let slot = this.#slotOf(hash);
+    while (slots[slot + 1] !== 0) slot = this.#nextSlot(slot);
+    slots[slot] = hash;
+    slots[slot + 1] = begin;
+    return end;
   }
 
   /**
@@ -84,10 +99,6 @@ export class TokenTable {
 
   #bitsAt(hash: number): number {
     return this.#known[(hash >>> 2) & (this.#known.length - 1)] >>> ((hash & 3) << 1);
-  }
-
-  #note(hash: number, bits: number): void {
-    this.#known[(hash >>> 2) & (this.#known.length - 1)] |= bits << ((hash & 3) << 1);
   }
 
   #slotOf(hash: number): number {

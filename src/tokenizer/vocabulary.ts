@@ -3,7 +3,9 @@ import type { JsonField } from './jsonField.ts';
 /** Tokens and their ids, as an object. */
 export function readVocab(json: JsonField): Map<string, number> {
   const vocab = new Map<string, number>();
-  for (const [token, id] of Object.entries(json.members())) {
+  const members = json.members();
+  for (const token of Object.keys(members)) {
+    const id = members[token];
     vocab.set(token, isId(id) ? id : json.get(token).fail('a token id'));
   }
   return vocab;

@@ -38,19 +38,20 @@ export class WordPiece implements Model {
   constructor(options: WordPieceOptions) {
     const { name = 'vocabulary', vocab, unkToken, continuingSubwordPrefix, maxInputCharsPerWord } = options;
     const continuations = new Map<string, number>();
-    for (const [token, id] of vocab) {
-      if (this.#tokens[id] !== undefined) {
+    const tokens = this.#tokens;
+    vocab.forEach((id, token) => {
+      if (tokens[id] !== undefined) {
         throw new TokenizerError({
           what: name,
           expected: 'one token for each id',
-          got: `id ${id} for both ${show(this.#tokens[id])} and ${show(token)}`,
+          got: `id ${id} for both ${show(tokens[id])} and ${show(token)}`,
         });
       }
-      this.#tokens[id] = token;
+      tokens[id] = token;
       if (token.startsWith(continuingSubwordPrefix)) {
         continuations.set(token.slice(continuingSubwordPrefix.length), id);
       }
-    }
+    });
     const unkId = vocab.get(unkToken);
     if (unkId === undefined) {
       throw new TokenizerError({

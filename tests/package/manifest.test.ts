@@ -12,7 +12,7 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
   sideEffects: boolean;
   types: string;
   bin: Record<string, string>;
-  exports: Record<string, string | { types: string; default: string }>;
+  exports: Record<string, string | { types: string; node: string; default: string }>;
 };
 
 /** The source that a built file is made of. */
@@ -33,8 +33,10 @@ describe('package.json', () => {
   const entries = Object.entries(manifest.exports).filter(([name]) => name !== './package.json');
 
   it.each(entries)('exports %s from a source that exists, with its types', (_, entry) => {
-    const { types, default: built } = entry as { types: string; default: string };
+    const { types, node, default: built } = entry as { types: string; node: string; default: string };
+    expect(Object.keys(entry)).toEqual(['types', 'node', 'default']); // the first that holds is taken
     expect(built).toMatch(/^\.\/dist\/.*\.js$/);
+    expect(node).toBe(built.replace('./dist/', './dist/node/'));
     expect(types).toBe(built.replace(/\.js$/, '.d.ts'));
     expect(existsSync(join(root, sourceOf(built)))).toBe(true);
   });

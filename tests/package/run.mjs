@@ -1,5 +1,6 @@
 // Packs the package, installs it in an empty folder, and runs tests/package/smoke.mjs there in every runtime:
-// this Node, Node 22, 24 and 26, Deno and Bun (fetched as npm packages). All must print the same, vectors to five digits.
+// this Node, Node 22, 24 and 26, Deno and Bun (fetched as npm packages). All must print the same, vectors to five digits,
+// and find the entry points to be one library (tests/package/entries.mjs).
 // Then the types must resolve for a strict TypeScript user, and the command must run. Used by .ci/run.
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -49,6 +50,7 @@ try {
       'CHANGELOG.md',
       'dist/index.js',
       'dist/index.d.ts',
+      'dist/node/index.js',
       'dist/cli/bin.js',
     ]) {
       if (!paths.includes(path)) throw new Error(`missing ${path}`);
@@ -73,13 +75,21 @@ try {
     }
   });
 
-  cpSync(join(root, 'tests/package/smoke.mjs'), join(app, 'smoke.mjs'));
+  for (const script of ['smoke.mjs', 'entries.mjs']) cpSync(join(root, 'tests/package', script), join(app, script));
+  /** That the entry points are one library: runs entries.mjs by a runtime. */
+  const checkEntries = (name, bin, flags) =>
+    check(`the entry points in ${name}`, () => {
+      const { problems, shared, classes } = JSON.parse(run(bin, [...flags, 'entries.mjs'], app));
+      if (problems.length > 0) throw new Error(problems.join('; '));
+      if (!(shared > 100 && classes > 100)) throw new Error(`compared ${shared} shared exports and ${classes} classes`);
+    });
   let expected;
   check(`node ${process.version}`, () => {
     expected = JSON.parse(run(process.execPath, ['smoke.mjs', model], app));
     if (expected.tokenCount !== 9 || expected.embedding.length !== 384) throw new Error(JSON.stringify(expected));
     if (expected.alike.join() !== '1.00,1.00') throw new Error(`cosines of other engines ${expected.alike}`);
   });
+  checkEntries(`node ${process.version}`, process.execPath, []);
   for (const { name, npm, bin, flags } of runtimes) {
     check(name, () => {
       const folder = join(scratch, name.replace(' ', '-'));
@@ -94,6 +104,7 @@ try {
       const [line, wanted] = [found, expected].map((one) => JSON.stringify({ ...one, embedding: null }));
       if (line !== wanted) throw new Error(`printed ${line} instead of ${wanted}`);
     });
+    checkEntries(name, join(scratch, name.replace(' ', '-'), 'node_modules', bin), flags);
   }
 
   check("the README's ten lines", () => {

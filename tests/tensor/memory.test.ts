@@ -49,6 +49,23 @@ describe("an engine's scopes over one memory", () => {
     ]);
   });
 
+  it('leave numbers behind, and what is kept afterwards begins with zeros', () => {
+    const engine = newEngine();
+    engine.scope(() => void engine.zeros([5000]).data.fill(-1));
+    const kept = [engine.keep([900]), engine.keep([9000])]; // on what the scope had, and beyond it
+    const matrices = [engine.keepMatrix(70, 90, 'f32'), engine.keepMatrix(70, 90, 'q8')];
+    for (const data of [...kept, ...matrices.map(({ packed }) => packed)].map((one) => one.data)) {
+      expect(data.every((number) => number === 0)).toBe(true);
+    }
+    const memory = new WasmMemory(new WebAssembly.Memory({ initial: 1, maximum: 100 }));
+    memory.openScope();
+    memory.floats(3000).data.fill(-1);
+    memory.closeScope([]);
+    expect(
+      [memory.keepBytes(5000), memory.keepBytes(20000)].map(({ data }) => data.some((byte) => byte !== 0)),
+    ).toEqual([false, false]);
+  });
+
   it('let several tensors out, in any order, large over small and small over large', () => {
     const lengths = [3, 500, 1, 0, 64, 16, 129, 2000];
     for (let seed = 0; seed < 50; seed++) {

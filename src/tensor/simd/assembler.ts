@@ -166,7 +166,7 @@ export class FunctionBuilder {
       0x21,
       ...unsigned(index),
     ]);
-    return [...vector(declarations), ...prologue, ...this.#code, 0x0b];
+    return vector(declarations).concat(prologue, this.#code, 0x0b);
   }
 }
 
@@ -199,16 +199,17 @@ export class ModuleBuilder {
     const limits = [pages.shared ? 3 : 1, ...unsigned(pages.initial), ...unsigned(pages.maximum)];
     const memory = [...string('env'), ...string('memory'), 2, ...limits];
     const exports = this.#functions.map(({ name }, index) => [...string(name), 0, ...unsigned(index)]);
-    const bodies = this.#functions.map(({ body }) => [...unsigned(body.length), ...body]);
-    return Uint8Array.from([
-      ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-      ...section(1, vector(this.#types)),
-      ...section(2, vector([memory])),
-      ...section(3, vector(this.#functions.map(({ type }) => unsigned(type)))),
-      ...section(7, vector(exports)),
-      ...section(10, vector(bodies)),
-      ...section(0, [...string('tag'), ...string(tag)]),
-    ]);
+    const bodies = this.#functions.map(({ body }) => unsigned(body.length).concat(body));
+    return new Uint8Array(
+      [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00].concat(
+        section(1, vector(this.#types)),
+        section(2, vector([memory])),
+        section(3, vector(this.#functions.map(({ type }) => unsigned(type)))),
+        section(7, vector(exports)),
+        section(10, vector(bodies)),
+        section(0, [...string('tag'), ...string(tag)]),
+      ),
+    );
   }
 }
 
@@ -226,6 +227,7 @@ export function sumLanes(value: Local<'v128'>): Value<'f32'> {
   return f32.add(f32.add(lane(0), lane(2)), f32.add(lane(1), lane(3)));
 }
 
-const vector = (items: readonly (readonly number[])[]): number[] => [...unsigned(items.length), ...items.flat()];
+// By `concat`: where a literal spreads several arrays, they go through an iterator number by number, 20 ms of a new process.
+const vector = (items: readonly (readonly number[])[]): number[] => unsigned(items.length).concat(...items);
 const string = (text: string): number[] => vector([...text].map((character) => [character.charCodeAt(0)]));
-const section = (id: number, content: readonly number[]): number[] => [id, ...unsigned(content.length), ...content];
+const section = (id: number, content: readonly number[]): number[] => [id].concat(unsigned(content.length), content);

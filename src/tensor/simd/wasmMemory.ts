@@ -20,6 +20,8 @@ export class WasmMemory implements Memory {
   readonly memory: WebAssembly.Memory;
   /** First free byte. */
   #top = ALIGNMENT; // address 0 stays free: it means "none" to kernels
+  /** Where bytes begin that were never taken, which are zeros. */
+  #fresh = ALIGNMENT;
   /** Where each open scope began, and the addresses that were given back to it, by length. */
   readonly #scopes: { start: number; free: Map<number, number[]> }[] = [];
 
@@ -32,13 +34,12 @@ export class WasmMemory implements Memory {
   }
 
   keepFloats(length: number): WasmBlock {
-    return this.#clear(this.#float(this.take(4 * length), length));
+    return new WasmBlock(this.memory, this.#zeros(4 * length), length);
   }
 
   keepBytes(length: number): Block<Int8Array> {
     const { memory } = this;
-    const address = this.take(length);
-    new Int8Array(memory.buffer, address, length).fill(0);
+    const address = this.#zeros(length);
     return {
       get data() {
         return new Int8Array(memory.buffer, address, length);
@@ -49,7 +50,7 @@ export class WasmMemory implements Memory {
   floats(length: number): Block {
     if (this.#scopes.length === 0) return { data: new Float32Array(length) };
     const address = this.#scopes.at(-1)!.free.get(length)?.pop();
-    return this.#float(address ?? this.take(4 * length), length);
+    return new WasmBlock(this.memory, address ?? this.take(4 * length), length);
   }
 
   giveBack(block: Block): void {
@@ -86,6 +87,7 @@ export class WasmMemory implements Memory {
     const missing = top - this.memory.buffer.byteLength;
     if (missing > 0) this.#grow(Math.ceil(missing / PAGE_BYTES));
     this.#top = top;
+    this.#fresh = Math.max(this.#fresh, top);
     return address;
   }
 
@@ -116,13 +118,12 @@ export class WasmMemory implements Memory {
     this.#top = mark;
   }
 
-  #float(address: number, length: number): WasmBlock {
-    return new WasmBlock(this.memory, address, length);
-  }
-
-  #clear(block: WasmBlock): WasmBlock {
-    block.data.fill(0);
-    return block;
+  /** Bytes at the top that are zeros. */
+  #zeros(bytes: number): number {
+    const fresh = this.#fresh;
+    const address = this.take(bytes);
+    if (address < fresh) new Uint8Array(this.memory.buffer, address, Math.min(bytes, fresh - address)).fill(0);
+    return address;
   }
 }
 
