@@ -9,6 +9,7 @@ import { Results } from './report/results.mjs';
 const results = new Results(JSON.parse(readFileSync(process.argv[2] ?? join(cache, 'results.json'), 'utf8')));
 mkdirSync(join(bench, 'plots'), { recursive: true });
 for (const [name, svg] of Object.entries(plots(results))) writeFileSync(join(bench, 'plots', `${name}.svg`), svg);
-const families = readFileSync(join(bench, 'families.md'), 'utf8'); // what families.ts printed, by hand
-writeFileSync(join(root, 'BENCHMARKS.md'), [...sections(results), families].join('\n\n'));
+// Measured by hand: what families.ts, training.ts and others printed.
+const byHand = ['training', 'families', 'machines'].map((name) => readFileSync(join(bench, `${name}.md`), 'utf8'));
+writeFileSync(join(root, 'BENCHMARKS.md'), [...sections(results), ...byHand].join('\n\n'));
 console.log('wrote BENCHMARKS.md and bench/plots');
