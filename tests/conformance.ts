@@ -56,8 +56,11 @@ export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = 
 
   'linear: a row alone gives the bits that it gives among others, on float and on int8 weights'(kernels, setup) {
     const { floats } = setup;
-    const [rows, outputs] = [15, 11];
-    for (const inner of [37, 300]) {
+    for (const [rows, inner, outputs] of [
+      [15, 37, 11],
+      [15, 300, 11],
+      [44, 48, 35],
+    ]) {
       const [x, weight, bias] = [
         random(rows * inner, floats, 'x'),
         random(outputs * inner, floats, 'w'),
@@ -133,7 +136,7 @@ export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = 
 
   'linear on int8: the sum is of whole numbers, exact in all of int32'(kernels, setup) {
     // The largest of each row is 2047, so that rows are rounded to themselves, and all factors are 1.
-    for (const [rows, inner, outputs] of [...sizes, [2, 8192, 3]]) {
+    for (const [rows, inner, outputs] of [...sizes, [44, 64, 67], [2, 8192, 3], [61, 8192, 35]]) {
       const { matrix, values } = packInt8(kernels, setup, outputs, inner, 4, 1);
       const x = into(setup.floats, wholeNumbers(rows * inner, 2047, 'x'));
       for (let r = 0; r < rows; r++) x[r * inner + (r % inner)] = r % 2 === 0 ? 2047 : -2047;
@@ -144,6 +147,27 @@ export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = 
       kernels.linear(y, x, matrix, null, 'linear', rows, inner, outputs);
       const sums = grid(rows, outputs, (r, o) => sumOver(inner, (i) => x[r * inner + i] * values[o * inner + i]));
       expect([...y]).toEqual([...into(setup.floats, sums)]);
+    }
+  },
+
+  'linear on int8: a row with NaN or infinity among others leaves them the bits that they have alone'(kernels, setup) {
+    const { floats } = setup;
+    const [rows, inner, outputs] = [40, 32, 35];
+    const { matrix } = packInt8(kernels, setup, outputs, inner);
+    const result = (x: FloatArray) => {
+      const y = floats(rows * outputs);
+      kernels.linear(y, x, matrix, null, 'linear', rows, inner, outputs);
+      return [...y];
+    };
+    const x = random(rows * inner, floats, 'x');
+    const without = result(x);
+    for (const [at, value] of [NaN, Infinity, -Infinity].entries())
+      x.fill(value, 7 * at * inner, 7 * at * inner + 5 * at + 3);
+    const among = result(x);
+    for (let r = 0; r < rows; r++) {
+      const row = among.slice(r * outputs, (r + 1) * outputs);
+      if ([0, 7, 14].includes(r)) expect(row.filter(Number.isFinite)).toEqual([]);
+      else expect(row).toEqual(without.slice(r * outputs, (r + 1) * outputs));
     }
   },
 

@@ -143,6 +143,16 @@ describe('the suite notices', () => {
       onRows((row) => row.map((x) => (Number.isNaN(x) ? 0 : x))),
     ],
     [
+      'infinity taken along to the next row',
+      'linear on int8: a row with NaN',
+      {
+        linear: (y, x, w, b, f, rows, inputs, outputs) => {
+          const spoilt = x.map((value, n) => (n < inputs || Number.isFinite(x[n - inputs]) ? value : NaN));
+          reference.linear(y, spoilt, w, b, f, rows, inputs, outputs);
+        },
+      },
+    ],
+    [
       'pieces packed at the start',
       'packRows, unpackRows',
       { packRows: (matrix, _first, rows) => reference.packRows(matrix, 0, rows) },

@@ -1,4 +1,4 @@
-import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import type { FunctionBuilder, FunctionReference, ModuleBuilder } from './assembler.ts';
 import type { Local, Value } from './instructions/encoding.ts';
 import * as f32 from './instructions/f32.ts';
 import * as f32x4 from './instructions/f32x4.ts';
@@ -8,6 +8,7 @@ import * as i32x4 from './instructions/i32x4.ts';
 import * as i8x16 from './instructions/i8x16.ts';
 import * as v128 from './instructions/v128.ts';
 import { forBlocks, type Tile } from './linear.ts';
+import { defineSquare, defineWidenPair, squareScratchBytes, squareSumBytes, SQUARE_ROWS } from './strassen.ts';
 
 /** Activations are rounded to -2047 … 2047: sums with int8 weights stay exact in int32 up to 8259 inputs. */
 const LEVELS = 2047;
@@ -97,6 +98,16 @@ export function defineRoundRows(module: ModuleBuilder, group: Group): void {
         fn.advance(at, 4);
         fn.advance(to, group === 2 ? 2 : 1);
       });
+      if (group === 2) {
+        // Where a number is infinite or NaN, its scale makes the row so. Sums with other rows must stay below 2^15.
+        fn.if(i32.eq(i32.reinterpret_f32(inverse), 0), () => {
+          fn.set(to, rounded);
+          fn.repeat(i32.shr_u(lowDigits, 1), () => {
+            fn.store(i32.store(to, i32.const(0)));
+            fn.advance(to, 4);
+          });
+        });
+      }
       fn.set(x, at);
       fn.advance(rounded, i32.shl(lowDigits, 1));
       fn.advance(scales, 4);
@@ -107,6 +118,7 @@ export function defineRoundRows(module: ModuleBuilder, group: Group): void {
 /**
  * `linearQ8`: y = activation(x · weightᵀ · scales + bias) on rows rounded by `roundRows` and int8 panels, by tiles of
  * integer sums, in the order of `linear`. `bias` moves on by `biasStep` bytes a panel: 0 when it is one panel of zeros.
+ * With `sums`, those of `sumQuadrants` for x, rows by eights and panels by twos take seven multiplications instead of eight.
  */
 export function defineLinearQ8(
   module: ModuleBuilder,
@@ -114,59 +126,106 @@ export function defineLinearQ8(
   group: Group,
   activate: FunctionReference<null>,
 ): void {
-  // Panels are as wide as those of float32. By twos, sums take one more register than fused multiply-add: 4 rows fit.
-  const tile = { rows: group === 2 ? 4 : floatRows, vectors };
-  const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors, group));
-  const columns = 4 * tile.vectors;
-  const widen = defineWiden(module, tile.vectors);
-  module.define('linearQ8', 'iiiiiiiiiiiii', (fn, ...args) => {
-    const [y, x, rowScales, weight, scales, bias, biasStep, rows, groups, panels, yStride, activation, scratch] = args;
+  const tileRows = defineTileRowsQ8(module, { rows: group === 2 ? 4 : floatRows, vectors }, group);
+  const columns = 4 * vectors;
+  const widen = defineWiden(module, vectors);
+  const widenPair = defineWidenPair(module, vectors);
+  const square = defineSquare(module, vectors);
+  module.define('linearQ8', 'iiiiiiiiiiiiii', (fn, ...args) => {
+    const [y, x, sums, rowScales, weight, scales, bias, biasStep, rows, groups, panels, yStride, activation, scratch] =
+      args;
     const xStride = fn.let(i32.mul(groups, 2 * group));
     const panelBytes = fn.let(panelBytesQ8(i32.mul(groups, group), columns, group));
-    const [panel, factors, addend, yPanel, xRow, yRow, scaleRow, left, count] = fn.locals('i32');
-    const weights = group === 2 ? scratch : panel;
-    forBlocks(fn, rows, i32.add(xStride, i32.mul(panels, 4 * columns)), (block) => {
+    const [panel, factors, addend, yPanel, xRow, yRow, sum, done, left, together, weights] = fn.locals('i32');
+    const most = fn.let(i32.select(2, 1, sums)); // panels at a time
+    const rowBytes = i32.add(i32.shl(xStride, 1), i32.mul(panels, 4 * columns)); // with the sums, as long as x
+    forBlocks(fn, rows, rowBytes, (block) => {
       fn.set(panel, weight);
       fn.set(factors, scales);
       fn.set(addend, bias);
       fn.set(yPanel, y);
-      fn.repeat(panels, () => {
-        if (group === 2) fn.call(widen, scratch, panel, groups);
-        fn.set(xRow, x);
-        fn.set(yRow, yPanel);
-        fn.set(scaleRow, rowScales);
-        fn.set(left, block);
-        fn.while(left, () => {
-          fn.set(count, i32.min(left, tile.rows));
-          // By fours, sums wait for the ones before, so that a row or two take nearly as long as all: tiles as even as can be.
-          const tilesLeft = i32.div_u(i32.add(left, tile.rows - 1), tile.rows);
-          if (group === 4) fn.set(count, i32.div_u(left, tilesLeft));
-          for (let r = tile.rows; r >= 1; r--) {
-            fn.if(i32.eq(count, r), () =>
-              fn.call(tiles[r - 1], yRow, xRow, weights, addend, factors, scaleRow, groups, xStride, yStride),
-            );
-          }
-          fn.advance(xRow, i32.mul(xStride, count));
-          fn.advance(yRow, i32.mul(yStride, count));
-          fn.advance(scaleRow, i32.shl(count, 2));
-          fn.set(left, i32.sub(left, count));
+      fn.set(left, panels);
+      fn.while(left, () => {
+        fn.set(together, i32.min(left, most));
+        fn.set(done, i32.const(0));
+        if (group === 2) {
+          fn.set(weights, scratch);
+          fn.if(
+            i32.eq(together, 2),
+            () => {
+              fn.call(widenPair, scratch, panel, groups);
+              fn.set(xRow, x);
+              fn.set(yRow, yPanel);
+              fn.set(sum, sums);
+              fn.repeat(i32.div_u(block, SQUARE_ROWS), () => {
+                const scale = i32.add(rowScales, i32.shl(done, 2));
+                fn.call(square, yRow, xRow, sum, scratch, addend, biasStep, factors, scale, groups, yStride);
+                fn.advance(xRow, i32.mul(xStride, SQUARE_ROWS));
+                fn.advance(yRow, i32.mul(yStride, SQUARE_ROWS));
+                fn.advance(sum, squareSumBytes(groups));
+                fn.advance(done, SQUARE_ROWS);
+              });
+            },
+            () => fn.call(widen, scratch, panel, groups),
+          );
+        } else fn.set(weights, panel);
+        fn.set(left, i32.sub(left, together));
+        fn.repeat(together, () => {
+          fn.call(
+            tileRows,
+            i32.add(yPanel, i32.mul(done, yStride)),
+            i32.add(x, i32.mul(done, xStride)),
+            weights,
+            addend,
+            factors,
+            i32.add(rowScales, i32.shl(done, 2)),
+            i32.sub(block, done),
+            groups,
+            yStride,
+          );
+          fn.if(activation, () => fn.call(activate, activation, yPanel, block, vectors, yStride));
+          fn.advance(weights, i32.mul(groups, 4 * columns)); // of a pair
+          fn.advance(panel, panelBytes);
+          fn.advance(factors, 4 * columns);
+          fn.advance(addend, biasStep);
+          fn.advance(yPanel, 4 * columns);
         });
-        fn.if(activation, () => fn.call(activate, activation, yPanel, block, tile.vectors, yStride));
-        fn.advance(panel, panelBytes);
-        fn.advance(factors, 4 * columns);
-        fn.advance(addend, biasStep);
-        fn.advance(yPanel, 4 * columns);
       });
       fn.advance(x, i32.mul(xStride, block));
       fn.advance(y, i32.mul(yStride, block));
       fn.advance(rowScales, i32.shl(block, 2));
+      fn.if(sums, () => fn.advance(sums, i32.mul(i32.div_u(block, SQUARE_ROWS), squareSumBytes(groups))));
     });
   });
 }
 
 /** Bytes of scratch memory that `linearQ8` needs. */
 export const linearQ8ScratchBytes = (groups: number, { vectors }: Tile, group: Group): number =>
-  group === 2 ? 16 * vectors * groups : 0;
+  group === 2 ? squareScratchBytes(groups, vectors) : 0;
+
+/** `tileRowsQ8`: y for any number of rows and one panel, by a function for each number of rows in a tile. */
+function defineTileRowsQ8(module: ModuleBuilder, tile: Tile, group: Group): FunctionReference<null> {
+  const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors, group));
+  return module.define('tileRowsQ8', 'iiiiiiiii', (fn, y, x, panel, bias, scales, rowScales, rows, groups, yStride) => {
+    const xStride = fn.let(i32.mul(groups, 2 * group));
+    const count = fn.local('i32');
+    fn.while(rows, () => {
+      fn.set(count, i32.min(rows, tile.rows));
+      // By fours, sums wait for the ones before, so that a row or two take nearly as long as all: tiles as even as can be.
+      const tilesLeft = i32.div_u(i32.add(rows, tile.rows - 1), tile.rows);
+      if (group === 4) fn.set(count, i32.div_u(rows, tilesLeft));
+      for (let r = tile.rows; r >= 1; r--) {
+        fn.if(i32.eq(count, r), () =>
+          fn.call(tiles[r - 1], y, x, panel, bias, scales, rowScales, groups, xStride, yStride),
+        );
+      }
+      fn.advance(x, i32.mul(xStride, count));
+      fn.advance(y, i32.mul(yStride, count));
+      fn.advance(rowScales, i32.shl(count, 2));
+      fn.set(rows, i32.sub(rows, count));
+    });
+  });
+}
 
 /** `widen`: a panel of weights by twos as int16, once for all rows. A tile that did so itself would do it at every eighth step. */
 function defineWiden(module: ModuleBuilder, vectors: number): FunctionReference<null> {
@@ -183,64 +242,95 @@ function defineWiden(module: ModuleBuilder, vectors: number): FunctionReference<
 /** Groups in one round of the innermost loop, so that moving addresses on does not take every fifth instruction. */
 const UNROLL = 4;
 
+/** A tile of sums: rows of vectors. */
+type Sums = Local<'v128'>[][];
+
+/**
+ * x · panel added to the sums. The addresses of rows of x, and of the panel, are moved on, but not for a last round of fewer groups
+ * than a whole one has.
+ */
+export function addProduct(
+  fn: FunctionBuilder,
+  sums: Sums,
+  xRows: Local<'i32'>[],
+  panel: Local<'i32'>,
+  groups: Local<'i32'>,
+  group: Group,
+): void {
+  const vectors = sums[0].length;
+  fn.repeatUnrolled(
+    groups,
+    UNROLL,
+    (copy) => {
+      const b = sums[0].map((_, v) => fn.let(v128.load(panel, 16 * (vectors * copy + v))));
+      sums.forEach((row, r) => {
+        const a = fn.let(i32x4.loadSplat(xRows[r], 4 * copy)); // a group of x, four times
+        row.forEach((sum, v) => {
+          const added =
+            group === 2
+              ? i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sum)
+              : i32x4.relaxed_dot_i8x16_i7x16_add_s(b[v], a, sum);
+          fn.set(sum, added);
+        });
+      });
+    },
+    () => {
+      for (const row of xRows) fn.advance(row, 4 * UNROLL);
+      fn.advance(panel, 16 * vectors * UNROLL);
+    },
+  );
+}
+
+/** The addresses of rows, `stride` apart, to be moved on. */
+export function rowAddresses(
+  fn: FunctionBuilder,
+  first: Value<'i32'>,
+  stride: Value<'i32'>,
+  count: number,
+): Local<'i32'>[] {
+  const rows = [fn.let(first)];
+  while (rows.length < count) rows.push(fn.let(i32.add(rows.at(-1)!, stride)));
+  return rows;
+}
+
+/** y = sums · rowScales · scales + bias. The address of y is moved on to the last row. */
+export function storeSums(
+  fn: FunctionBuilder,
+  sums: Sums,
+  y: Local<'i32'>,
+  yStride: Local<'i32'>,
+  { bias, scales, rowScales }: Record<'bias' | 'scales' | 'rowScales', Value<'i32'>>,
+): void {
+  // Loaded before any store: revectorization pairs loads only when no store stands between them.
+  const biases = sums[0].map((_, v) => fn.let(f32x4.load(bias, 16 * v)));
+  const factors = sums[0].map((_, v) => fn.let(f32x4.load(scales, 16 * v)));
+  const rowFactors = sums.map((_, r) => fn.let(f32x4.loadSplat(rowScales, 4 * r)));
+  sums.forEach((row, r) => {
+    if (r > 0) fn.advance(y, yStride);
+    row.forEach((sum, v) => {
+      const product = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sum), rowFactors[r]), factors[v]);
+      fn.store(f32x4.store(y, f32x4.add(product, biases[v]), 16 * v));
+    });
+  });
+}
+
 function defineTile(module: ModuleBuilder, rows: number, vectors: number, group: Group): FunctionReference<null> {
-  const columns = Array.from({ length: vectors }, (_, v) => v);
   return module.define(`tileQ8_${rows}`, 'iiiiiiiii', (fn, ...args) => {
     const [y, x, panel, bias, scales, rowScales, groups, xStride, yStride] = args;
-    const sums = Array.from({ length: rows }, () => columns.map(() => fn.local('v128')));
-    const xRows: Local<'i32'>[] = [x];
-    for (let r = 1; r < rows; r++) xRows.push(fn.let(i32.add(xRows[r - 1], xStride)));
-
-    const weights = fn.local('i32');
-    /** x · panel added to the sums, with the int16 of x, or the one digit or the other. */
-    const addProduct = () => {
-      fn.set(weights, panel);
-      fn.repeatUnrolled(
-        groups,
-        UNROLL,
-        (copy) => {
-          const b = columns.map((v) => fn.let(v128.load(weights, 16 * (vectors * copy + v))));
-          for (let r = 0; r < rows; r++) {
-            const a = fn.let(i32x4.loadSplat(xRows[r], 4 * copy)); // a group of x, four times
-            for (const v of columns) {
-              const sum = sums[r][v];
-              fn.set(
-                sum,
-                group === 2
-                  ? i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sum)
-                  : i32x4.relaxed_dot_i8x16_i7x16_add_s(b[v], a, sum),
-              );
-            }
-          }
-        },
-        () => {
-          for (const row of xRows) fn.advance(row, 4 * UNROLL);
-          fn.advance(weights, 16 * vectors * UNROLL);
-        },
-      );
-      // The last round may have ended before they were moved on.
-      const rest = fn.let(i32.and(groups, UNROLL - 1));
-      for (const row of xRows) fn.advance(row, i32.shl(rest, 2));
-      fn.advance(weights, i32.mul(rest, 16 * vectors));
-    };
-    addProduct();
+    const sums = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => fn.local('v128')));
+    const xRows = rowAddresses(fn, x, xStride, rows);
+    const weights = fn.let(panel);
+    addProduct(fn, sums, xRows, weights, groups, group);
     if (group === 4) {
+      const rest = fn.let(i32.and(groups, UNROLL - 1)); // which the addresses have not passed
+      for (const row of xRows) fn.advance(row, i32.shl(rest, 2)); // to the low digits
       for (const sum of sums.flat()) fn.set(sum, i32x4.shl(sum, 6));
-      addProduct();
-      const offsets = columns.map((v) => fn.let(v128.load(weights, 16 * v)));
-      for (const row of sums) columns.forEach((v) => fn.set(row[v], i32x4.add(row[v], offsets[v])));
+      fn.set(weights, panel);
+      addProduct(fn, sums, xRows, weights, groups, group);
+      fn.advance(weights, i32.mul(rest, 16 * vectors));
+      const offsets = sums[0].map((_, v) => fn.let(v128.load(weights, 16 * v)));
+      for (const row of sums) row.forEach((sum, v) => fn.set(sum, i32x4.add(sum, offsets[v])));
     }
-
-    // Loaded before any store: revectorization pairs loads only when no store stands between them.
-    const biases = columns.map((v) => fn.let(f32x4.load(bias, 16 * v)));
-    const factors = columns.map((v) => fn.let(f32x4.load(scales, 16 * v)));
-    const rowFactors = xRows.map((_, r) => fn.let(f32x4.loadSplat(rowScales, 4 * r)));
-    for (let r = 0; r < rows; r++) {
-      for (const v of columns) {
-        const product = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums[r][v]), rowFactors[r]), factors[v]);
-        fn.store(f32x4.store(y, f32x4.add(product, biases[v]), 16 * v));
-      }
-      if (r + 1 < rows) fn.advance(y, yStride);
-    }
+    storeSums(fn, sums, y, yStride, { bias, scales, rowScales });
   });
 }

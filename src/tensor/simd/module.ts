@@ -7,6 +7,7 @@ import type { KernelModule } from './machine.ts';
 import { defineGather, defineMatrixRows } from './matrix.ts';
 import { defineNormalizeRows, definePool } from './pool.ts';
 import { defineLayerNorm, defineSoftmaxRow } from './rows.ts';
+import { defineSumQuadrants } from './strassen.ts';
 
 /** The kernels of a forward pass. */
 export const defineKernels: KernelModule = (module, tile, arithmetic, group) => {
@@ -25,5 +26,6 @@ export const defineKernels: KernelModule = (module, tile, arithmetic, group) => 
   defineNormalizeRows(module);
   defineGather(module, 4 * tile.vectors, group);
   defineRoundRows(module, group);
+  if (group === 2) defineSumQuadrants(module);
   defineLinearQ8(module, tile, group, activate);
 };

@@ -15,6 +15,9 @@ import { linearQ8ScratchBytes } from './int8.ts';
 import type { KernelCall } from './runner.ts';
 import { SimdBase } from './simdBase.ts';
 
+/** From so many rows on Strassen's algorithm saves more than the sums of weights cost. */
+const STRASSEN_ROWS = 32;
+
 /** The arguments of dropout for attention kernels, by first head and first token: zeros without. */
 export type MaskArguments = (heads: number, tokens: number) => (head: number, token: number) => number[];
 export const noMask: MaskArguments = () => () => [0, 0, 0, 0, 0];
@@ -73,7 +76,7 @@ export class SimdKernels extends SimdBase implements Kernels {
     const { dtype, data, scale } = matrix;
     const number = activationNumber(activation);
     this.with([y], [x, data, scale, bias], ([to, from, packed, scales, biases]) => {
-      const [source, rowScales] = dtype === 'q8' ? this.#round(from, rows, inFeatures) : [from, 0];
+      const [source, rowScales, sums] = dtype === 'q8' ? this.#round(from, rows, inFeatures) : [from, 0, 0];
       const groups = this.groups(inFeatures);
       const panelBytes = this.panelLength(inFeatures, dtype) * data.BYTES_PER_ELEMENT;
       /** Panels first to last of the weight, written at `target`. */
@@ -88,6 +91,7 @@ export class SimdKernels extends SimdBase implements Kernels {
               'linearQ8',
               target,
               source,
+              sums,
               rowScales,
               panel,
               scales + offset,
@@ -326,9 +330,13 @@ export class SimdKernels extends SimdBase implements Kernels {
   readonly sumRows = referenceKernels.sumRows;
   readonly gather = referenceKernels.gather;
 
-  /** Rows rounded to 12 bits for `linearQ8`, in scratch memory: their address, and that of their scales. */
-  #round(x: number, rows: number, inFeatures: number): [rounded: number, scales: number] {
-    const rowBytes = 2 * this.group * this.groups(inFeatures);
+  /**
+   * Rows rounded to 12 bits for `linearQ8`, in scratch memory: their address, and those of their scales and, where these are worth
+   * it, of the sums for Strassen's algorithm.
+   */
+  #round(x: number, rows: number, inFeatures: number): [rounded: number, scales: number, sums: number] {
+    const groups = this.groups(inFeatures);
+    const rowBytes = 2 * this.group * groups;
     const rounded = this.memory.take(rows * rowBytes);
     const scales = this.memory.take(4 * (rows + this.tile.rows));
     const calls = this.divide(rows, 8 * rows * inFeatures).map(([first, last]): KernelCall => [
@@ -340,7 +348,20 @@ export class SimdKernels extends SimdBase implements Kernels {
       inFeatures,
     ]);
     this.runner.run(calls);
-    return [rounded, scales];
+    if (this.group !== 2 || rows < STRASSEN_ROWS || groups % 8 !== 0) return [rounded, scales, 0];
+    const eights = rows >> 3;
+    const bytes = 8 * rowBytes;
+    const sums = this.memory.take(eights * bytes);
+    this.runner.run(
+      this.divide(eights, 8 * rows * inFeatures).map(([first, last]): KernelCall => [
+        'sumQuadrants',
+        sums + first * bytes,
+        rounded + first * bytes,
+        last - first,
+        groups,
+      ]),
+    );
+    return [rounded, scales, sums];
   }
 }
 
