@@ -119,6 +119,19 @@ describe('examples', () => {
       { id: 'y', question: 'Why?', context: '🙂 Ann', answers: [] },
     ]);
     await expect(readSquad(file([{ ...qa, answers: [{ text: 'Ann', answer_start: 1 }] }]))).rejects.toThrow('Ann');
+    for (const start of [-5, 2.5, '2']) {
+      await expect(readSquad(file([{ ...qa, answers: [{ text: 'Ann', answer_start: start }] }]))).rejects.toThrow(
+        InputError,
+      );
+    }
+    for (const start of [-5, 0.5]) {
+      await expect(readSquad(file([{ ...qa, answers: [{ text: '🙂', answer_start: start }] }]))).rejects.toThrow(
+        'no place',
+      );
+    }
+    for (const text of ['', ' ']) {
+      await expect(readSquad(file([{ ...qa, answers: [{ text, answer_start: 1 }] }]))).rejects.toThrow('some text');
+    }
     await expect(readSquad('{}')).rejects.toThrow('a list "data"');
     await expect(readSquad(file([null]))).rejects.toThrow('text "question"');
   });

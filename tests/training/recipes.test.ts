@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { AutoModelForTokenClassification } from '../../src/bert/index.ts';
+import { AutoModelForQuestionAnswering, AutoModelForTokenClassification } from '../../src/bert/index.ts';
 import { MemoryFiles } from '../../src/hub/index.ts';
 import { AutoTokenizer } from '../../src/tokenizer/index.ts';
-import { TokenClassification } from '../../src/training/index.ts';
+import { AnswerExtraction, TokenClassification } from '../../src/training/index.ts';
 import { readFixture } from '../support/fixtures.ts';
 import { pipelineModel } from '../support/pipelines.ts';
 
@@ -42,5 +42,41 @@ describe('tokens into classes', () => {
     expect(taught.map((i) => id2label[labels[i]])).toEqual(tags);
     // A pipeline that gives words the label of their first token asks the same ones.
     expect(taught.filter((i) => encoding.wordIds[i] === encoding.wordIds[i - 1])).toEqual([]);
+  });
+});
+
+describe('answers in a context', () => {
+  const context = 'The tower \u200bof Paris\u200b, the big one, is high .';
+  const taught = async (files: MemoryFiles, text: string, options = {}, start = context.indexOf(text)) => {
+    const model = await AutoModelForQuestionAnswering.fromPretrained(files);
+    const recipe = new AnswerExtraction(model, await AutoTokenizer.fromPretrained(files), options);
+    return recipe
+      .prepare({ id: 'x', question: 'Where?', context, answers: [{ text, start }] })
+      .map(({ encoding, start, end }) =>
+        start === 0 && end === 0 ? null : context.slice(encoding.starts[start], encoding.ends[end]),
+      );
+  };
+  const answers: [string, string][] = [
+    ['Paris', 'Paris'],
+    [' Paris\u200b', 'Paris'],
+    ['\u200bof Paris', 'of Paris'],
+    [' the big ', 'the big'],
+    ['one, is high .', 'one, is high .'],
+  ];
+  it.each(answers)('%j is found, whatever stands at its edges', async (text, expected) => {
+    expect(await taught(pipelineModel('qa'), text)).toEqual([expected]);
+    const [found] = await taught(pipelineModel('qa', {}, 'debertaV2'), text);
+    expect(found?.replaceAll('\u200b', '').trim()).toBe(expected.replaceAll('\u200b', ''));
+  });
+
+  it('is taught in the windows that hold all of it', async () => {
+    const windows = await taught(pipelineModel('qa'), ' the big one', { maxLength: 16, stride: 4 });
+    expect(new Set(windows)).toEqual(new Set([null, 'the big one']));
+    expect(await taught(pipelineModel('qa'), context, { maxLength: 16, stride: 4 })).not.toContain(context);
+  });
+
+  it('without a token teaches nothing', async () => {
+    expect(await taught(pipelineModel('qa'), '\u200b')).toEqual([]);
+    expect(await taught(pipelineModel('qa'), '', {}, 4)).toEqual([]);
   });
 });

@@ -136,17 +136,23 @@ function readQuestion(json: unknown, context: string, where: string): QuestionEx
     answers: answers.map((answer) => {
       const text = textIn(answer, 'text', `${where}.answers`);
       const { answer_start: points } = answer as { answer_start?: unknown };
-      const start = typeof points === 'number' ? utf16Of(context, points) : -1;
+      if (text.trim() === '') {
+        const fix = 'leave "answers" empty for a question without an answer';
+        throw new InputError({ what: where, expected: 'an answer with some text', got: show(text), fix });
+      }
+      const start = isCount(points) ? utf16Of(context, points) : -1;
       if (start >= 0 && context.startsWith(text, start)) return { text, start };
       const expected = `${show(text)} at answer_start ${show(points)} of the context`;
       throw new InputError({
         what: where,
         expected,
-        got: show(context.slice(Math.max(start, 0), start + text.length)),
+        got: start < 0 ? 'no place' : show(context.slice(start, start + text.length)),
       });
     }),
   };
 }
+
+const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0;
 
 /** Where code point n begins, in UTF-16 units. */
 function utf16Of(text: string, n: number): number {
