@@ -1,8 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { AutoModelForQuestionAnswering, AutoModelForTokenClassification } from '../../src/bert/index.ts';
+import {
+  AutoModelForQuestionAnswering,
+  AutoModelForTokenClassification,
+  BertConfig,
+  BertForPreTraining,
+  randomWeights,
+} from '../../src/bert/index.ts';
 import { MemoryFiles } from '../../src/hub/index.ts';
 import { AutoTokenizer } from '../../src/tokenizer/index.ts';
-import { AnswerExtraction, TokenClassification } from '../../src/training/index.ts';
+import {
+  AnswerExtraction,
+  maskStream,
+  maskTokens,
+  PreTraining,
+  TokenClassification,
+} from '../../src/training/index.ts';
 import { readFixture } from '../support/fixtures.ts';
 import { pipelineModel } from '../support/pipelines.ts';
 
@@ -78,5 +90,50 @@ describe('answers in a context', () => {
   it('without a token teaches nothing', async () => {
     expect(await taught(pipelineModel('qa'), '\u200b')).toEqual([]);
     expect(await taught(pipelineModel('qa'), '', {}, 4)).toEqual([]);
+  });
+});
+
+describe('masks', () => {
+  const vocabulary = { maskTokenId: 1, vocabSize: 50, specialIds: new Set([0, 1]) };
+  const tokens = (count: number) => new Int32Array(count).fill(7);
+
+  it.each(['token', 'word', 'span'] as const)('of unit %s hide the first and last words as often as others', (unit) => {
+    const times = new Int32Array(60);
+    const words = [null, ...times.keys(), null];
+    for (let i = 0; i < 4000; i++) {
+      const { positions } = maskTokens(tokens(62), words, maskStream(1, 0, i), vocabulary, { unit });
+      expect(positions.length).toBeLessThanOrEqual(9);
+      positions.forEach((position) => times[position - 1]++);
+    }
+    // A token is hidden 600 times, less what spans leave of their budgets, give or take 23.
+    const mean = times.reduce((sum, n) => sum + n, 0) / times.length;
+    expect(mean).toBeGreaterThan(570);
+    for (const n of times) expect(Math.abs(n - mean)).toBeLessThan(110);
+  });
+
+  it('of spans hide no more of a short text, or of long words', () => {
+    const hidden = (count: number, wordLength: number) => {
+      const words = Array.from({ length: count }, (_, i) => Math.floor(i / wordLength));
+      return maskTokens(tokens(count), words, 3, vocabulary, { unit: 'span' }).positions.length;
+    };
+    expect([hidden(3, 1), hidden(7, 1), hidden(20, 1), hidden(20, 2), hidden(60, 4)]).toEqual([1, 1, 3, 2, 8]);
+  });
+});
+
+describe('pretraining', () => {
+  it('evaluates to a loss that does not depend on the batches', async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(pipelineModel('ner'));
+    const sizes = { hiddenSize: 16, numHiddenLayers: 1, numAttentionHeads: 2, intermediateSize: 16 };
+    const config = new BertConfig({ ...sizes, vocabSize: tokenizer.vocabSize, initializerRange: 0.5 });
+    const recipe = new PreTraining(new BertForPreTraining(config, randomWeights(config)), tokenizer);
+    // Sixteen short ones, with a word to guess each, and a long one.
+    const examples = Array.from({ length: 17 }, (_, i) => {
+      const { inputIds } = tokenizer.encode('the big '.repeat(i < 16 ? 1 : 60));
+      const wordIds = Array.from(inputIds, (_, t) => (t > 0 && t < inputIds.length - 1 ? t : null));
+      const tokenTypeIds = new Int32Array(inputIds.length);
+      return { inputIds, tokenTypeIds, wordIds, nextSentenceLabel: i % 2, length: inputIds.length };
+    });
+    const together = { examples, indices: Int32Array.from(examples.keys()), epoch: -1 };
+    expect(recipe.evaluate(examples).eval_loss).toBeCloseTo(recipe.loss(together).data[0], 4);
   });
 });
