@@ -41,7 +41,7 @@ export function lossOf(output: ModelOutput, labels: Labels, problemType: string 
   if (predictionLogits && pairLogits) {
     const words = crossEntropy(predictionLogits, tokenLabels(labels, batch));
     const name = seqRelationshipLogits ? 'nextSentenceLabel' : 'sentenceOrderLabel';
-    return add(words, crossEntropy(pairLogits, Int32Array.from(numbersOf(name, labels[name], batch.size))));
+    return add(words, crossEntropy(pairLogits, classesOf(name, labels[name], batch.size)));
   }
   if (startLogits && endLogits) {
     const start = positionLoss(startLogits, 'startPositions', labels, batch);
@@ -62,7 +62,7 @@ export function lossOf(output: ModelOutput, labels: Labels, problemType: string 
     const flatLogits = logits.reshape([rows * classes]);
     return type === 'regression' ? meanSquared(flatLogits, targets) : binaryCrossEntropy(flatLogits, targets);
   }
-  return crossEntropy(logits, Int32Array.from(numbersOf('labels', given as Numbers, rows)));
+  return crossEntropy(logits, classesOf('labels', given as Numbers, rows));
 }
 
 const targetsOf = (engine: Engine, values: Numbers): Tensor => engine.tensor(Array.from(values), [values.length]);
@@ -109,6 +109,12 @@ function numbersOf(name: keyof Labels, values: Numbers | undefined, count: numbe
   const bad = values === undefined ? 0 : Array.from(values).findIndex((value) => typeof value !== 'number');
   if (values?.length !== count || bad >= 0) throw wrongLabels(name, `${count} numbers`, values);
   return values;
+}
+
+function classesOf(name: keyof Labels, values: Numbers | undefined, count: number): Int32Array {
+  const classes = Int32Array.from(numbersOf(name, values, count));
+  if (classes.every((value, i) => value === values![i])) return classes;
+  throw wrongLabels(name, `${count} whole numbers`, values);
 }
 
 function wrongLabels(what: string, expected: string, got: unknown): InputError {

@@ -102,10 +102,10 @@ export function precisionRecallF1(
   );
 }
 
-/** Means over classes: plain ones, or weighted by support. */
+/** Means over classes: plain ones, or weighted by support; plain ones too where no class has support, as in scikit-learn. */
 export function averageScores(scores: readonly Scores[], average: 'macro' | 'weighted', zeroDivision = 0): Scores {
   const support = sumOf(scores.map((score) => score.support));
-  const weights = scores.map((score) => (average === 'macro' ? 1 : score.support));
+  const weights = scores.map((score) => (average === 'macro' || support === 0 ? 1 : score.support));
   const mean = (key: 'precision' | 'recall' | 'f1') =>
     ratio(sumOf(scores.map((score, i) => score[key] * weights[i])), sumOf(weights), zeroDivision);
   return { precision: mean('precision'), recall: mean('recall'), f1: mean('f1'), support };

@@ -202,7 +202,7 @@ export function clipFactor(norm: number, maxNorm: number): number {
 
 /** Biases and layer norms by name: what BERT's own training leaves out of weight decay. */
 export function isBiasOrNorm(name: string): boolean {
-  return /(^|\.)bias$|norm[^.]*\.weight$/i.test(name);
+  return /(^|[._])bias$|norm[^.]*\.weight$/i.test(name);
 }
 
 function expectRate(what: string, value: number): void {

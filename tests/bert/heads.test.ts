@@ -50,6 +50,18 @@ describe('heads', () => {
   });
 });
 
+describe('labels', () => {
+  it.each([0.7, NaN, -0.5, 2 ** 32])('of sequences are classes, not %d', (label) => {
+    const config = new BertConfig({ ...small, id2label: ['a', 'b'] });
+    const classifier = new BertForSequenceClassification(config, randomWeights(config));
+    const expected = 'expected 2 whole numbers, got';
+    expect(() => classifier.loss(classifier.forward(inputs), { labels: [1, label] })).toThrow(`labels: ${expected}`);
+    const pairs = new BertForPreTraining(config, randomWeights(config));
+    const labels = { labels: [[5, -100, 7], [9]], nextSentenceLabel: [label, 0] };
+    expect(() => pairs.loss(pairs.forward(inputs), labels)).toThrow(`nextSentenceLabel: ${expected}`);
+  });
+});
+
 describe('scores of words for some tokens alone', () => {
   const every = [BertForMaskedLM, BertForPreTraining, AlbertForPreTraining] as ModelClass<BertPreTrainedModel>[];
   it.each(every.map((model) => [model.name, model] as const))('are those among all, bit for bit: %s', (_, model) => {

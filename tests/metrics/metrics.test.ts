@@ -69,6 +69,16 @@ describe('classification, as scikit-learn', () => {
   });
 });
 
+describe('classes without support, as scikit-learn and seqeval', () => {
+  it('count equally in weighted means', () => {
+    const options = { classes: [1, 2], zeroDivision: 1 };
+    const half = { precision: 0.5, recall: 1, f1: 0.5, support: 0 };
+    expect(m.precisionRecallF1([0, 0], [0, 1], 'weighted', options)).toEqual(half);
+    const none = { precision: 0, recall: 1, f1: 0, support: 0 };
+    expect(m.entityScores([['O']], [['B-PER']], { zeroDivision: 1 }).weighted).toEqual(none);
+  });
+});
+
 describe('correlations and errors, as scipy and scikit-learn', () => {
   it.each(oracle.numbers.map((c, i) => [i, c] as const))('case %i', (_, { a, b, ...expected }) => {
     near(m.pearson(a, b), expected.pearson);

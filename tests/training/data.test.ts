@@ -37,6 +37,15 @@ describe('lines', () => {
     expect(await all(linesOf('a\n', 'f'))).toHaveLength(1);
   });
 
+  it('have no byte order mark, of whatever pieces', async () => {
+    const text = '\ufeffone\n\ufefftwo';
+    const bytes = new TextEncoder().encode(text);
+    const pieces = Array.from(bytes, (_, i) => bytes.subarray(i, i + 1));
+    for (const source of [text, bytes, pieces, ['', ...text]] as TextSource[]) {
+      expect((await all(linesOf(source, 'f'))).map((line) => line.text)).toEqual(['one', '\ufefftwo']);
+    }
+  });
+
   it('that are not UTF-8 are refused', async () => {
     await expect(all(linesOf(Uint8Array.of(97, 10, 255), 'f'))).rejects.toThrow(InputError);
     await expect(all(linesOf(Uint8Array.of(97, 0xc3), 'f'))).rejects.toThrow(InputError);
@@ -75,11 +84,20 @@ describe('tables', () => {
     expect(await rows('{"text":"a","label":1}\n\n{"text":"b"}', { format: 'jsonl' })).toHaveLength(2);
   });
 
+  it('CSV: a quote that stays open, or quotes without end, before megabytes of text', async () => {
+    const long = 'a ""b"", c\n'.repeat(2e6);
+    await expect(rows('a,b\n"' + long, { format: 'csv' })).rejects.toThrow('its quotes closed');
+    const [{ a }] = await rows('a,b\n"' + long + '",1', { format: 'csv' });
+    expect(a).toHaveLength(long.length - 4e6);
+  });
+
   const bad: [string, string, TableOptions][] = [
     ['a row too short', 'a\tb\n1', { format: 'tsv' }],
     ['a quote that stays open', 'a\n"b', { format: 'csv' }],
     ['a quote inside', 'a\nb"c', { format: 'csv' }],
     ['a column twice', 'a\ta\n1\t2', { format: 'tsv' }],
+    ['a given column twice', '1\t2', { format: 'tsv', columns: ['a', 'a'] }],
+    ['something after a quote', 'a\n"b"c', { format: 'csv' }],
     ['no JSON', 'x', { format: 'jsonl' }],
     ['a JSON list', '[1]', { format: 'jsonl' }],
   ];
@@ -101,12 +119,29 @@ describe('examples', () => {
     await expect(all(readLabelledTexts('text\na', tsv))).rejects.toThrow('a field "label"');
   });
 
+  it.each(['Text-Pair', 'textPair', 'TEXT_PAIR', 'text pair'])(
+    'a second text by the name of %j is not lost',
+    async (name) => {
+      const wanted = `one field "text_pair", got "${name}"`;
+      const columns = ['text', name, 'label'];
+      await expect(all(readLabelledTexts(columns.join() + '\na,b,c', { format: 'csv' }))).rejects.toThrow(wanted);
+      await expect(all(readScoredTexts('a\tb\t1', { format: 'tsv', columns }))).rejects.toThrow(wanted);
+      const json = JSON.stringify({ text: 'a', [name]: 'b', label: 'c' });
+      await expect(all(readLabelledTexts(json, { format: 'jsonl' }))).rejects.toThrow(wanted);
+      expect(await all(readLabelledTexts('text,pair_id,label\na,b,c', { format: 'csv' }))).toEqual([
+        { text: 'a', label: 'c' },
+      ]);
+    },
+  );
+
   it('CoNLL sentences', async () => {
     const text = '-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\n\n\nJapan\tB-LOC\r\n';
-    expect(await all(readConll(text))).toEqual([
+    const expected = [
       { words: ['EU', 'rejects'], tags: ['B-ORG', 'O'] },
       { words: ['Japan'], tags: ['B-LOC'] },
-    ]);
+    ];
+    expect(await all(readConll(text))).toEqual(expected);
+    expect(await all(readConll(text.replace('\n\n\nJapan', '\n-DOCSTART- -X- O\nJapan')))).toEqual(expected);
     await expect(all(readConll('word'))).rejects.toThrow('a word and its tag');
   });
 
@@ -119,6 +154,19 @@ describe('examples', () => {
       { id: 'y', question: 'Why?', context: '🙂 Ann', answers: [] },
     ]);
     await expect(readSquad(file([{ ...qa, answers: [{ text: 'Ann', answer_start: 1 }] }]))).rejects.toThrow('Ann');
+    for (const start of [-5, 2.5, '2']) {
+      await expect(readSquad(file([{ ...qa, answers: [{ text: 'Ann', answer_start: start }] }]))).rejects.toThrow(
+        InputError,
+      );
+    }
+    for (const start of [-5, 0.5]) {
+      await expect(readSquad(file([{ ...qa, answers: [{ text: '🙂', answer_start: start }] }]))).rejects.toThrow(
+        'no place',
+      );
+    }
+    for (const text of ['', ' ']) {
+      await expect(readSquad(file([{ ...qa, answers: [{ text, answer_start: 1 }] }]))).rejects.toThrow('some text');
+    }
     await expect(readSquad('{}')).rejects.toThrow('a list "data"');
     await expect(readSquad(file([null]))).rejects.toThrow('text "question"');
   });

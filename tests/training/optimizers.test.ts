@@ -116,6 +116,8 @@ describe('an optimizer', () => {
       'encoder.layer.0.attention.output.LayerNorm.weight',
       'encoder.layer.0.output.dense.bias',
       'norm.weight',
+      'deberta.encoder.layer.0.attention.self.q_bias', // DeBERTa's first version
+      'deberta.encoder.layer.0.attention.self.v_bias',
     ];
     expect(names.filter((name) => !isBiasOrNorm(name))).toEqual([]);
     expect(isBiasOrNorm('encoder.layer.0.output.dense.weight')).toBe(false);

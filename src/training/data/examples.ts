@@ -44,18 +44,30 @@ export async function* readScoredTexts(source: TextSource, options: TableOptions
 
 function textOfRow(row: TableRow): string | readonly [string, string] {
   const text = fieldOf(row, 'text');
-  const pair = row.fields.text_pair ?? null;
+  const pair = optionalField(row, 'text_pair') ?? null;
   if (typeof text !== 'string') throw new InputError({ what: `${row.where}: text`, expected: 'text', got: show(text) });
   if (pair === null) return text;
   if (typeof pair === 'string') return [text, pair];
   throw new InputError({ what: `${row.where}: text_pair`, expected: 'text', got: show(pair) });
 }
 
-function fieldOf({ fields, where }: TableRow, name: string): unknown {
-  if (Object.hasOwn(fields, name)) return fields[name];
-  const got = Object.keys(fields).join(', ') || 'none';
+function fieldOf(row: TableRow, name: string): unknown {
+  const field = optionalField(row, name);
+  if (field !== undefined) return field;
+  const got = Object.keys(row.fields).join(', ') || 'none';
   const fix = 'name the columns in the first line, or give their names';
-  throw new InputError({ what: where, expected: `a field "${name}"`, got, fix });
+  throw new InputError({ what: row.where, expected: `a field "${name}"`, got, fix });
+}
+
+/**
+ * @throws InputError for a field whose name is nearly this one, such as `Text-Pair`: to leave it out would change the example
+ *         without a word
+ */
+function optionalField({ fields, where }: TableRow, name: string): unknown {
+  const letters = (text: string) => text.toLowerCase().replace(/[^a-z]/g, '');
+  const near = Object.keys(fields).find((other) => other !== name && letters(other) === letters(name));
+  if (near === undefined) return Object.hasOwn(fields, name) ? fields[name] : undefined;
+  throw new InputError({ what: where, expected: `one field "${name}"`, got: show(near), fix: 'correct its name' });
 }
 
 /** A sentence cut into words, each with a tag such as `B-PER` or `O`. */
@@ -66,19 +78,19 @@ export interface TaggedSentence {
 
 /**
  * Sentences in CoNLL's format: a word and its tag per line, the first and last of its columns (separated by a tab, or by
- * spaces), blank lines between sentences, `-DOCSTART-` lines skipped.
+ * spaces), blank lines or `-DOCSTART-` lines between sentences.
  *
  * @throws InputError naming the line without a tag
  */
 export async function* readConll(source: TextSource, name = 'conll'): AsyncGenerator<TaggedSentence> {
   let sentence: TaggedSentence = { words: [], tags: [] };
   for await (const { text, where } of linesOf(source, name)) {
-    const isBlank = text.trim() === '';
-    if (isBlank && sentence.words.length > 0) {
+    const isBetween = text.trim() === '' || text.startsWith('-DOCSTART-');
+    if (isBetween && sentence.words.length > 0) {
       yield sentence;
       sentence = { words: [], tags: [] };
     }
-    if (isBlank || text.startsWith('-DOCSTART-')) continue;
+    if (isBetween) continue;
     const columns = text.includes('\t') ? text.split('\t') : text.split(/ +/);
     const [word, tag] = [columns[0], columns.at(-1)!.trim()];
     if (columns.length < 2 || word === '' || tag === '') {
@@ -108,7 +120,7 @@ export async function readSquad(source: TextSource, name = 'SQuAD file'): Promis
   const text = await textOf(source, name);
   let json: unknown;
   try {
-    json = JSON.parse(text.replace(/^\ufeff/, ''));
+    json = JSON.parse(text);
   } catch (cause) {
     throw new InputError({ what: name, expected: 'JSON', got: show(text), cause });
   }
@@ -136,17 +148,23 @@ function readQuestion(json: unknown, context: string, where: string): QuestionEx
     answers: answers.map((answer) => {
       const text = textIn(answer, 'text', `${where}.answers`);
       const { answer_start: points } = answer as { answer_start?: unknown };
-      const start = typeof points === 'number' ? utf16Of(context, points) : -1;
+      if (text.trim() === '') {
+        const fix = 'leave "answers" empty for a question without an answer';
+        throw new InputError({ what: where, expected: 'an answer with some text', got: show(text), fix });
+      }
+      const start = isCount(points) ? utf16Of(context, points) : -1;
       if (start >= 0 && context.startsWith(text, start)) return { text, start };
       const expected = `${show(text)} at answer_start ${show(points)} of the context`;
       throw new InputError({
         what: where,
         expected,
-        got: show(context.slice(Math.max(start, 0), start + text.length)),
+        got: start < 0 ? 'no place' : show(context.slice(start, start + text.length)),
       });
     }),
   };
 }
+
+const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0;
 
 /** Where code point n begins, in UTF-16 units. */
 function utf16Of(text: string, n: number): number {

@@ -38,11 +38,15 @@ export async function textOf(source: TextSource, name: string): Promise<string> 
   return text;
 }
 
+/** Pieces of text, without a byte order mark. */
 async function* decoded(source: TextSource, where: () => string): AsyncGenerator<string> {
+  let begun = false;
   const whole = typeof source === 'string' || source instanceof Uint8Array;
   const decoder = new TextDecoder('utf-8', { fatal: true });
   for await (const piece of whole ? [source] : source) {
-    yield typeof piece === 'string' ? piece : decode(decoder, piece, where);
+    const text = typeof piece === 'string' ? piece : decode(decoder, piece, where);
+    yield begun ? text : text.replace(/^\ufeff/, '');
+    begun ||= text !== '';
   }
   yield decode(decoder, undefined, where);
 }

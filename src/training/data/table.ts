@@ -25,12 +25,13 @@ export interface TableRow {
 export async function* readTable(source: TextSource, options: TableOptions): AsyncGenerator<TableRow> {
   const { format, name = format, columns } = options;
   if (format === 'jsonl') return yield* readJsonLines(source, name);
-  let header = columns;
+  let header = columns && eachOnce(columns, 'columns');
   for await (const { cells, where } of format === 'tsv' ? readTsv(source, name) : readCsv(source, name)) {
     if (header === undefined) {
-      header = cells.map((cell) => cell.trim());
-      const twice = header.find((column, i) => header!.indexOf(column) !== i);
-      if (twice !== undefined) throw new InputError({ what: where, expected: `one column ${show(twice)}`, got: 'two' });
+      header = eachOnce(
+        cells.map((cell) => cell.trim()),
+        where,
+      );
       continue;
     }
     if (cells.length !== header.length) {
@@ -44,6 +45,12 @@ export async function* readTable(source: TextSource, options: TableOptions): Asy
   }
 }
 
+function eachOnce(header: readonly string[], what: string): readonly string[] {
+  const twice = header.find((column, i) => header.indexOf(column) !== i);
+  if (twice !== undefined) throw new InputError({ what, expected: `one column ${show(twice)}`, got: 'two' });
+  return header;
+}
+
 interface Cells {
   cells: string[];
   where: string;
@@ -55,29 +62,42 @@ async function* readTsv(source: TextSource, name: string): AsyncGenerator<Cells>
   }
 }
 
-/** A field without quotes, or with; and what follows it. */
-const CSV_FIELD = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|$)/y;
+/** A field without quotes, and what follows a field. */
+const [CSV_PLAIN, CSV_END] = [/[^",\r\n]*/y, /,|\r\n|\n|\r|$/y];
 
 /** Whole at once: a quoted field may hold line ends. */
 async function* readCsv(source: TextSource, name: string): AsyncGenerator<Cells> {
-  const text = (await textOf(source, name)).replace(/^\ufeff/, '');
-  const field = new RegExp(CSV_FIELD);
+  const text = await textOf(source, name);
   let cells: string[] = [];
   let line = 1;
-  for (let start = 1; field.lastIndex < text.length || cells.length > 0;) {
-    const from = field.lastIndex;
-    const [whole, quoted, plain, end] = field.exec(text) ?? malformed(text, from, `${name}:${line}`);
-    cells.push(quoted?.replaceAll('""', '"') ?? plain);
-    line += whole.match(/\r\n|\n|\r/g)?.length ?? 0;
+  for (let [from, start] = [0, 1]; from < text.length || cells.length > 0;) {
+    const isQuoted = text[from] === '"';
+    const to = isQuoted ? quoteEnd(text, from) : from + matchAt(CSV_PLAIN, text, from)!.length;
+    const end = matchAt(CSV_END, text, to);
+    if (end === undefined) {
+      const got = show(text.slice(from, from + 40));
+      const expected = 'a CSV field, its quotes closed and doubled inside';
+      throw new InputError({ what: `${name}:${line}`, expected, got });
+    }
+    cells.push(isQuoted ? text.slice(from + 1, to - 1).replaceAll('""', '"') : text.slice(from, to));
+    line += text.slice(from, to + end.length).match(/\r\n|\n|\r/g)?.length ?? 0;
+    from = to + end.length;
     if (end === ',') continue;
     if (cells.length > 1 || cells[0] !== '') yield { cells, where: `${name}:${start}` }; // a blank line is no record
     [cells, start] = [[], line];
   }
 }
 
-function malformed(text: string, from: number, where: string): never {
-  const got = show(text.slice(from, from + 40));
-  throw new InputError({ what: where, expected: 'a CSV field, its quotes closed and doubled inside', got });
+function matchAt(sticky: RegExp, text: string, at: number): string | undefined {
+  sticky.lastIndex = at;
+  return sticky.exec(text)?.[0];
+}
+
+/** Where a quoted field ends; beyond the text if it stays open. A loop, for a regular expression overflows the stack. */
+function quoteEnd(text: string, from: number): number {
+  let at = text.indexOf('"', from + 1);
+  while (at >= 0 && text[at + 1] === '"') at = text.indexOf('"', at + 2);
+  return (at < 0 ? text.length : at) + 1;
 }
 
 async function* readJsonLines(source: TextSource, name: string): AsyncGenerator<TableRow> {

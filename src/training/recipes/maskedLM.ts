@@ -79,8 +79,8 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
   }
 
   loss(batch: ExampleBatch<TokenExample>): Tensor {
-    const { loss } = this.#losses(batch);
-    return loss;
+    const { words, isNext } = this.#losses(batch);
+    return isNext ? add(words, isNext) : words;
   }
 
   /** Hides tokens of a batch, the same ones for the same epoch. */
@@ -99,15 +99,15 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
   }
 
   /** Only the hidden tokens are guessed: a score for every word of the vocabulary costs as much as a few layers. */
-  #losses(examples: ExampleBatch<TokenExample>): { loss: Tensor; words: Tensor; count: number } {
+  #losses(examples: ExampleBatch<TokenExample>): { words: Tensor; isNext?: Tensor; count: number } {
     const { batch, rows, labels } = this.mask(examples);
     const { bert, predictions } = this.model;
     const output: EncoderOutput = bert.forward(batch);
     const words = crossEntropy(predictions.forward(selectRows(output.lastHiddenState, rows)), labels);
-    if (!('seqRelationship' in this.model)) return { loss: words, words, count: rows.length };
+    if (!('seqRelationship' in this.model)) return { words, count: rows.length };
     const next = Int32Array.from(examples.examples, ({ nextSentenceLabel = 0 }) => nextSentenceLabel);
     const isNext = crossEntropy(this.model.seqRelationship.forward(output.poolerOutput!), next);
-    return { loss: add(words, isNext), words, count: rows.length };
+    return { words, isNext, count: rows.length };
   }
 
   evaluate(documents: readonly (readonly string[])[]): Metrics {
@@ -117,21 +117,21 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
   /** Loss and perplexity of the same hidden tokens each time. */
   evaluateExamples(examples: readonly TokenExample[]): Metrics {
     if (examples.length === 0) throw new InputError({ what: 'evaluation', expected: 'some text', got: 'none' });
-    let [sum, total, count] = [0, 0, 0];
+    let [sum, next, count] = [0, 0, 0];
     for (let start = 0; start < examples.length; start += 16) {
       const part = examples.slice(start, start + 16);
       const indices = Int32Array.from(part, (_, i) => start + i);
       withoutGradients(this.model.engine, () => {
-        const losses = this.#losses({ examples: part, indices, epoch: EVALUATION });
-        sum += losses.words.data[0] * losses.count;
-        total += losses.loss.data[0] * part.length;
-        count += losses.count;
+        const { words, isNext, count: hidden } = this.#losses({ examples: part, indices, epoch: EVALUATION });
+        sum += words.data[0] * hidden;
+        next += (isNext?.data[0] ?? 0) * part.length;
+        count += hidden;
       });
     }
+    // Means over hidden tokens and over pairs, whatever the batches.
     const wordLoss = sum / count;
-    const isPair = 'seqRelationship' in this.model;
     return {
-      eval_loss: isPair ? total / examples.length : wordLoss,
+      eval_loss: wordLoss + next / examples.length,
       mlm_loss: wordLoss,
       perplexity: perplexity([wordLoss]),
     };

@@ -24,7 +24,7 @@ export interface MaskedTokens {
   labels: Int32Array;
 }
 
-/** Of spans: the probability that one goes on by a word, and their greatest length (Joshi et al. 2020, §3.1). */
+/** Of spans: the probability that one ends after a word, and their greatest length (Joshi et al. 2020, §3.1). */
 const [SPAN_END, LONGEST_SPAN] = [0.2, 10];
 
 /**
@@ -49,13 +49,18 @@ export function maskTokens(
   const units = unitsOf(wordIds, unit);
   const total = wordIds.filter((word) => word !== null).length;
   const budget = Math.max(1, Math.round(total * probability));
+  const longest = unit === 'span' ? Math.min(LONGEST_SPAN, units.length) : 1;
   const hidden = new Set<number>();
   // In a random order, until there are enough; a unit that would be too much is passed over.
   for (let left = units.length; left > 0 && hidden.size < budget; left--) {
-    const at = Math.floor(draw() * left);
-    let length = 1;
-    if (unit === 'span') while (length < LONGEST_SPAN && draw() > SPAN_END) length++;
-    const tokens = units.slice(at, at + length).flat();
+    const at = Math.floor(draw() * (unit === 'span' ? units.length : left));
+    const tokens = [...units[at]];
+    // Beyond the end a span goes on at the beginning: so all words are hidden equally often.
+    for (let i = at + 1; i < at + longest && draw() > SPAN_END; i++) {
+      const next = units[i % units.length];
+      if (tokens.length + next.length > budget) break;
+      tokens.push(...next);
+    }
     const fits = hidden.size + tokens.filter((token) => !hidden.has(token)).length <= budget || hidden.size === 0;
     if (fits) tokens.forEach((token) => hidden.add(token));
     if (unit !== 'span') [units[at], units[left - 1]] = [units[left - 1], units[at]];

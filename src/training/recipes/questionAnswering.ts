@@ -42,18 +42,26 @@ export class AnswerExtraction implements Recipe<QuestionExample, Prepared> {
     this.maxAnswerLength = options.maxAnswerLength ?? 30;
   }
 
+  /** Windows; none of an answer without a token, of which there is nothing to learn. */
   prepare({ question, context, answers }: QuestionExample): Prepared[] {
     const { maxLength, stride } = this;
     const first = this.tokenizer.encode([question, context], { maxLength, stride, truncation: 'only_second' });
-    return [first, ...first.overflowing].map((encoding) => {
-      const { starts, ends, sequenceIds } = encoding;
-      const [answer] = answers;
-      const from = answer?.start ?? -1;
-      const to = from + (answer?.text.length ?? 0);
-      const start = sequenceIds.findIndex((id, i) => id === 1 && starts[i] <= from && from < ends[i]);
-      const end = sequenceIds.findIndex((id, i) => id === 1 && starts[i] < to && to <= ends[i]);
-      const inside = start >= 0 && end >= start;
-      return { encoding, start: inside ? start : 0, end: inside ? end : 0, length: encoding.length };
+    const windows = [first, ...first.overflowing];
+    const [answer] = answers;
+    const text = answer?.text ?? '';
+    const from = (answer?.start ?? 0) + text.length - text.trimStart().length;
+    const to = from + text.trim().length;
+    // The answer's edges need not be a token's: a tokenizer leaves some characters out.
+    const found = windows.map(({ starts, ends, sequenceIds }) =>
+      [...sequenceIds.keys()].filter((i) => sequenceIds[i] === 1 && ends[i] > from && starts[i] < to),
+    );
+    const tokens = found.flatMap((columns, w) => columns.map((i) => windows[w].offsets[i]));
+    if (answer && tokens.length === 0) return [];
+    const [begin, end] = [Math.min(...tokens.map(([start]) => start)), Math.max(...tokens.map(([, end]) => end))];
+    return windows.map((encoding, w) => {
+      const [start, last] = [found[w].at(0) ?? 0, found[w].at(-1) ?? 0];
+      const isWhole = encoding.starts[start] === begin && encoding.ends[last] === end;
+      return { encoding, start: isWhole ? start : 0, end: isWhole ? last : 0, length: encoding.length };
     });
   }
 

@@ -113,15 +113,17 @@ export class TokenClassification implements Recipe<TaggedSentence, Prepared> {
   }
 }
 
-/** Of each word, joined by spaces, the first token that begins in it. */
-function firstTokensOf(words: readonly string[], { starts, ends }: Encoding): number[] {
+/**
+ * Of each word, joined by spaces, its first token. The space before a word is its own, of which some tokenizers make a token
+ * (SentencePiece's "▁", "Ġ" of bytes); so it is in transformers' `word_ids`, and the pipeline's first tokens are the same.
+ */
+function firstTokensOf(words: readonly string[], { starts, ends, sequenceIds }: Encoding): number[] {
   let token = 0;
   let begin = 0;
   return words.map((word) => {
     const end = begin + word.length;
-    // Special tokens are empty and at 0.
-    while (token < starts.length && (starts[token] === ends[token] || starts[token] < begin)) token++;
+    while (token < starts.length && (sequenceIds[token] === null || ends[token] < begin)) token++;
     begin = end + 1;
-    return token < starts.length && starts[token] < end ? token : -1;
+    return token < starts.length && starts[token] < end ? token++ : -1;
   });
 }
