@@ -85,6 +85,8 @@ interface SavedState {
   epoch: number;
   /** Steps of that epoch already made. */
   stepInEpoch: number;
+  /** The step after which the last evaluation was made, so that none is made twice; 0 before the first. */
+  evaluated: number;
   history: LogRecord[];
   best: TrainingResult['best'];
   sinceBest: number;
@@ -102,7 +104,7 @@ interface SavedState {
 export class Trainer<Batch> {
   readonly options: TrainerOptions<Batch>;
   readonly #parameters: readonly Trainable[];
-  #state: SavedState = { step: 0, epoch: 0, stepInEpoch: 0, history: [], best: undefined, sinceBest: 0 };
+  #state: SavedState = { step: 0, epoch: 0, stepInEpoch: 0, evaluated: 0, history: [], best: undefined, sinceBest: 0 };
   #bestWeights: Map<string, Float32Array | Float64Array> | undefined;
 
   /** @throws ConfigError for options without sense */
@@ -149,11 +151,14 @@ export class Trainer<Batch> {
       if (number === 0) {
         throw new InputError({ what: `batches of epoch ${state.epoch}`, expected: 'at least one', got: 'none' });
       }
-      if (stopped === 'aborted' || state.stepInEpoch === 0) break; // no step since the last evaluation
+      if (stopped === 'aborted' || state.step === state.evaluated) break; // no step since the last evaluation
+      if (store && this.options.evaluate) await this.#save(store); // an evaluation that fails loses no step
       await this.#evaluate();
+      state.evaluated = state.step;
+      // A whole epoch is saved as the beginning of the next one; a stop within it, by maxSteps, as where it is.
+      const place = stopped === 'done' ? { epoch: state.epoch + 1, stepInEpoch: 0 } : {};
       if (isEnough()) stopped = 'patience';
-      // Saved as the beginning of the next epoch, so that no epoch is evaluated twice.
-      if (store) await this.#save(store, { ...state, epoch: state.epoch + 1, stepInEpoch: 0 });
+      if (store) await this.#save(store, { ...state, ...place });
     }
     if (stopped === 'aborted' && store) await this.#save(store);
     else this.#restoreBest();
