@@ -211,6 +211,27 @@ describe('train', () => {
     expect(lines('failed/metrics.jsonl')).toEqual(lines('whole/metrics.jsonl'));
   });
 
+  const unfit: [task: string, file: string, content: string, message: string][] = [
+    ['similarity', 'scores.jsonl', '{"text":"a","text_pair":"b","label":1}\n', 'at least two pairs'],
+    [
+      'question-answering',
+      'squad.json',
+      JSON.stringify({ data: [{ paragraphs: [{ context: 'a cat', qas: [{ id: '1', question: 'mat '.repeat(60), answers: [] }] }] }] }), // prettier-ignore
+      'room for at least one token',
+    ],
+  ];
+  test.each(unfit)(
+    '%s: what cannot be evaluated is refused before the first step',
+    async (task, file, content, said) => {
+      const evaluation = `unfit-${file}`;
+      await writeFile(join(world.folder, evaluation), content);
+      const flags = ['--task', task, '--train', file, '--eval', evaluation, '--output', `unfit-${task}`];
+      const outcome = await run(['train', ...flags, ...common], world);
+      expect(outcome).toMatchObject({ code: 2, stderr: expect.stringContaining(said) as string });
+      expect(existsSync(join(world.folder, `unfit-${task}/metrics.jsonl`))).toBe(false);
+    },
+  );
+
   const bad: [name: string, flags: string[], message: string][] = [
     ['no output', [], '--output'],
     ['--keep-best without anything to evaluate on', ['--output', 'x', '--keep-best'], '--keep-best: expected examples'],

@@ -103,11 +103,15 @@ export class SentenceSimilarity implements Recipe<SimilarityExample, Prepared> {
     return meanSquared(cosines(first, second), scores);
   }
 
-  evaluate(examples: readonly SimilarityExample[]): Metrics {
+  /** @returns the examples that count: pairs with a score */
+  checkEvaluation(examples: readonly SimilarityExample[]): SimilarityExample[] {
     const pairs = examples.filter(({ texts, score }) => texts.length >= 2 && score !== undefined);
-    if (pairs.length < 2) {
-      throw new InputError({ what: 'evaluation', expected: 'at least two pairs with a score', got: `${pairs.length}` });
-    }
+    if (pairs.length > 1) return pairs;
+    throw new InputError({ what: 'evaluation', expected: 'at least two pairs with a score', got: `${pairs.length}` });
+  }
+
+  evaluate(examples: readonly SimilarityExample[]): Metrics {
+    const pairs = this.checkEvaluation(examples);
     const found = this.scores(pairs.map(({ texts }) => texts));
     const scores = pairs.map(({ score }) => score!);
     return { spearman: spearman(scores, found), pearson: pearson(scores, found) };
