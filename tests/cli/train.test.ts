@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { parseSafetensors, toFloat32, toFloat64, writeSafetensors } from '../../src/safetensors/index.ts';
 import { run, temporaryFolder, tinyModel, type World } from './harness.ts';
 
 let world: World;
@@ -209,6 +210,25 @@ describe('train', () => {
     }
     expect((await run(resume, world)).code).toBe(0);
     expect(lines('failed/metrics.jsonl')).toEqual(lines('whole/metrics.jsonl'));
+  });
+
+  test('goes on after more steps than a call has room for arguments', async () => {
+    await writeFile(join(world.folder, 'level.jsonl'), '{"text":"a","label":1}\n{"text":"cat","label":1}\n');
+    const flags = ['train', '--task', 'regression', '--train', 'scores.jsonl', ...common, '--output', 'long'];
+    const failed = await run([...flags, '--keep-best', '--eval', 'level.jsonl'], world);
+    expect(failed).toMatchObject({ code: 2, stderr: expect.stringContaining('metric spearman') as string });
+    const path = join(world.folder, 'long/.training/state.safetensors');
+    const { tensors, metadata } = parseSafetensors(new Uint8Array(readFileSync(path)));
+    const state = JSON.parse(metadata.get('state')!) as { history: object[] };
+    const [step] = state.history;
+    state.history = Array<object>(200_000).fill(step);
+    const numbers = [...tensors].map(([name, view]) => {
+      const data = view.dtype === 'F32' ? toFloat32(view) : toFloat64(view);
+      return [name, { data, shape: view.shape }] as const;
+    });
+    await writeFile(path, writeSafetensors(new Map(numbers), { state: JSON.stringify(state) }));
+    expect(await run([...flags, '--resume'], world)).toMatchObject({ code: 0 });
+    expect(lines('long/metrics.jsonl')).toHaveLength(200_006);
   });
 
   const unfit: [task: string, file: string, content: string, message: string][] = [

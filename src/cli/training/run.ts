@@ -152,7 +152,9 @@ async function runTraining<Example>(job: TrainingJob<Example>, output: string, i
       ...options,
       store: folderStore(output, io),
       signal: controller.signal,
-      onResume: (earlier) => void history.push(...earlier),
+      onResume: (earlier) => {
+        for (const record of earlier) history.push(record); // too many for arguments of one call
+      },
       onLog: async (record, { step, totalSteps }) => {
         history.push(record);
         await flush();

@@ -61,7 +61,7 @@ export interface FineTuneOptions extends Pick<
   shuffle?: boolean;
   /** Examples of like length share a batch, so that steps take about equally long. Default false, as in transformers. */
   groupByLength?: boolean;
-  /** End with the weights of the best evaluation. Default false: with the last. */
+  /** End with the weights of the best evaluation, as `patience` always does. Default false: with the last. */
   keepBest?: boolean;
 }
 
