@@ -84,6 +84,17 @@ test('--dry-run of prune and evaluate: the plan and the time, and nothing writte
   await expect(readFile(join(folder, 'nothing/config.json'))).rejects.toThrow();
 });
 
+test('evaluate --dry-run measures no rest that is too small to evaluate', async () => {
+  const pairs = Array.from({ length: 17 }, (_, i) => JSON.stringify({ text: 'a cat', text_pair: 'mat', label: i }));
+  await writeFile(join(folder, 'seventeen.jsonl'), pairs.join('\n'));
+  await mkdir(join(folder, 'dry'));
+  await tinyModel(join(folder, 'dry'));
+  const flags = ['--task', 'similarity', '--model', 'dry', '--eval', 'seventeen.jsonl', '--dry-run', '--json'];
+  const { code, json, stderr } = await run(['evaluate', ...flags], world);
+  expect(code, stderr).toBe(0);
+  expect(json()[0]).toMatchObject({ examples: 17, steps: 2 });
+});
+
 describe('distill', () => {
   const how = ['--dropout', '0', '--epochs', '6', '--lr', '0.003', '--threads', '1', '--json'];
   const losses = async (name: string) => {

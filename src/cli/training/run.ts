@@ -294,7 +294,8 @@ export async function dryRunOver<Example>(
 ): Promise<void> {
   const batches = Math.ceil(examples.length / batchSize);
   const times: number[] = [];
-  for (let i = 0; i < Math.min(MEASURED, batches); i++) {
+  const whole = Math.floor(examples.length / batchSize) || batches; // the rest is no measure, and may be too few to evaluate
+  for (let i = 0; i < Math.min(MEASURED, whole); i++) {
     const begin = performance.now();
     await run(examples.slice(i * batchSize, (i + 1) * batchSize));
     times.push(performance.now() - begin);
