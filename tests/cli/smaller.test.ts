@@ -43,6 +43,9 @@ describe('prune', () => {
     [['--layers', '1;2'], '--layers: expected numbers with commas between'],
     [['--layers', '7'], 'pruning: layers'],
     [['--heads', '0.5', '--task', 'classification'], '--data beside it'],
+    [['--layers', '0', '--columns', 'text,label'], '--columns: expected --data beside it'],
+    [['--layers', '0', '--max-length', '8'], '--max-length: expected --data beside it'],
+    [['--layers', '0', '--dtype', 'q8'], '--dtype q8: expected float weights, which can be pruned'],
     [['--layers', '0', '--output', 'classifier'], 'holds model.safetensors; pass another folder'],
   ])('refuses %j', async (flags, message) => {
     const { code, stderr } = await run(['prune', '--output', 'bad', ...flags], world);

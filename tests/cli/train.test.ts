@@ -231,6 +231,22 @@ describe('train', () => {
     expect(lines('long/metrics.jsonl')).toHaveLength(200_006);
   });
 
+  test.each([
+    ['token-classification', 'tags.conll'],
+    ['question-answering', 'squad.json'],
+    ['similarity', 'scores.jsonl'],
+    ['mlm', 'text.txt'],
+  ])('--columns and, to evaluate, --similarity-loss mean nothing to %s in %s, and are refused', async (task, file) => {
+    const flags = ['evaluate', '--task', task, '--eval', file, '--model', 'model'];
+    for (const [more, message] of [
+      [['--columns', 'text,label'], `--columns: expected a table, .tsv or .csv, got ${file}`],
+      [['--similarity-loss', 'ranking'], '--similarity-loss'],
+    ] as const) {
+      const outcome = await run([...flags, ...more], world);
+      expect(outcome).toMatchObject({ code: 2, stderr: expect.stringContaining(message) as string });
+    }
+  });
+
   const unfit: [task: string, file: string, content: string, message: string][] = [
     ['similarity', 'scores.jsonl', '{"text":"a","text_pair":"b","label":1}\n', 'at least two pairs'],
     [

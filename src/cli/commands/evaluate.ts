@@ -16,18 +16,16 @@ import {
 import { jsonLine, table } from '../output.ts';
 import {
   addMaskingOptions,
-  addSimilarityOptions,
   expectFlagsOfTask,
   maskingOptions,
   taskFlags,
   type MaskingFlags,
-  type SimilarityFlags,
 } from '../training/options.ts';
 import { dryRunOver } from '../training/run.ts';
 import { trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, oneOf, wholeNumber } from '../values.ts';
 
-interface EvaluateFlags extends ModelFlags, MaskingFlags, SimilarityFlags {
+interface EvaluateFlags extends ModelFlags, MaskingFlags {
   task: string;
   eval: string;
   columns?: string;
@@ -50,7 +48,7 @@ const names = Object.keys(trainingTasks);
 /** How well a model does on labelled examples. */
 export function evaluate(io: Io): Command {
   const command = new Command('evaluate').description('measure how well a model does on labelled examples');
-  return addSimilarityOptions(addMaskingOptions(addAdapterOption(addModelOptions(command))))
+  return addMaskingOptions(addAdapterOption(addModelOptions(command)))
     .requiredOption('--task <name>', names.join(', '), oneOf('--task', names))
     .requiredOption('--eval <file>', 'examples, as for train')
     .option('--columns <names>', 'names of the columns of a file without a header, as text,label')

@@ -15,7 +15,7 @@ import { readTexts } from '../input.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
 import { jsonLine } from '../output.ts';
-import { dryRunOver, intoFolder, writeCompanions } from '../training/run.ts';
+import { checkDtype, dryRunOver, intoFolder, writeCompanions } from '../training/run.ts';
 import { shown, trainingTasks } from '../training/tasks.ts';
 import { given, nonNegative, oneOf, wholeNumber } from '../values.ts';
 
@@ -67,6 +67,11 @@ export function prune(io: Io): Command {
       if ((flags.task === undefined) !== (flags.data === undefined)) {
         throw new UsageError({ what: '--task', expected: '--data beside it', got: 'one of them alone' });
       }
+      for (const [what, value] of Object.entries({ '--columns': flags.columns, '--max-length': flags.maxLength })) {
+        if (value === undefined || flags.data !== undefined) continue;
+        throw new UsageError({ what, expected: '--data beside it', got: 'none' });
+      }
+      checkDtype(flags.dtype, 'pruned');
       const load = async () => {
         const files = openModelFiles(modelLocation(flags, io));
         const loading = { ...(await loadOptions(flags, io)), dtype: 'f32' } as const;

@@ -79,11 +79,11 @@ async function checkOutput(output: string, resume: boolean | 'never', io: Io): P
   }
 }
 
-/** @throws UsageError for weights that cannot be trained */
-function checkDtype(dtype: string | undefined): void {
+/** @throws UsageError for weights that cannot be changed */
+export function checkDtype(dtype: string | undefined, done = 'trained'): void {
   if (dtype !== 'q8') return;
-  const fix = 'leave --dtype out, and quantize the trained model';
-  throw new UsageError({ what: '--dtype q8', expected: 'float weights, which can be trained', fix });
+  const fix = `leave --dtype out, and quantize the ${done} model`;
+  throw new UsageError({ what: '--dtype q8', expected: `float weights, which can be ${done}`, fix });
 }
 
 /** A store in a folder: each file is written aside and then renamed. */

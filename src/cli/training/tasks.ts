@@ -106,7 +106,7 @@ const regression: TrainingTask<ScoredText> = {
 };
 
 const tokenClassification: TrainingTask<TaggedSentence> = {
-  read: async ({ path }, io) => all(readConll(await io.readFile(path), path), path),
+  read: async (file, io) => all(readConll(await readWhole(file, io), file.path), file.path),
   labels: (examples) => sorted(examples.flatMap(({ tags }) => tags)),
   head: 'ForTokenClassification',
   adapter: 'entities',
@@ -121,10 +121,10 @@ const tokenClassification: TrainingTask<TaggedSentence> = {
 };
 
 const answers: TrainingTask<QuestionExample> = {
-  read: async ({ path }, io) => {
-    const examples = await readSquad(await io.readFile(path), path);
+  read: async (file, io) => {
+    const examples = await readSquad(await readWhole(file, io), file.path);
     if (examples.length > 0) return examples;
-    throw new InputError({ what: path, expected: 'at least one question', got: 'none' });
+    throw new InputError({ what: file.path, expected: 'at least one question', got: 'none' });
   },
   head: 'ForQuestionAnswering',
   adapter: 'question-answering',
@@ -152,7 +152,7 @@ const similarity: TrainingTask<SimilarityExample> = {
 };
 
 const mlm: TrainingTask<string[]> = {
-  read: async ({ path }, io) => all(readDocuments(await io.readFile(path), path), path),
+  read: async (file, io) => all(readDocuments(await readWhole(file, io), file.path), file.path),
   head: 'ForMaskedLM',
   adapter: 'masked-words',
   load: (files, options) => AutoModelForMaskedLM.fromPretrained(files, options),
@@ -169,6 +169,12 @@ export const trainingTasks = {
   mlm,
 } as unknown as Record<string, TrainingTask<never>>;
 
+/** A file that has no columns to be named. @throws UsageError when they are */
+function readWhole({ path, columns }: DataFile, io: Io): Promise<Uint8Array> {
+  if (columns === undefined) return io.readFile(path);
+  throw new UsageError({ what: '--columns', expected: 'a table, .tsv or .csv', got: path, fix: 'leave it out' });
+}
+
 async function all<T>(examples: AsyncIterable<T>, path: string): Promise<T[]> {
   const list: T[] = [];
   for await (const example of examples) list.push(example);
@@ -181,7 +187,8 @@ type TableReader<T> = (
   options: { format: TableFormat; name: string; columns?: string[] },
 ) => AsyncIterable<T>;
 
-async function table<T>({ path, columns }: DataFile, io: Io, read: TableReader<T>): Promise<T[]> {
+async function table<T>(file: DataFile, io: Io, read: TableReader<T>): Promise<T[]> {
+  const { path, columns } = file;
   const format = formatOf(path);
   if (format === 'txt') {
     throw new UsageError({
@@ -191,7 +198,8 @@ async function table<T>({ path, columns }: DataFile, io: Io, read: TableReader<T
       fix: 'give texts with their labels',
     });
   }
-  return all(read(await io.readFile(path), { format, name: path, ...(columns && { columns }) }), path);
+  const bytes = await (format === 'jsonl' ? readWhole(file, io) : io.readFile(path));
+  return all(read(bytes, { format, name: path, ...(columns && { columns }) }), path);
 }
 
 const sorted = (labels: readonly string[]): string[] => [...new Set(labels)].sort();
