@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { BertForSequenceClassification, BertForTokenClassification } from '../../src/bert/index.ts';
 import { parseSafetensors, toFloat32, toFloat64, writeSafetensors } from '../../src/safetensors/index.ts';
 import { run, temporaryFolder, tinyModel, type World } from './harness.ts';
 
@@ -74,6 +75,20 @@ describe('train', () => {
     expect(readFileSync(join(world.folder, 'c.svg'), 'utf8')).toContain('<svg');
     const labels = await run(['classify', 'hello world', '--model', 'out', '--json'], world);
     expect(labels.json<{ labels: { label: string }[] }>()[0].labels[0].label).toBe('1');
+  });
+
+  test.each([
+    ['classification', 'train.tsv', BertForSequenceClassification],
+    ['token-classification', 'tags.conll', BertForTokenClassification],
+  ] as const)('evaluate runs the model once for %s and its confusion', async (task, file, Model) => {
+    const flags = ['--task', task, '--train', file, '--output', `once-${task}`, ...common, '--max-steps', '1'];
+    expect((await run(['train', ...flags], world)).code).toBe(0);
+    const forward = vi.spyOn(Model.prototype, 'forward');
+    const evaluation = ['evaluate', '--task', task, '--eval', file, '--model', `once-${task}`];
+    const outcome = await run([...evaluation, '--json'], world);
+    expect(outcome.json()[0]).toHaveProperty('confusion');
+    expect(forward).toHaveBeenCalledTimes(1);
+    forward.mockRestore();
   });
 
   test('the same seed gives the same losses; columns can be named; --max-steps', async () => {

@@ -60,7 +60,7 @@ export function evaluate(io: Io): Command {
       const task = trainingTasks[flags.task];
       expectFlagsOfTask(flags.task, {
         ...taskFlags(flags.task, flags),
-        '--confusion': [flags.confusion, task.confusion !== undefined],
+        '--confusion': [flags.confusion, task.assess !== undefined],
       });
       const measure = async (draw?: Write) => {
         const columns = flags.columns?.split(',').map((name) => name.trim());
@@ -82,9 +82,9 @@ export function evaluate(io: Io): Command {
           const run = (batch: readonly never[]) => recipe.evaluate(batch);
           return dryRunOver({ model, examples, batchSize: 16, run }, {}, json, io);
         }
-        const metrics = await recipe.evaluate(examples);
         const isShown = json || flags.confusion !== undefined;
-        const confusion = isShown ? task.confusion?.(recipe, examples) : undefined;
+        const assessed = isShown ? task.assess?.(recipe, examples) : undefined;
+        const { metrics, confusion } = assessed ?? { metrics: await recipe.evaluate(examples), confusion: undefined };
         if (flags.confusion !== undefined && confusion) {
           const picture = heatmap(confusion.labels, confusion.counts, {
             title: 'Confusion matrix',

@@ -55,8 +55,13 @@ export interface TrainingTask<Example = unknown> {
   /** What the model's folder says of the recipe. */
   options?(files: ModelFiles, engine: Engine): Promise<RecipeFlags>;
   recipe(model: BertPreTrainedModel, tokenizer: Tokenizer, options: RecipeFlags): Recipe<Example, never>;
-  /** True and predicted classes, for a confusion matrix. */
-  confusion?(recipe: Recipe<Example, never>, examples: readonly Example[]): { labels: string[]; counts: number[][] };
+  /** Metrics, and how often each class was taken for each, for tasks that have classes. */
+  assess?(recipe: Recipe<Example, never>, examples: readonly Example[]): { metrics: Metrics; confusion: Confusion };
+}
+
+interface Confusion {
+  labels: string[];
+  counts: number[][];
 }
 
 export interface DataFile {
@@ -83,17 +88,13 @@ const classification: TrainingTask<LabelledText> = {
   adapter: 'sentiment',
   load: (files, options) => AutoModelForSequenceClassification.fromPretrained(files, options),
   recipe: (model, tokenizer, options) => asRecipe(new TextClassification(model, tokenizer, options)),
-  confusion: (recipe, examples) => {
-    const { targets, predictions } = (recipe as unknown as TextClassification).predictions(examples);
-    const labels = recipe.model.config.id2label;
-    return {
-      labels: [...labels],
-      counts: confusionMatrix(
-        targets,
-        predictions,
-        labels.map((_, i) => i),
-      ).counts,
-    };
+  assess: (recipe, examples) => {
+    const own = recipe as unknown as TextClassification;
+    const predicted = own.predictions(examples);
+    const labels = [...recipe.model.config.id2label];
+    const classes = labels.map((_, i) => i);
+    const { counts } = confusionMatrix(predicted.targets, predicted.predictions, classes);
+    return { metrics: own.evaluate(examples, predicted), confusion: { labels, counts } };
   },
 };
 
@@ -112,11 +113,12 @@ const tokenClassification: TrainingTask<TaggedSentence> = {
   adapter: 'entities',
   load: (files, options) => AutoModelForTokenClassification.fromPretrained(files, options),
   recipe: (model, tokenizer, options) => asRecipe(new TokenClassification(model, tokenizer, options)),
-  confusion: (recipe, examples) => {
-    const predictions = (recipe as unknown as TokenClassification).predictions(examples).flat();
+  assess: (recipe, examples) => {
+    const own = recipe as unknown as TokenClassification;
+    const predicted = own.predict(examples);
     const tags = examples.flatMap((example) => example.tags);
-    const { classes, counts } = confusionMatrix(tags, predictions);
-    return { labels: classes.map(String), counts };
+    const { classes, counts } = confusionMatrix(tags, predicted.predictions.flat());
+    return { metrics: own.evaluate(examples, predicted), confusion: { labels: classes.map(String), counts } };
   },
 };
 
