@@ -71,20 +71,24 @@ export function evaluate(io: Io): Command {
           throw new UsageError({ what: '--adapter', expected: 'a task with a head of its own', got: flags.task });
         }
         const loading = await loadOptions(flags, io);
-        const model =
-          adapter === undefined || task.head === undefined
-            ? await task.load(files, loading).catch((error: unknown) => refuse(error, task.head !== undefined))
-            : (await loadTask('evaluate', task.head, files, { ...loading, adapter })).model;
-        const options = given<RecipeFlags>({ maxLength: flags.maxLength, seed: flags.seed, ...maskingOptions(flags) });
-        const own = await task.options?.(files, model.engine);
-        const recipe = task.recipe(model, await AutoTokenizer.fromPretrained(files), { ...options, ...own });
+        const recipeOf = async () => {
+          const model =
+            adapter === undefined || task.head === undefined
+              ? await task.load(files, loading).catch((error: unknown) => refuse(error, task.head !== undefined))
+              : (await loadTask('evaluate', task.head, files, { ...loading, adapter })).model;
+          const { maxLength, seed } = flags;
+          const options = given<RecipeFlags>({ maxLength, seed, ...maskingOptions(flags) });
+          return task.recipe(model, await AutoTokenizer.fromPretrained(files), options);
+        };
+        const subject = task.whole ? await task.whole(files, loading, flags.maxLength) : await recipeOf();
         if (flags.dryRun) {
-          const run = (batch: readonly never[]) => recipe.evaluate(batch);
+          const { model } = subject;
+          const run = (batch: readonly never[]) => subject.evaluate(batch);
           return dryRunOver({ model, examples, batchSize: 16, run }, {}, json, io);
         }
         const isShown = json || flags.confusion !== undefined;
-        const assessed = isShown ? task.assess?.(recipe, examples) : undefined;
-        const { metrics, confusion } = assessed ?? { metrics: await recipe.evaluate(examples), confusion: undefined };
+        const assessed = isShown && 'prepare' in subject ? task.assess?.(subject, examples) : undefined;
+        const { metrics, confusion } = assessed ?? { metrics: await subject.evaluate(examples), confusion: undefined };
         if (flags.confusion !== undefined && confusion) {
           const picture = heatmap(confusion.labels, confusion.counts, {
             title: 'Confusion matrix',

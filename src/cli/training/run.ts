@@ -14,6 +14,7 @@ import {
 } from '../../training/index.ts';
 import { CheckFailed, note, type Io, type WriteInside } from '../io.ts';
 import { jsonLine, megabytes } from '../output.ts';
+import { MODULE_FILES, moduleFolders } from '../sentenceFiles.ts';
 import { outcome, shown } from './tasks.ts';
 
 /** Where a training that is not done yet keeps its state, inside the folder of the model to be. */
@@ -33,12 +34,7 @@ export const TOKENIZER_FILES = [
   'added_tokens.json',
 ];
 /** What belongs to sentence-transformers, for models that stay encoders. */
-const SENTENCE_FILES = [
-  'modules.json',
-  'sentence_bert_config.json',
-  'config_sentence_transformers.json',
-  '1_Pooling/config.json',
-];
+const SENTENCE_FILES = ['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json'];
 
 /**
  * Runs what writes a model into a folder. Before it loads anything, the folder is known to be one that can be written, and
@@ -213,7 +209,9 @@ export async function writeCompanions(
     }
   };
   await copy(tokenizer, TOKENIZER_FILES);
-  if (isEncoder) await copy(source, SENTENCE_FILES);
+  if (!isEncoder) return;
+  const [, ...modules] = await moduleFolders(source);
+  await copy(source, [...SENTENCE_FILES, ...modules.flatMap((path) => MODULE_FILES.map((file) => `${path}/${file}`))]);
 }
 
 function lossCurve(history: readonly LogRecord[]): string {
@@ -323,7 +321,7 @@ export async function dryRunOver<Example>(
 }
 
 interface OverExamples<Example> {
-  model: BertPreTrainedModel;
+  model: Pick<BertPreTrainedModel, 'engine'> & { parameters(): { size: number }[] };
   examples: readonly Example[];
   batchSize: number;
   run: (batch: readonly Example[]) => unknown;

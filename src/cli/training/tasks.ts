@@ -7,11 +7,11 @@ import {
   AutoModelForTokenClassification,
   readAnyConfig,
 } from '../../bert/index.ts';
-import { InputError, UsageError } from '../../errors.ts';
+import { ConfigError, InputError, UsageError } from '../../errors.ts';
 import type { ModelFiles } from '../../hub/index.ts';
 import { confusionMatrix } from '../../metrics/index.ts';
-import { poolings, readSentenceModules, type Head } from '../../tasks/index.ts';
-import type { Engine, Pooling } from '../../tensor/index.ts';
+import { cosineSimilarity, poolings, readSentenceModules, SentenceEncoder, type Head } from '../../tasks/index.ts';
+import { normalizeRows, type Engine, type Pooling } from '../../tensor/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
 import {
   AnswerExtraction,
@@ -23,6 +23,7 @@ import {
   readSquad,
   SentenceSimilarity,
   similarityExample,
+  similarityMetrics,
   TextClassification,
   TextRegression,
   TokenClassification,
@@ -40,6 +41,7 @@ import {
 } from '../../training/index.ts';
 import { jsonLine } from '../output.ts';
 import { formatOf } from '../textFormats.ts';
+import { given } from '../values.ts';
 import type { Io } from '../io.ts';
 
 /** What `train` and `evaluate` need of a task. */
@@ -52,11 +54,18 @@ export interface TrainingTask<Example = unknown> {
   /** The shipped adapter that has the head. */
   adapter?: string;
   load(files: ModelFiles, options: LoadOptions): Promise<BertPreTrainedModel>;
-  /** What the model's folder says of the recipe. */
-  options?(files: ModelFiles, engine: Engine): Promise<RecipeFlags>;
+  /** What the model's folder says of the recipe. @throws ConfigError for what no training respects */
+  options?(files: ModelFiles, engine: Engine, tokenizer: Tokenizer): Promise<RecipeFlags>;
   recipe(model: BertPreTrainedModel, tokenizer: Tokenizer, options: RecipeFlags): Recipe<Example, never>;
+  /** What is evaluated in place of the recipe, when the model is more than the recipe trains. */
+  whole?(files: ModelFiles, options: LoadOptions, maxLength?: number): Promise<Whole<Example>>;
   /** Metrics, and how often each class was taken for each, for tasks that have classes. */
   assess?(recipe: Recipe<Example, never>, examples: readonly Example[]): { metrics: Metrics; confusion: Confusion };
+}
+
+interface Whole<Example> {
+  model: SentenceEncoder['model'];
+  evaluate(examples: readonly Example[]): Metrics;
 }
 
 interface Confusion {
@@ -137,9 +146,32 @@ const answers: TrainingTask<QuestionExample> = {
 
 const similarity: TrainingTask<SimilarityExample> = {
   read: async (file, io) => (await table(file, io, readScoredTexts)).map(similarityExample),
-  options: async (files, engine) => {
-    const [mode, ...others] = (await readSentenceModules(files, engine)).pooling;
-    return others.length > 0 ? {} : { pooling: poolings[mode] };
+  options: async (files, engine, tokenizer) => {
+    const { pooling, steps, maxSeqLength, lowerCase, prompt } = await readSentenceModules(files, engine);
+    const [small, capital] = ['a b c x y z é', 'A B C X Y Z É'].map((text) => tokenizer.encode(text).inputIds.join());
+    const beyond = {
+      'several poolings': pooling.length > 1,
+      'a Dense module': steps.some((step) => step !== normalizeRows), // a cosine has no lengths
+      'a prompt before every text': prompt !== '',
+      'do_lower_case, and a tokenizer that tells capital letters from small ones': lowerCase && small !== capital,
+    };
+    const [got] = Object.entries(beyond).find(([, isThere]) => isThere) ?? [];
+    if (got === undefined) return { pooling: poolings[pooling[0]], ...given({ maxLength: maxSeqLength ?? undefined }) };
+    const expected = 'an encoder and its pooling, of whose vectors a similarity is learned';
+    throw new ConfigError({ what: files.location, expected, got, fix: 'begin with a model without' });
+  },
+  // The vectors that `embed` gives.
+  whole: async (files, options, maxLength) => {
+    const loaded = await SentenceEncoder.fromPretrained(files, options);
+    const { model, tokenizer } = loaded;
+    const limited = async (maxSeqLength: number) =>
+      new SentenceEncoder(model, tokenizer, { ...(await readSentenceModules(files, model.engine)), maxSeqLength });
+    const encoder = maxLength === undefined ? loaded : await limited(maxLength);
+    const cosinesOf = (pairs: (readonly string[])[]) => {
+      const vectors = encoder.encode(pairs.flatMap(([first, second]) => [first, second]));
+      return pairs.map((_, i) => cosineSimilarity(vectors[2 * i].embedding, vectors[2 * i + 1].embedding));
+    };
+    return { model, evaluate: (examples) => similarityMetrics(examples, cosinesOf) };
   },
   load: (files, options) => AutoModel.fromPretrained(files, options),
   recipe: (model, tokenizer, { similarityLoss, scoreRange, maxLength, pooling }) =>
