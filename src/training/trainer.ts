@@ -85,10 +85,14 @@ interface SavedState {
   epoch: number;
   /** Steps of that epoch already made. */
   stepInEpoch: number;
+  /** The step after which the last evaluation was made, so that none is made twice; 0 before the first. */
+  evaluated: number;
   history: LogRecord[];
   best: TrainingResult['best'];
+  /** The metric that decided which one that is; its weights are in a file of their own. */
+  metric?: string | undefined;
   sinceBest: number;
-  settings?: Settings;
+  settings?: Settings | undefined;
 }
 
 /**
@@ -102,7 +106,7 @@ interface SavedState {
 export class Trainer<Batch> {
   readonly options: TrainerOptions<Batch>;
   readonly #parameters: readonly Trainable[];
-  #state: SavedState = { step: 0, epoch: 0, stepInEpoch: 0, history: [], best: undefined, sinceBest: 0 };
+  #state: SavedState = { step: 0, epoch: 0, stepInEpoch: 0, evaluated: 0, history: [], best: undefined, sinceBest: 0 };
   #bestWeights: Map<string, Float32Array | Float64Array> | undefined;
 
   /** @throws ConfigError for options without sense */
@@ -149,11 +153,14 @@ export class Trainer<Batch> {
       if (number === 0) {
         throw new InputError({ what: `batches of epoch ${state.epoch}`, expected: 'at least one', got: 'none' });
       }
-      if (stopped === 'aborted' || state.stepInEpoch === 0) break; // no step since the last evaluation
+      if (stopped === 'aborted' || state.step === state.evaluated) break; // no step since the last evaluation
+      if (store && this.options.evaluate) await this.#save(store); // an evaluation that fails loses no step
       await this.#evaluate();
+      state.evaluated = state.step;
+      // A whole epoch is saved as the beginning of the next one; a stop within it, by maxSteps, as where it is.
+      const place = stopped === 'done' ? { epoch: state.epoch + 1, stepInEpoch: 0 } : {};
       if (isEnough()) stopped = 'patience';
-      // Saved as the beginning of the next epoch, so that no epoch is evaluated twice.
-      if (store) await this.#save(store, { ...state, epoch: state.epoch + 1, stepInEpoch: 0 });
+      if (store) await this.#save(store, { ...state, ...place });
     }
     if (stopped === 'aborted' && store) await this.#save(store);
     else this.#restoreBest();
@@ -235,8 +242,8 @@ export class Trainer<Batch> {
     const tensors = new Map<string, Tensor>();
     for (const parameter of this.#parameters) tensors.set(`parameter.${parameter.name}`, rowMajor(parameter));
     for (const [key, x] of this.options.optimizer.stateDict()) tensors.set(`optimizer.${key}`, x);
-    const { settings } = this.options;
-    const saved: SavedState = { ...state, ...(settings && { settings }) };
+    const { settings, best } = this.options;
+    const saved: SavedState = { ...state, metric: best?.metric, settings };
     await store.write(STATE, writeSafetensors(tensors, { state: JSON.stringify(saved) }));
   }
 
@@ -244,7 +251,7 @@ export class Trainer<Batch> {
     const bytes = await store.read(STATE);
     if (bytes === undefined) return;
     const { tensors, metadata } = parseState(bytes, STATE);
-    const { settings: before, ...state } = JSON.parse(metadata.get('state') ?? '{}') as SavedState;
+    const { settings: before, ...state } = JSON.parse(metadata.get('state') ?? '{}', notFinite) as SavedState;
     if (before) expectSettings(before, this.options.settings ?? {});
     const read = (key: string, size?: number) => numbersOf(tensors.get(key), key, size);
     const names = new Set(this.#parameters.map(({ name }) => `parameter.${name}`));
@@ -257,8 +264,13 @@ export class Trainer<Batch> {
     this.options.optimizer.loadState(state.step, (key) => read(`optimizer.${key}`));
     Object.assign(this.#state, state);
     this.options.onResume?.(state.history);
-    const best = state.best && this.options.best ? await store.read(BEST) : undefined;
-    if (best === undefined) return;
+    const { metric } = this.options.best ?? {};
+    const best = metric !== undefined && state.metric === metric ? await store.read(BEST) : undefined;
+    // Without its weights, or chosen by another metric, what was best is not what this training would end with.
+    if (metric !== state.metric || (metric !== undefined && !best)) {
+      Object.assign(this.#state, { best: undefined, sinceBest: 0 });
+    }
+    if (best === undefined || !state.best) return;
     const saved = parseState(best, BEST).tensors;
     const now = new Map(this.#parameters.map((parameter) => [parameter, parameter.data.slice()]));
     this.#bestWeights = new Map();
@@ -283,6 +295,9 @@ async function* groups<T>(batches: Iterable<T> | AsyncIterable<T>, size: number)
 }
 
 const rowMajor = (parameter: Trainable): Tensor => ('packed' in parameter ? parameter.toTensor() : parameter);
+
+/** JSON has no number that is not finite: it writes null. */
+const notFinite = (_: string, value: unknown) => value ?? NaN;
 
 function setRows(parameter: Trainable, rows: ArrayLike<number>): void {
   if ('packed' in parameter) parameter.set(rows);

@@ -3,6 +3,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BertConfig, BertForMaskedLM, BertForSequenceClassification, modelFiles } from '../../src/bert/index.ts';
+import { pearson } from '../../src/metrics/index.ts';
+import { writeSafetensors } from '../../src/safetensors/index.ts';
+import { cosineSimilarity } from '../../src/tasks/index.ts';
 import { nodeFiles } from '../../src/cli/nodeIo.ts';
 import { run, temporaryFolder, tinyModel, vocabulary } from './harness.ts';
 
@@ -43,6 +46,9 @@ describe('prune', () => {
     [['--layers', '1;2'], '--layers: expected numbers with commas between'],
     [['--layers', '7'], 'pruning: layers'],
     [['--heads', '0.5', '--task', 'classification'], '--data beside it'],
+    [['--layers', '0', '--columns', 'text,label'], '--columns: expected --data beside it'],
+    [['--layers', '0', '--max-length', '8'], '--max-length: expected --data beside it'],
+    [['--layers', '0', '--dtype', 'q8'], '--dtype q8: expected float weights, which can be pruned'],
     [['--layers', '0', '--output', 'classifier'], 'holds model.safetensors; pass another folder'],
   ])('refuses %j', async (flags, message) => {
     const { code, stderr } = await run(['prune', '--output', 'bad', ...flags], world);
@@ -82,6 +88,123 @@ test('--dry-run of prune and evaluate: the plan and the time, and nothing writte
     expect(plan.seconds_per_step).toBeGreaterThan(0);
   }
   await expect(readFile(join(folder, 'nothing/config.json'))).rejects.toThrow();
+});
+
+describe('a model of sentence-transformers', () => {
+  const type = (name: string) => `sentence_transformers.models.${name}`;
+  const modules = [
+    { path: '', type: type('Transformer') },
+    { path: '1_Pooling', type: type('Pooling') },
+  ];
+  const dense = [...modules, { path: '2_Dense', type: type('Dense') }];
+  const pairs = [
+    ['a cat sat on the mat hello world', 'the cat', 0.9],
+    ['Hello', 'a mat', 0.1],
+    ['the mat sat on', 'a cat on the mat', 0.7],
+    ['world', 'hello', 0.2],
+  ] as const;
+  /** A folder with these modules, and a pooling that is not the mean. */
+  const sentenceModel = async (name: string, list: object[], more: Record<string, string> = {}) => {
+    await mkdir(join(folder, name, '1_Pooling'), { recursive: true });
+    await mkdir(join(folder, name, '2_Dense'));
+    const weights = {
+      'linear.weight': { data: Float32Array.from({ length: 96 }, (_, i) => Math.sin(i * i)), shape: [4, 24] },
+    };
+    const config = {
+      in_features: 24,
+      out_features: 4,
+      bias: false,
+      activation_function: 'torch.nn.modules.activation.Tanh',
+    };
+    await tinyModel(join(folder, name), {
+      'modules.json': JSON.stringify(list),
+      '1_Pooling/config.json': '{"pooling_mode": "max"}',
+      ...(list === dense && {
+        '2_Dense/config.json': JSON.stringify(config),
+        '2_Dense/model.safetensors': writeSafetensors(weights),
+      }),
+      'sentence_bert_config.json': '{"max_seq_length": 5, "do_lower_case": false}',
+      ...more,
+    });
+  };
+  const prompts = { 'config_sentence_transformers.json': '{"prompts": {"q": "hello "}, "default_prompt_name": "q"}' };
+  const several = { '1_Pooling/config.json': '{"pooling_mode": ["max", "mean"]}' };
+  const lower = {
+    'sentence_bert_config.json': '{"max_seq_length": 5, "do_lower_case": true}',
+    'tokenizer_config.json': '{"do_lower_case": false}',
+  };
+  const data = ['--task', 'similarity', '--model'];
+  const evaluated = async (name: string, ...more: string[]) => {
+    const flags = ['evaluate', ...data, name, '--eval', 'likeness.jsonl', '--json', ...more];
+    const { json, stderr, code } = await run(flags, world);
+    expect(code, stderr).toBe(0);
+    return json<{ pearson: number }>()[0].pearson;
+  };
+  const write = () =>
+    writeFile(
+      join(folder, 'likeness.jsonl'),
+      pairs.map(([text, text_pair, label]) => JSON.stringify({ text, text_pair, label })).join('\n'),
+    );
+
+  test.each([
+    ['plain', modules, {}, ''],
+    ['dense', dense, {}, 'a Dense module'],
+    ['prompted', modules, prompts, 'a prompt before every text'],
+    ['several', modules, several, 'several poolings'],
+    ['lower', modules, lower, 'do_lower_case'],
+    ['lower-alike', modules, { ...lower, 'tokenizer_config.json': '{}' }, ''],
+  ])('%s: is evaluated as it embeds; trained only if that is what is trained', async (name, list, more, message) => {
+    await write();
+    await sentenceModel(name, list, more);
+    const { json } = await run(['embed', ...pairs.flatMap(([a, b]) => [a, b]), '--model', name], world);
+    const vectors = json<{ embedding: number[] }>().map(({ embedding }) => embedding);
+    const cosines = pairs.map((_, i) => cosineSimilarity(vectors[2 * i], vectors[2 * i + 1]));
+    const scores = pairs.map(([, , score]) => score);
+    expect(await evaluated(name)).toBeCloseTo(pearson(scores, cosines), 5);
+
+    const commands = [
+      ['train', '--train', 'likeness.jsonl', '--eval', 'likeness.jsonl', '--epochs', '1', '--lr', '0'],
+      ['distill', '--train', 'likeness.jsonl', '--layers', '0', '--epochs', '1'],
+      ['prune', '--data', 'likeness.jsonl', '--feed-forward', '0.1'],
+    ];
+    for (const [command, ...flags] of commands) {
+      const output = `${name}-${command}`;
+      const outcome = await run([command, ...data, name, ...flags, '--output', output, '--json'], world);
+      expect(outcome.code, outcome.stderr).toBe(message === '' ? 0 : 2);
+      expect(outcome.stderr).toContain(message);
+      if (message !== '') continue;
+      const [report] = outcome.json<{ pearson?: number; after?: { pearson: number } }>();
+      const found = report.pearson ?? report.after?.pearson;
+      if (found !== undefined) expect(await evaluated(output)).toBeCloseTo(found, 5);
+    }
+  });
+
+  test('pruned without data keeps all its modules', async () => {
+    await sentenceModel('deep', dense);
+    expect(await run(['prune', '--model', 'deep', '--layers', '1', '--output', 'shallow'], world)).toMatchObject({
+      code: 0,
+    });
+    const { json } = await run(['embed', 'a cat', '--model', 'shallow'], world);
+    expect(json<{ embedding: number[] }>()[0].embedding).toHaveLength(4);
+  });
+
+  test('--max-length goes before its max_seq_length', async () => {
+    await write();
+    await sentenceModel('long', modules);
+    expect(await evaluated('long', '--max-length', '5')).toBe(await evaluated('long'));
+    expect(await evaluated('long', '--max-length', '12')).not.toBe(await evaluated('long'));
+  });
+});
+
+test('evaluate --dry-run measures no rest that is too small to evaluate', async () => {
+  const pairs = Array.from({ length: 17 }, (_, i) => JSON.stringify({ text: 'a cat', text_pair: 'mat', label: i }));
+  await writeFile(join(folder, 'seventeen.jsonl'), pairs.join('\n'));
+  await mkdir(join(folder, 'dry'));
+  await tinyModel(join(folder, 'dry'));
+  const flags = ['--task', 'similarity', '--model', 'dry', '--eval', 'seventeen.jsonl', '--dry-run', '--json'];
+  const { code, json, stderr } = await run(['evaluate', ...flags], world);
+  expect(code, stderr).toBe(0);
+  expect(json()[0]).toMatchObject({ examples: 17, steps: 2 });
 });
 
 describe('distill', () => {

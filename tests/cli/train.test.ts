@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { BertForSequenceClassification, BertForTokenClassification } from '../../src/bert/index.ts';
+import { parseSafetensors, toFloat32, toFloat64, writeSafetensors } from '../../src/safetensors/index.ts';
 import { run, temporaryFolder, tinyModel, type World } from './harness.ts';
 
 let world: World;
@@ -73,6 +75,20 @@ describe('train', () => {
     expect(readFileSync(join(world.folder, 'c.svg'), 'utf8')).toContain('<svg');
     const labels = await run(['classify', 'hello world', '--model', 'out', '--json'], world);
     expect(labels.json<{ labels: { label: string }[] }>()[0].labels[0].label).toBe('1');
+  });
+
+  test.each([
+    ['classification', 'train.tsv', BertForSequenceClassification],
+    ['token-classification', 'tags.conll', BertForTokenClassification],
+  ] as const)('evaluate runs the model once for %s and its confusion', async (task, file, Model) => {
+    const flags = ['--task', task, '--train', file, '--output', `once-${task}`, ...common, '--max-steps', '1'];
+    expect((await run(['train', ...flags], world)).code).toBe(0);
+    const forward = vi.spyOn(Model.prototype, 'forward');
+    const evaluation = ['evaluate', '--task', task, '--eval', file, '--model', `once-${task}`];
+    const outcome = await run([...evaluation, '--json'], world);
+    expect(outcome.json()[0]).toHaveProperty('confusion');
+    expect(forward).toHaveBeenCalledTimes(1);
+    forward.mockRestore();
   });
 
   test('the same seed gives the same losses; columns can be named; --max-steps', async () => {
@@ -210,6 +226,62 @@ describe('train', () => {
     expect((await run(resume, world)).code).toBe(0);
     expect(lines('failed/metrics.jsonl')).toEqual(lines('whole/metrics.jsonl'));
   });
+
+  test('goes on after more steps than a call has room for arguments', async () => {
+    await writeFile(join(world.folder, 'level.jsonl'), '{"text":"a","label":1}\n{"text":"cat","label":1}\n');
+    const flags = ['train', '--task', 'regression', '--train', 'scores.jsonl', ...common, '--output', 'long'];
+    const failed = await run([...flags, '--keep-best', '--eval', 'level.jsonl'], world);
+    expect(failed).toMatchObject({ code: 2, stderr: expect.stringContaining('metric spearman') as string });
+    const path = join(world.folder, 'long/.training/state.safetensors');
+    const { tensors, metadata } = parseSafetensors(new Uint8Array(readFileSync(path)));
+    const state = JSON.parse(metadata.get('state')!) as { history: object[] };
+    const [step] = state.history;
+    state.history = Array<object>(200_000).fill(step);
+    const numbers = [...tensors].map(([name, view]) => {
+      const data = view.dtype === 'F32' ? toFloat32(view) : toFloat64(view);
+      return [name, { data, shape: view.shape }] as const;
+    });
+    await writeFile(path, writeSafetensors(new Map(numbers), { state: JSON.stringify(state) }));
+    expect(await run([...flags, '--resume'], world)).toMatchObject({ code: 0 });
+    expect(lines('long/metrics.jsonl')).toHaveLength(200_006);
+  });
+
+  test.each([
+    ['token-classification', 'tags.conll'],
+    ['question-answering', 'squad.json'],
+    ['similarity', 'scores.jsonl'],
+    ['mlm', 'text.txt'],
+  ])('--columns and, to evaluate, --similarity-loss mean nothing to %s in %s, and are refused', async (task, file) => {
+    const flags = ['evaluate', '--task', task, '--eval', file, '--model', 'model'];
+    for (const [more, message] of [
+      [['--columns', 'text,label'], `--columns: expected a table, .tsv or .csv, got ${file}`],
+      [['--similarity-loss', 'ranking'], '--similarity-loss'],
+    ] as const) {
+      const outcome = await run([...flags, ...more], world);
+      expect(outcome).toMatchObject({ code: 2, stderr: expect.stringContaining(message) as string });
+    }
+  });
+
+  const unfit: [task: string, file: string, content: string, message: string][] = [
+    ['similarity', 'scores.jsonl', '{"text":"a","text_pair":"b","label":1}\n', 'at least two pairs'],
+    [
+      'question-answering',
+      'squad.json',
+      JSON.stringify({ data: [{ paragraphs: [{ context: 'a cat', qas: [{ id: '1', question: 'mat '.repeat(60), answers: [] }] }] }] }), // prettier-ignore
+      'room for at least one token',
+    ],
+  ];
+  test.each(unfit)(
+    '%s: what cannot be evaluated is refused before the first step',
+    async (task, file, content, said) => {
+      const evaluation = `unfit-${file}`;
+      await writeFile(join(world.folder, evaluation), content);
+      const flags = ['--task', task, '--train', file, '--eval', evaluation, '--output', `unfit-${task}`];
+      const outcome = await run(['train', ...flags, ...common], world);
+      expect(outcome).toMatchObject({ code: 2, stderr: expect.stringContaining(said) as string });
+      expect(existsSync(join(world.folder, `unfit-${task}/metrics.jsonl`))).toBe(false);
+    },
+  );
 
   const bad: [name: string, flags: string[], message: string][] = [
     ['no output', [], '--output'],

@@ -197,6 +197,80 @@ describe('a training', () => {
     expect(again.history).toEqual(history);
   });
 
+  it('whose evaluation fails loses no step, and goes on exactly', async () => {
+    const scores = [2, 1, 3, 2];
+    const evaluate = (epoch: number) => ({ score: scores[epoch] });
+    const best = { metric: 'score' };
+    const kept = new MemoryStore();
+    const whole = lesson({ evaluate, best, store: kept });
+    const expected = await new Trainer(whole.options).train();
+    for (const epoch of [0, 1, 3]) {
+      const store = new MemoryStore();
+      const failing = (now: number) => {
+        if (now === epoch) throw new Error('killed');
+        return evaluate(now);
+      };
+      await expect(new Trainer(lesson({ evaluate: failing, best, store }).options).train()).rejects.toThrow('killed');
+      const steps: number[] = [];
+      const onLog = (record: LogRecord) => void ('loss' in record && steps.push(record.step));
+      const resumed = lesson({ evaluate, best, store, onLog, resume: true });
+      expect(await new Trainer(resumed.options).train()).toEqual(expected);
+      expect(steps).toHaveLength(16 - 4 * (epoch + 1));
+      expect(resumed.weights()).toEqual(whole.weights());
+      expect(store.files).toEqual(kept.files);
+    }
+  });
+
+  it('resumed with another wish for the best never names one whose weights it has not', async () => {
+    const scores = [5, 1, 4, 3];
+    const best = { best: { metric: 'score' } };
+    /** Makes the epochs up to `epochs`, and says which was best and of which epoch the weights are. */
+    const go = async (store: TrainingStore, epochs: number, more: Partial<TrainerOptions<Int32Array>>) => {
+      const { options, weights } = lesson({
+        ...{ store, epochs, resume: true, evaluate: (epoch: number) => ({ score: scores[epoch] }) },
+        ...more,
+      });
+      return { best: (await new Trainer(options).train()).best, weights: weights() };
+    };
+    const after = async (epochs: number) => (await go(new MemoryStore(), epochs, {})).weights;
+    let store = new MemoryStore();
+    expect((await go(store, 1, {})).best).toEqual({ epoch: 1, score: 5 });
+    const turnedOn = await go(store, 4, best);
+    expect(turnedOn).toEqual({ best: { epoch: 3, score: 4 }, weights: await after(3) });
+    store = new MemoryStore();
+    await go(store, 1, best);
+    expect(await go(store, 1, {})).toMatchObject({ best: undefined }); // the weights are the last ones
+    expect(await go(store, 2, {})).toEqual({ best: { epoch: 2, score: 1 }, weights: await after(2) });
+    expect(await go(store, 4, best)).toEqual({ best: { epoch: 3, score: 4 }, weights: await after(3) });
+    store.files.delete('best.safetensors');
+    expect(await go(store, 4, best)).toEqual({ best: undefined, weights: await after(4) });
+  });
+
+  it('keeps a metric that is not finite a number', async () => {
+    const store = new MemoryStore();
+    const undefinedMetric = { store, epochs: 1, evaluate: () => ({ score: NaN, other: Infinity }) };
+    const { best, history } = await new Trainer(lesson(undefinedMetric).options).train();
+    const again = await new Trainer(lesson({ ...undefinedMetric, resume: true }).options).train();
+    expect(best).toEqual({ epoch: 1, score: NaN, other: Infinity });
+    expect(again.best).toEqual({ epoch: 1, score: NaN, other: NaN });
+    expect(again.history).toHaveLength(history.length);
+  });
+
+  it.each([3, 5, 9])('stopped after %i steps goes on from there with more', async (maxSteps) => {
+    const evaluate = () => ({ score: 1 });
+    const whole = await new Trainer(lesson({ evaluate }).options).train();
+    const store = new MemoryStore();
+    const stopped = await new Trainer(lesson({ evaluate, store, maxSteps }).options).train();
+    const again = await new Trainer(lesson({ evaluate, store, maxSteps, resume: true }).options).train();
+    expect(again).toEqual(stopped); // evaluated once
+    const rest = lesson({ evaluate, store, resume: true });
+    const { history, steps } = await new Trainer(rest.options).train();
+    expect(steps).toBe(whole.steps);
+    const made = (records: readonly LogRecord[]) => records.filter((record) => 'loss' in record);
+    expect(made(history)).toEqual(made(whole.history));
+    expect(history).toHaveLength(whole.history.length + 1); // and the evaluation of the stop
+  });
+
   it('that diverges says so, and where', async () => {
     const { options } = lesson({ epochs: 100 }, { lr: 1e38 });
     await expect(new Trainer(options).train()).rejects.toThrow(InputError);

@@ -88,7 +88,7 @@ export function distill(io: Io): Command {
         const tokenizer = await AutoTokenizer.fromPretrained(source);
         const student = await studentOf(teacher, tokenizer, flags, io);
         if (flags.gradientCheckpointing) student.gradientCheckpointingEnable();
-        const own = (await task.options?.(source, teacher.engine)) ?? {};
+        const own = (await task.options?.(source, teacher.engine, tokenizer)) ?? {};
         const recipe = recipeOf(student, teacher, tokenizer, flags, own);
         const options = fineTuneOptions(flags);
         return { command: 'distill', recipe, train, evaluation, options, source };
@@ -163,7 +163,7 @@ function recipeOf(
     return new MaskedLMDistillation(...models, tokenizer, { ...options, weights }) as unknown as Recipe<never, never>;
   }
   if (flags.task === 'similarity') {
-    const options = { ...given({ maxLength, alpha }), ...own };
+    const options = { ...own, ...given({ maxLength, alpha }) };
     const models = [student, teacher] as [BertModel, BertModel];
     return new EmbeddingDistillation(...models, tokenizer, options) as unknown as Recipe<never, never>;
   }

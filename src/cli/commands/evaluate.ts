@@ -16,18 +16,16 @@ import {
 import { jsonLine, table } from '../output.ts';
 import {
   addMaskingOptions,
-  addSimilarityOptions,
   expectFlagsOfTask,
   maskingOptions,
   taskFlags,
   type MaskingFlags,
-  type SimilarityFlags,
 } from '../training/options.ts';
 import { dryRunOver } from '../training/run.ts';
 import { trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, oneOf, wholeNumber } from '../values.ts';
 
-interface EvaluateFlags extends ModelFlags, MaskingFlags, SimilarityFlags {
+interface EvaluateFlags extends ModelFlags, MaskingFlags {
   task: string;
   eval: string;
   columns?: string;
@@ -50,7 +48,7 @@ const names = Object.keys(trainingTasks);
 /** How well a model does on labelled examples. */
 export function evaluate(io: Io): Command {
   const command = new Command('evaluate').description('measure how well a model does on labelled examples');
-  return addSimilarityOptions(addMaskingOptions(addAdapterOption(addModelOptions(command))))
+  return addMaskingOptions(addAdapterOption(addModelOptions(command)))
     .requiredOption('--task <name>', names.join(', '), oneOf('--task', names))
     .requiredOption('--eval <file>', 'examples, as for train')
     .option('--columns <names>', 'names of the columns of a file without a header, as text,label')
@@ -62,7 +60,7 @@ export function evaluate(io: Io): Command {
       const task = trainingTasks[flags.task];
       expectFlagsOfTask(flags.task, {
         ...taskFlags(flags.task, flags),
-        '--confusion': [flags.confusion, task.confusion !== undefined],
+        '--confusion': [flags.confusion, task.assess !== undefined],
       });
       const measure = async (draw?: Write) => {
         const columns = flags.columns?.split(',').map((name) => name.trim());
@@ -73,20 +71,24 @@ export function evaluate(io: Io): Command {
           throw new UsageError({ what: '--adapter', expected: 'a task with a head of its own', got: flags.task });
         }
         const loading = await loadOptions(flags, io);
-        const model =
-          adapter === undefined || task.head === undefined
-            ? await task.load(files, loading).catch((error: unknown) => refuse(error, task.head !== undefined))
-            : (await loadTask('evaluate', task.head, files, { ...loading, adapter })).model;
-        const options = given<RecipeFlags>({ maxLength: flags.maxLength, seed: flags.seed, ...maskingOptions(flags) });
-        const own = await task.options?.(files, model.engine);
-        const recipe = task.recipe(model, await AutoTokenizer.fromPretrained(files), { ...options, ...own });
+        const recipeOf = async () => {
+          const model =
+            adapter === undefined || task.head === undefined
+              ? await task.load(files, loading).catch((error: unknown) => refuse(error, task.head !== undefined))
+              : (await loadTask('evaluate', task.head, files, { ...loading, adapter })).model;
+          const { maxLength, seed } = flags;
+          const options = given<RecipeFlags>({ maxLength, seed, ...maskingOptions(flags) });
+          return task.recipe(model, await AutoTokenizer.fromPretrained(files), options);
+        };
+        const subject = task.whole ? await task.whole(files, loading, flags.maxLength) : await recipeOf();
         if (flags.dryRun) {
-          const run = (batch: readonly never[]) => recipe.evaluate(batch);
+          const { model } = subject;
+          const run = (batch: readonly never[]) => subject.evaluate(batch);
           return dryRunOver({ model, examples, batchSize: 16, run }, {}, json, io);
         }
-        const metrics = await recipe.evaluate(examples);
         const isShown = json || flags.confusion !== undefined;
-        const confusion = isShown ? task.confusion?.(recipe, examples) : undefined;
+        const assessed = isShown && 'prepare' in subject ? task.assess?.(subject, examples) : undefined;
+        const { metrics, confusion } = assessed ?? { metrics: await subject.evaluate(examples), confusion: undefined };
         if (flags.confusion !== undefined && confusion) {
           const picture = heatmap(confusion.labels, confusion.counts, {
             title: 'Confusion matrix',

@@ -15,8 +15,8 @@ import { readTexts } from '../input.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
 import { jsonLine } from '../output.ts';
-import { dryRunOver, intoFolder, writeCompanions } from '../training/run.ts';
-import { shown, trainingTasks } from '../training/tasks.ts';
+import { checkDtype, dryRunOver, intoFolder, writeCompanions } from '../training/run.ts';
+import { shown, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
 import { given, nonNegative, oneOf, wholeNumber } from '../values.ts';
 
 interface PruneFlags extends ModelFlags {
@@ -67,6 +67,11 @@ export function prune(io: Io): Command {
       if ((flags.task === undefined) !== (flags.data === undefined)) {
         throw new UsageError({ what: '--task', expected: '--data beside it', got: 'one of them alone' });
       }
+      for (const [what, value] of Object.entries({ '--columns': flags.columns, '--max-length': flags.maxLength })) {
+        if (value === undefined || flags.data !== undefined) continue;
+        throw new UsageError({ what, expected: '--data beside it', got: 'none' });
+      }
+      checkDtype(flags.dtype, 'pruned');
       const load = async () => {
         const files = openModelFiles(modelLocation(flags, io));
         const loading = { ...(await loadOptions(flags, io)), dtype: 'f32' } as const;
@@ -75,15 +80,16 @@ export function prune(io: Io): Command {
         const tokenizer = await AutoTokenizer.fromPretrained(files);
         const vocabulary = flags.vocabulary === undefined ? undefined : await vocabularyOf(files, tokenizer, flags, io);
         if (vocabulary) options.vocabulary = vocabulary.ids;
-        const before = measured?.recipeOf(model, tokenizer);
-        return { files, model, tokenizer, measured, vocabulary, before };
+        const own = await measured?.task.options?.(files, model.engine, tokenizer);
+        const before = measured?.recipeOf(model, tokenizer, own);
+        return { files, model, tokenizer, measured, own, vocabulary, before };
       };
       if (dryRun) {
         const { model, before, measured } = await load();
         return plan(model, before, measured?.examples ?? [], options, json, io);
       }
       await intoFolder(flags.output, 'never', io, async (output) => {
-        const { files, model, tokenizer, measured, vocabulary, before } = await load();
+        const { files, model, tokenizer, measured, own, vocabulary, before } = await load();
         if (before && measured && (feedForward || heads)) {
           const progress = io.progress('examples', measured.examples.length);
           const onBatch = (done: number, total: number) => progress.update(done, '', total);
@@ -97,7 +103,7 @@ export function prune(io: Io): Command {
         if (vocabulary) Object.assign(report, { tokens_before: tokenizer.vocabSize, tokens: vocabulary.ids.length });
         const companions = vocabulary ? new MemoryFiles(vocabulary.files) : undefined;
         if (before && measured) {
-          const after = measured.recipeOf(pruned, await AutoTokenizer.fromPretrained(companions ?? files));
+          const after = measured.recipeOf(pruned, await AutoTokenizer.fromPretrained(companions ?? files), own);
           report.before = await before.evaluate(measured.examples);
           report.after = await after.evaluate(measured.examples);
         }
@@ -149,8 +155,8 @@ async function measurement({ task: name, data, columns, maxLength }: PruneFlags,
   if (name === undefined || data === undefined) return undefined;
   const task = trainingTasks[name];
   const examples = await task.read({ path: data, columns: columns?.split(',').map((column) => column.trim()) }, io);
-  type Model = Parameters<typeof task.recipe>[0];
-  const recipeOf = (model: Model, tokenizer: Tokenizer) => task.recipe(model, tokenizer, given({ maxLength }));
+  const recipeOf = (model: BertPreTrainedModel, tokenizer: Tokenizer, own: RecipeFlags = {}) =>
+    task.recipe(model, tokenizer, { ...own, ...given({ maxLength }) });
   return { task, examples, recipeOf };
 }
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { AutoModel, openModelFiles, quantizationConfig, quantizeTensors } from '../../bert/index.ts';
 import { UsageError } from '../../errors.ts';
-import { filesBelow, readJson, readObject, type ModelFiles } from '../../hub/index.ts';
+import { filesBelow, readObject, type ModelFiles } from '../../hub/index.ts';
 import { calibrationBatches, roundEncoder } from '../../quantization/index.ts';
 import {
   loadTensors,
@@ -11,6 +11,7 @@ import {
   type TensorView,
 } from '../../safetensors/index.ts';
 import { AutoTokenizer } from '../../tokenizer/index.ts';
+import { MODULE_FILES, moduleFolders } from '../sentenceFiles.ts';
 import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
 import { jsonLine, megabytes } from '../output.ts';
@@ -34,7 +35,7 @@ const TOKENIZER_FILES = [
   'sentencepiece.bpe.model',
   'spm.model',
 ];
-/** Files that go along with the weights unchanged: of the tokenizer, and of sentence-transformers … */
+/** Files that go along with the weights unchanged: of the tokenizer, and of sentence-transformers. */
 const COMPANIONS = [
   ...TOKENIZER_FILES,
   'tokenizer_config.json',
@@ -44,8 +45,6 @@ const COMPANIONS = [
   'config_sentence_transformers.json',
   'README.md',
 ];
-/** … whose modules have folders of their own, named in modules.json, with these files. */
-const MODULE_FILES = ['config.json', 'model.safetensors', 'pytorch_model.bin'];
 const WEIGHTS = 'model.safetensors';
 
 /** Stores a model's matrices in int8, in a folder of its own. */
@@ -140,13 +139,6 @@ async function checkOutput(output: string, location: string, force: boolean, io:
     if (!(await io.exists(`${output}/${file}`))) continue;
     throw new UsageError({ what: `--output ${output}`, got: `a folder that holds ${file}`, fix: `${fix}, or --force` });
   }
-}
-
-/** Where the modules are that modules.json names: first the encoder, mostly in '', the model's own folder. */
-async function moduleFolders(files: ModelFiles): Promise<string[]> {
-  const modules = await readJson(files, 'modules.json');
-  const paths = (Array.isArray(modules) ? modules : []).map((module) => (module as { path?: unknown } | null)?.path);
-  return paths.map((path) => (typeof path === 'string' ? path : '')).filter((path, i) => i === 0 || path !== '');
 }
 
 /** Of the weights files: one checksum, or `name:checksum` for each of several shards. */

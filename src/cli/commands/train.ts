@@ -80,18 +80,17 @@ export function train(io: Io): Command {
         }
         const parameters = lora && addLora(model, lora);
         if (flags.gradientCheckpointing) model.gradientCheckpointingEnable();
-        const recipe = task.recipe(
-          model,
-          await AutoTokenizer.fromPretrained(files),
-          given<RecipeFlags>({
+        const tokenizer = await AutoTokenizer.fromPretrained(files);
+        const recipe = task.recipe(model, tokenizer, {
+          ...(await task.options?.(files, model.engine, tokenizer)),
+          ...given<RecipeFlags>({
             maxLength: flags.maxLength,
             seed: flags.seed,
             ...maskingOptions(flags),
             similarityLoss: flags.similarityLoss,
             scoreRange: scoreRange(examples),
-            ...(await task.options?.(files, model.engine)),
           }),
-        );
+        });
         const options = { ...fineTuneOptions(flags), ...given({ parameters }) };
         const extra = () => {
           const adapter = adapterFiles(model, { base: flags.model ?? null, half: flags.loraHalf ?? false });

@@ -111,7 +111,7 @@ export function expectFlagsOfTask(
   }
 }
 
-/** Flags that one task alone has, of `train` and `evaluate`. */
+/** Flags that one task alone has, of the commands that have them. */
 export function taskFlags(task: string, flags: MaskingFlags & SimilarityFlags) {
   return {
     '--mask-probability': [flags.maskProbability, task === 'mlm'],

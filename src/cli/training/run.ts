@@ -14,6 +14,7 @@ import {
 } from '../../training/index.ts';
 import { CheckFailed, note, type Io, type WriteInside } from '../io.ts';
 import { jsonLine, megabytes } from '../output.ts';
+import { MODULE_FILES, moduleFolders } from '../sentenceFiles.ts';
 import { outcome, shown } from './tasks.ts';
 
 /** Where a training that is not done yet keeps its state, inside the folder of the model to be. */
@@ -33,12 +34,7 @@ export const TOKENIZER_FILES = [
   'added_tokens.json',
 ];
 /** What belongs to sentence-transformers, for models that stay encoders. */
-const SENTENCE_FILES = [
-  'modules.json',
-  'sentence_bert_config.json',
-  'config_sentence_transformers.json',
-  '1_Pooling/config.json',
-];
+const SENTENCE_FILES = ['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json'];
 
 /**
  * Runs what writes a model into a folder. Before it loads anything, the folder is known to be one that can be written, and
@@ -79,11 +75,11 @@ async function checkOutput(output: string, resume: boolean | 'never', io: Io): P
   }
 }
 
-/** @throws UsageError for weights that cannot be trained */
-function checkDtype(dtype: string | undefined): void {
+/** @throws UsageError for weights that cannot be changed */
+export function checkDtype(dtype: string | undefined, done = 'trained'): void {
   if (dtype !== 'q8') return;
-  const fix = 'leave --dtype out, and quantize the trained model';
-  throw new UsageError({ what: '--dtype q8', expected: 'float weights, which can be trained', fix });
+  const fix = `leave --dtype out, and quantize the ${done} model`;
+  throw new UsageError({ what: '--dtype q8', expected: `float weights, which can be ${done}`, fix });
 }
 
 /** A store in a folder: each file is written aside and then renamed. */
@@ -152,7 +148,9 @@ async function runTraining<Example>(job: TrainingJob<Example>, output: string, i
       ...options,
       store: folderStore(output, io),
       signal: controller.signal,
-      onResume: (earlier) => void history.push(...earlier),
+      onResume: (earlier) => {
+        for (const record of earlier) history.push(record); // too many for arguments of one call
+      },
       onLog: async (record, { step, totalSteps }) => {
         history.push(record);
         await flush();
@@ -211,7 +209,9 @@ export async function writeCompanions(
     }
   };
   await copy(tokenizer, TOKENIZER_FILES);
-  if (isEncoder) await copy(source, SENTENCE_FILES);
+  if (!isEncoder) return;
+  const [, ...modules] = await moduleFolders(source);
+  await copy(source, [...SENTENCE_FILES, ...modules.flatMap((path) => MODULE_FILES.map((file) => `${path}/${file}`))]);
 }
 
 function lossCurve(history: readonly LogRecord[]): string {
@@ -292,7 +292,8 @@ export async function dryRunOver<Example>(
 ): Promise<void> {
   const batches = Math.ceil(examples.length / batchSize);
   const times: number[] = [];
-  for (let i = 0; i < Math.min(MEASURED, batches); i++) {
+  const whole = Math.floor(examples.length / batchSize) || batches; // the rest is no measure, and may be too few to evaluate
+  for (let i = 0; i < Math.min(MEASURED, whole); i++) {
     const begin = performance.now();
     await run(examples.slice(i * batchSize, (i + 1) * batchSize));
     times.push(performance.now() - begin);
@@ -320,7 +321,7 @@ export async function dryRunOver<Example>(
 }
 
 interface OverExamples<Example> {
-  model: BertPreTrainedModel;
+  model: Pick<BertPreTrainedModel, 'engine'> & { parameters(): { size: number }[] };
   examples: readonly Example[];
   batchSize: number;
   run: (batch: readonly Example[]) => unknown;

@@ -7,11 +7,11 @@ import {
   AutoModelForTokenClassification,
   readAnyConfig,
 } from '../../bert/index.ts';
-import { InputError, UsageError } from '../../errors.ts';
+import { ConfigError, InputError, UsageError } from '../../errors.ts';
 import type { ModelFiles } from '../../hub/index.ts';
 import { confusionMatrix } from '../../metrics/index.ts';
-import { poolings, readSentenceModules, type Head } from '../../tasks/index.ts';
-import type { Engine, Pooling } from '../../tensor/index.ts';
+import { cosineSimilarity, poolings, readSentenceModules, SentenceEncoder, type Head } from '../../tasks/index.ts';
+import { normalizeRows, type Engine, type Pooling } from '../../tensor/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
 import {
   AnswerExtraction,
@@ -23,6 +23,7 @@ import {
   readSquad,
   SentenceSimilarity,
   similarityExample,
+  similarityMetrics,
   TextClassification,
   TextRegression,
   TokenClassification,
@@ -40,6 +41,7 @@ import {
 } from '../../training/index.ts';
 import { jsonLine } from '../output.ts';
 import { formatOf } from '../textFormats.ts';
+import { given } from '../values.ts';
 import type { Io } from '../io.ts';
 
 /** What `train` and `evaluate` need of a task. */
@@ -52,11 +54,23 @@ export interface TrainingTask<Example = unknown> {
   /** The shipped adapter that has the head. */
   adapter?: string;
   load(files: ModelFiles, options: LoadOptions): Promise<BertPreTrainedModel>;
-  /** What the model's folder says of the recipe. */
-  options?(files: ModelFiles, engine: Engine): Promise<RecipeFlags>;
+  /** What the model's folder says of the recipe. @throws ConfigError for what no training respects */
+  options?(files: ModelFiles, engine: Engine, tokenizer: Tokenizer): Promise<RecipeFlags>;
   recipe(model: BertPreTrainedModel, tokenizer: Tokenizer, options: RecipeFlags): Recipe<Example, never>;
-  /** True and predicted classes, for a confusion matrix. */
-  confusion?(recipe: Recipe<Example, never>, examples: readonly Example[]): { labels: string[]; counts: number[][] };
+  /** What is evaluated in place of the recipe, when the model is more than the recipe trains. */
+  whole?(files: ModelFiles, options: LoadOptions, maxLength?: number): Promise<Whole<Example>>;
+  /** Metrics, and how often each class was taken for each, for tasks that have classes. */
+  assess?(recipe: Recipe<Example, never>, examples: readonly Example[]): { metrics: Metrics; confusion: Confusion };
+}
+
+interface Whole<Example> {
+  model: SentenceEncoder['model'];
+  evaluate(examples: readonly Example[]): Metrics;
+}
+
+interface Confusion {
+  labels: string[];
+  counts: number[][];
 }
 
 export interface DataFile {
@@ -83,17 +97,13 @@ const classification: TrainingTask<LabelledText> = {
   adapter: 'sentiment',
   load: (files, options) => AutoModelForSequenceClassification.fromPretrained(files, options),
   recipe: (model, tokenizer, options) => asRecipe(new TextClassification(model, tokenizer, options)),
-  confusion: (recipe, examples) => {
-    const { targets, predictions } = (recipe as unknown as TextClassification).predictions(examples);
-    const labels = recipe.model.config.id2label;
-    return {
-      labels: [...labels],
-      counts: confusionMatrix(
-        targets,
-        predictions,
-        labels.map((_, i) => i),
-      ).counts,
-    };
+  assess: (recipe, examples) => {
+    const own = recipe as unknown as TextClassification;
+    const predicted = own.predictions(examples);
+    const labels = [...recipe.model.config.id2label];
+    const classes = labels.map((_, i) => i);
+    const { counts } = confusionMatrix(predicted.targets, predicted.predictions, classes);
+    return { metrics: own.evaluate(examples, predicted), confusion: { labels, counts } };
   },
 };
 
@@ -106,25 +116,26 @@ const regression: TrainingTask<ScoredText> = {
 };
 
 const tokenClassification: TrainingTask<TaggedSentence> = {
-  read: async ({ path }, io) => all(readConll(await io.readFile(path), path), path),
+  read: async (file, io) => all(readConll(await readWhole(file, io), file.path), file.path),
   labels: (examples) => sorted(examples.flatMap(({ tags }) => tags)),
   head: 'ForTokenClassification',
   adapter: 'entities',
   load: (files, options) => AutoModelForTokenClassification.fromPretrained(files, options),
   recipe: (model, tokenizer, options) => asRecipe(new TokenClassification(model, tokenizer, options)),
-  confusion: (recipe, examples) => {
-    const predictions = (recipe as unknown as TokenClassification).predictions(examples).flat();
+  assess: (recipe, examples) => {
+    const own = recipe as unknown as TokenClassification;
+    const predicted = own.predict(examples);
     const tags = examples.flatMap((example) => example.tags);
-    const { classes, counts } = confusionMatrix(tags, predictions);
-    return { labels: classes.map(String), counts };
+    const { classes, counts } = confusionMatrix(tags, predicted.predictions.flat());
+    return { metrics: own.evaluate(examples, predicted), confusion: { labels: classes.map(String), counts } };
   },
 };
 
 const answers: TrainingTask<QuestionExample> = {
-  read: async ({ path }, io) => {
-    const examples = await readSquad(await io.readFile(path), path);
+  read: async (file, io) => {
+    const examples = await readSquad(await readWhole(file, io), file.path);
     if (examples.length > 0) return examples;
-    throw new InputError({ what: path, expected: 'at least one question', got: 'none' });
+    throw new InputError({ what: file.path, expected: 'at least one question', got: 'none' });
   },
   head: 'ForQuestionAnswering',
   adapter: 'question-answering',
@@ -135,9 +146,32 @@ const answers: TrainingTask<QuestionExample> = {
 
 const similarity: TrainingTask<SimilarityExample> = {
   read: async (file, io) => (await table(file, io, readScoredTexts)).map(similarityExample),
-  options: async (files, engine) => {
-    const [mode, ...others] = (await readSentenceModules(files, engine)).pooling;
-    return others.length > 0 ? {} : { pooling: poolings[mode] };
+  options: async (files, engine, tokenizer) => {
+    const { pooling, steps, maxSeqLength, lowerCase, prompt } = await readSentenceModules(files, engine);
+    const [small, capital] = ['a b c x y z é', 'A B C X Y Z É'].map((text) => tokenizer.encode(text).inputIds.join());
+    const beyond = {
+      'several poolings': pooling.length > 1,
+      'a Dense module': steps.some((step) => step !== normalizeRows), // a cosine has no lengths
+      'a prompt before every text': prompt !== '',
+      'do_lower_case, and a tokenizer that tells capital letters from small ones': lowerCase && small !== capital,
+    };
+    const [got] = Object.entries(beyond).find(([, isThere]) => isThere) ?? [];
+    if (got === undefined) return { pooling: poolings[pooling[0]], ...given({ maxLength: maxSeqLength ?? undefined }) };
+    const expected = 'an encoder and its pooling, of whose vectors a similarity is learned';
+    throw new ConfigError({ what: files.location, expected, got, fix: 'begin with a model without' });
+  },
+  // The vectors that `embed` gives.
+  whole: async (files, options, maxLength) => {
+    const loaded = await SentenceEncoder.fromPretrained(files, options);
+    const { model, tokenizer } = loaded;
+    const limited = async (maxSeqLength: number) =>
+      new SentenceEncoder(model, tokenizer, { ...(await readSentenceModules(files, model.engine)), maxSeqLength });
+    const encoder = maxLength === undefined ? loaded : await limited(maxLength);
+    const cosinesOf = (pairs: (readonly string[])[]) => {
+      const vectors = encoder.encode(pairs.flatMap(([first, second]) => [first, second]));
+      return pairs.map((_, i) => cosineSimilarity(vectors[2 * i].embedding, vectors[2 * i + 1].embedding));
+    };
+    return { model, evaluate: (examples) => similarityMetrics(examples, cosinesOf) };
   },
   load: (files, options) => AutoModel.fromPretrained(files, options),
   recipe: (model, tokenizer, { similarityLoss, scoreRange, maxLength, pooling }) =>
@@ -152,7 +186,7 @@ const similarity: TrainingTask<SimilarityExample> = {
 };
 
 const mlm: TrainingTask<string[]> = {
-  read: async ({ path }, io) => all(readDocuments(await io.readFile(path), path), path),
+  read: async (file, io) => all(readDocuments(await readWhole(file, io), file.path), file.path),
   head: 'ForMaskedLM',
   adapter: 'masked-words',
   load: (files, options) => AutoModelForMaskedLM.fromPretrained(files, options),
@@ -169,6 +203,12 @@ export const trainingTasks = {
   mlm,
 } as unknown as Record<string, TrainingTask<never>>;
 
+/** A file that has no columns to be named. @throws UsageError when they are */
+function readWhole({ path, columns }: DataFile, io: Io): Promise<Uint8Array> {
+  if (columns === undefined) return io.readFile(path);
+  throw new UsageError({ what: '--columns', expected: 'a table, .tsv or .csv', got: path, fix: 'leave it out' });
+}
+
 async function all<T>(examples: AsyncIterable<T>, path: string): Promise<T[]> {
   const list: T[] = [];
   for await (const example of examples) list.push(example);
@@ -181,7 +221,8 @@ type TableReader<T> = (
   options: { format: TableFormat; name: string; columns?: string[] },
 ) => AsyncIterable<T>;
 
-async function table<T>({ path, columns }: DataFile, io: Io, read: TableReader<T>): Promise<T[]> {
+async function table<T>(file: DataFile, io: Io, read: TableReader<T>): Promise<T[]> {
+  const { path, columns } = file;
   const format = formatOf(path);
   if (format === 'txt') {
     throw new UsageError({
@@ -191,7 +232,8 @@ async function table<T>({ path, columns }: DataFile, io: Io, read: TableReader<T
       fix: 'give texts with their labels',
     });
   }
-  return all(read(await io.readFile(path), { format, name: path, ...(columns && { columns }) }), path);
+  const bytes = await (format === 'jsonl' ? readWhole(file, io) : io.readFile(path));
+  return all(read(bytes, { format, name: path, ...(columns && { columns }) }), path);
 }
 
 const sorted = (labels: readonly string[]): string[] => [...new Set(labels)].sort();

@@ -22,6 +22,7 @@ export { fineTune, setDropout, stepsOf, type ExampleBatch, type FineTuneOptions,
 export {
   SentenceSimilarity,
   similarityExample,
+  similarityMetrics,
   type SimilarityExample,
   type SimilarityLoss,
   type SimilarityOptions,

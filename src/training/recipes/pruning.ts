@@ -21,7 +21,7 @@ export interface PruningOptions {
   feedForward?: number;
   /** Share of the heads of every layer, 0 to below 1. No version 5 of transformers loads a model with fewer heads of the same size. */
   heads?: number;
-  /** Share of the weights of every matrix of the layers that become zero, 0 to 1: the smallest. They take the same room and time. */
+  /** Share of the weights of every matrix of the layers that become zero, 0 to below 1: the smallest. They take the same room and time. */
   magnitude?: number;
   /** Ids of the tokens that stay, rising, as `prunedVocabulary` gives them: rows of the word embeddings and of what predicts words. */
   vocabulary?: readonly number[];

@@ -24,6 +24,8 @@ export interface Recipe<Example, Prepared extends { length: number }> {
   loss(batch: ExampleBatch<Prepared>): Tensor;
   /** On examples that were not trained on. */
   evaluate(examples: readonly Example[]): Metrics | Promise<Metrics>;
+  /** Throws before a training what `evaluate` would after an epoch of it. Default: prepares every example. */
+  checkEvaluation?(examples: readonly Example[]): void;
   /** The metric that says which epoch is best. */
   readonly metric: { name: string; lower?: boolean };
   /** What decides the loss besides the model and the examples; a training is resumed with the same alone. */
@@ -59,7 +61,7 @@ export interface FineTuneOptions extends Pick<
   shuffle?: boolean;
   /** Examples of like length share a batch, so that steps take about equally long. Default false, as in transformers. */
   groupByLength?: boolean;
-  /** End with the weights of the best evaluation. Default false: with the last. */
+  /** End with the weights of the best evaluation, as `patience` always does. Default false: with the last. */
   keepBest?: boolean;
 }
 
@@ -105,6 +107,8 @@ export async function fineTune<Example, Prepared extends { length: number }>(
   if (dropout !== undefined) setDropout(model, dropout);
   const prepared = train.flatMap((example) => recipe.prepare(example));
   if (prepared.length === 0) throw new InputError({ what: 'training examples', expected: 'some text', got: 'none' });
+  if (!recipe.checkEvaluation) for (const example of evaluation) recipe.prepare(example);
+  else if (evaluation.length > 0) recipe.checkEvaluation(evaluation);
   const lengths = groupByLength ? prepared.map(({ length }) => length) : undefined;
   const totalSteps = stepsOf(prepared.length, options);
   const warmupSteps = Math.ceil(warmupRatio * totalSteps);

@@ -103,14 +103,12 @@ export class SentenceSimilarity implements Recipe<SimilarityExample, Prepared> {
     return meanSquared(cosines(first, second), scores);
   }
 
+  checkEvaluation(examples: readonly SimilarityExample[]): void {
+    scoredPairs(examples);
+  }
+
   evaluate(examples: readonly SimilarityExample[]): Metrics {
-    const pairs = examples.filter(({ texts, score }) => texts.length >= 2 && score !== undefined);
-    if (pairs.length < 2) {
-      throw new InputError({ what: 'evaluation', expected: 'at least two pairs with a score', got: `${pairs.length}` });
-    }
-    const found = this.scores(pairs.map(({ texts }) => texts));
-    const scores = pairs.map(({ score }) => score!);
-    return { spearman: spearman(scores, found), pearson: pearson(scores, found) };
+    return similarityMetrics(examples, (pairs) => this.scores(pairs));
   }
 
   /** The cosine of each pair. */
@@ -126,6 +124,23 @@ export class SentenceSimilarity implements Recipe<SimilarityExample, Prepared> {
     }
     return found;
   }
+}
+
+/** How well the cosines of pairs follow their scores. @param cosinesOf the pairs: whatever makes the vectors */
+export function similarityMetrics(
+  examples: readonly SimilarityExample[],
+  cosinesOf: (pairs: (readonly string[])[]) => number[],
+): Metrics {
+  const pairs = scoredPairs(examples);
+  const found = cosinesOf(pairs.map(({ texts }) => texts));
+  const scores = pairs.map(({ score }) => score!);
+  return { spearman: spearman(scores, found), pearson: pearson(scores, found) };
+}
+
+function scoredPairs(examples: readonly SimilarityExample[]): SimilarityExample[] {
+  const pairs = examples.filter(({ texts, score }) => texts.length >= 2 && score !== undefined);
+  if (pairs.length > 1) return pairs;
+  throw new InputError({ what: 'evaluation', expected: 'at least two pairs with a score', got: `${pairs.length}` });
 }
 
 /** [texts, hiddenSize] */

@@ -68,8 +68,9 @@ export class TokenClassification implements Recipe<TaggedSentence, Prepared> {
     return this.model.loss(this.model.forward(this.inputs(batch)), this.labels(batch));
   }
 
-  evaluate(sentences: readonly TaggedSentence[]): Metrics {
-    const { predictions, loss } = this.#predict(sentences);
+  /** @param predicted of these sentences, where that is known already */
+  evaluate(sentences: readonly TaggedSentence[], predicted = this.predict(sentences)): Metrics {
+    const { predictions, loss } = predicted;
     const labels = sentences.map(({ tags }) => tags);
     const { micro } = entityScores(labels, predictions);
     const words = labels.flat();
@@ -85,10 +86,11 @@ export class TokenClassification implements Recipe<TaggedSentence, Prepared> {
 
   /** A tag for every word; `O` for words that the model does not come to. */
   predictions(sentences: readonly TaggedSentence[]): string[][] {
-    return this.#predict(sentences).predictions;
+    return this.predict(sentences).predictions;
   }
 
-  #predict(sentences: readonly TaggedSentence[]): { predictions: string[][]; loss: number } {
+  /** The same, and the mean loss. */
+  predict(sentences: readonly TaggedSentence[]): { predictions: string[][]; loss: number } {
     const { id2label } = this.model.config;
     const prepared = sentences.map((sentence) => this.#prepared(sentence));
     const predictions: string[][] = [];

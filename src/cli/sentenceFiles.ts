@@ -1,0 +1,11 @@
+import { readJson, type ModelFiles } from '../hub/index.ts';
+
+/** What each module that modules.json names may have in its folder. */
+export const MODULE_FILES = ['config.json', 'model.safetensors', 'pytorch_model.bin'];
+
+/** Where the modules are that modules.json names: first the encoder, mostly in '', the model's own folder. */
+export async function moduleFolders(files: ModelFiles): Promise<string[]> {
+  const modules = await readJson(files, 'modules.json');
+  const paths = (Array.isArray(modules) ? modules : []).map((module) => (module as { path?: unknown } | null)?.path);
+  return paths.map((path) => (typeof path === 'string' ? path : '')).filter((path, i) => i === 0 || path !== '');
+}
