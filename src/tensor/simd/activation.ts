@@ -29,33 +29,34 @@ export function activationNumber(name: FunctionName): number | undefined {
 }
 
 /**
- * `activate`: applies activation `number` in place to `rows` rows of `vectors` · 4 numbers, `stride` bytes apart.
+ * `activate`: y = activation `number` of x, which may be y, for `rows` rows of `vectors` · 4 numbers, `stride` bytes apart.
  * One loop per activation, so that each is compiled on its own.
  */
 export function defineActivate(module: ModuleBuilder, arithmetic: Arithmetic): FunctionReference<null> {
   const loops = vectorActivations.map(([[name], compute]) =>
-    module.define(name, 'iiii', (fn, rows, vectors, stride, address) => {
-      const at = fn.local('i32');
+    module.define(name, 'iiiii', (fn, y, x, rows, vectors, stride) => {
+      const [to, from] = fn.locals('i32');
       const column = (vectors: number) => {
-        fn.set(at, address);
+        fn.set(to, y);
+        fn.set(from, x);
         fn.repeat(rows, () => {
-          const x = Array.from({ length: vectors }, (_, v) => fn.let(f32x4.load(at, 16 * v)));
-          const y = x.map((v) => fn.let(compute(fn, arithmetic, v)));
-          y.forEach((v, i) => fn.store(f32x4.store(at, v, 16 * i)));
-          fn.advance(at, stride);
+          const loaded = Array.from({ length: vectors }, (_, v) => fn.let(f32x4.load(from, 16 * v)));
+          const results = loaded.map((v) => fn.let(compute(fn, arithmetic, v)));
+          results.forEach((v, i) => fn.store(f32x4.store(to, v, 16 * i)));
+          for (const address of [to, from]) fn.advance(address, stride);
         });
       };
       // Two vectors at a time: there is waiting in the formulas, and revectorization pairs them.
       fn.repeat(i32.shr_u(vectors, 1), () => {
         column(2);
-        fn.advance(address, 32);
+        for (const address of [y, x]) fn.advance(address, 32);
       });
       fn.if(i32.and(vectors, 1), () => column(1));
     }),
   );
-  return module.define('activate', 'iiiii', (fn, number, address, rows, vectors, stride) => {
+  return module.define('activate', 'iiiiii', (fn, number, ...args) => {
     loops.forEach((loop, i) => {
-      fn.if(i32.eq(number, i + 1), () => fn.call(loop, rows, vectors, stride, address));
+      fn.if(i32.eq(number, i + 1), () => fn.call(loop, ...args));
     });
   });
 }

@@ -5,6 +5,7 @@ import type { ModuleBuilder } from './assembler.ts';
 import * as f32x4 from './instructions/f32x4.ts';
 import * as i32 from './instructions/i32.ts';
 import * as v128 from './instructions/v128.ts';
+import { forVectors } from './rows.ts';
 import { geluSlope, geluTanhSlope, sigmoidSlope, siluSlope, tanhSlope } from './math.ts';
 
 /** Slopes of the activations that have a kernel, by their first names. */
@@ -21,10 +22,13 @@ const slopes: Partial<Record<ActivationName, VectorFunction>> = {
 export function defineActivateBackward(module: ModuleBuilder, arithmetic: Arithmetic): void {
   const loops = vectorActivations.map(([[name]]) =>
     module.define(`${name}Backward`, 'iiii', (fn, dx, dy, x, vectors) => {
-      fn.repeat(vectors, () => {
-        const factor = slopes[name]!(fn, arithmetic, fn.let(f32x4.load(x)));
-        fn.store(f32x4.store(dx, arithmetic.multiplyAdd(f32x4.load(dy), factor, f32x4.load(dx))));
-        for (const pointer of [dx, dy, x]) fn.advance(pointer, 16);
+      forVectors(fn, vectors, 2, [dx, dy, x], (numbers) => {
+        const xs = numbers.map((v) => fn.let(f32x4.load(x, 16 * v)));
+        const factors = xs.map((value) => fn.let(slopes[name]!(fn, arithmetic, value)));
+        const sums = factors.map((factor, v) =>
+          fn.let(arithmetic.multiplyAdd(f32x4.load(dy, 16 * v), factor, f32x4.load(dx, 16 * v))),
+        );
+        sums.forEach((sum, v) => fn.store(f32x4.store(dx, sum, 16 * v)));
       });
     }),
   );

@@ -30,21 +30,16 @@ export function defineBinary(module: ModuleBuilder): void {
   }
 }
 
-/** `gate`: y = activation(first half of a row of x) · second half, for rows of 2 · `size` numbers, a multiple of 4. */
+/** `gate`: y = activation(first half of a row of x) · second half, for rows of 2 · `size` numbers, a multiple of 4. There is an activation. */
 export function defineGate(module: ModuleBuilder, activate: FunctionReference<null>): void {
   module.define('gate', 'iiiii', (fn, y, x, rows, size, activation) => {
     const vectors = fn.let(i32.shr_u(size, 2));
-    const row = fn.local('i32');
     fn.repeat(rows, () => {
-      fn.set(row, y);
+      fn.call(activate, activation, y, x, 1, vectors, 0);
+      fn.advance(x, i32.shl(size, 2));
       fn.repeat(vectors, () => {
-        fn.store(f32x4.store(y, f32x4.load(x)));
+        fn.store(f32x4.store(y, f32x4.mul(f32x4.load(y), f32x4.load(x))));
         for (const address of [x, y]) fn.advance(address, 16);
-      });
-      fn.call(activate, activation, row, 1, vectors, 0);
-      fn.repeat(vectors, () => {
-        fn.store(f32x4.store(row, f32x4.mul(f32x4.load(row), f32x4.load(x))));
-        for (const address of [x, row]) fn.advance(address, 16);
       });
     });
   });

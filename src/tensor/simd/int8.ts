@@ -183,7 +183,7 @@ export function defineLinearQ8(
             groups,
             yStride,
           );
-          fn.if(activation, () => fn.call(activate, activation, yPanel, block, vectors, yStride));
+          fn.if(activation, () => fn.call(activate, activation, yPanel, yPanel, block, vectors, yStride));
           fn.advance(weights, i32.mul(groups, 4 * columns)); // of a pair
           fn.advance(panel, panelBytes);
           fn.advance(factors, 4 * columns);

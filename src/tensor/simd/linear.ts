@@ -54,7 +54,7 @@ export function defineLinear(
           fn.advance(yRow, i32.mul(yStride, count));
           fn.set(left, i32.sub(left, count));
         });
-        fn.if(activation, () => fn.call(activate, activation, yPanel, block, tile.vectors, yStride));
+        fn.if(activation, () => fn.call(activate, activation, yPanel, yPanel, block, tile.vectors, yStride));
         fn.advance(panel, i32.mul(depth, panelBytes));
         fn.advance(addend, biasStep);
         fn.advance(yPanel, panelBytes);

@@ -4,6 +4,7 @@ import * as f32x4 from './instructions/f32x4.ts';
 import * as i32 from './instructions/i32.ts';
 import * as i32x4 from './instructions/i32x4.ts';
 import * as v128 from './instructions/v128.ts';
+import { forVectors } from './rows.ts';
 
 /** `mix` of kernels/mix.ts on four lanes. */
 function mix(x: Value<'v128'>, keep: (value: Value<'v128'>) => Local<'v128'>): Value<'v128'> {
@@ -25,11 +26,14 @@ export function defineMaskRow(module: ModuleBuilder): FunctionReference<null> {
     module.define(name, 'iiiiiif', (fn, y, x, base, counters, vectors, threshold, factor) => {
       const [bases, thresholds] = [fn.let(i32x4.splat(base)), fn.let(i32x4.splat(threshold))];
       const factors = fn.let(f32x4.splat(factor));
-      fn.repeat(vectors, () => {
-        const draws = mix(i32x4.add(bases, i32x4.load(counters)), (value) => fn.let(value));
-        const kept = v128.and(i32x4.ge_u(draws, thresholds), f32x4.mul(f32x4.load(x), factors));
-        fn.store(f32x4.store(y, add ? f32x4.add(f32x4.load(y), kept) : kept));
-        for (const address of [y, x, counters]) fn.advance(address, 16);
+      forVectors(fn, vectors, 2, [y, x, counters], (numbers) => {
+        const counts = numbers.map((v) => i32x4.add(bases, i32x4.load(counters, 16 * v)));
+        const draws = counts.map((count) => mix(count, (value) => fn.let(value)));
+        const kept = draws.map((draw, v) => {
+          const masked = v128.and(i32x4.ge_u(draw, thresholds), f32x4.mul(f32x4.load(x, 16 * v), factors));
+          return fn.let(add ? f32x4.add(f32x4.load(y, 16 * v), masked) : masked);
+        });
+        kept.forEach((value, v) => fn.store(f32x4.store(y, value, 16 * v)));
       });
     });
   const maskRow = define('maskRow', false);

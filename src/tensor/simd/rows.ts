@@ -10,12 +10,32 @@ import { powerOfTwo } from './math.ts';
 type Address = Local<'i32'>;
 
 /** Vectors of a row that are worked on at a time, with a sum for each: short chains of additions lose less to rounding. */
-const AT_A_TIME = [0, 1, 2, 3];
+export const AT_A_TIME = [0, 1, 2, 3];
 
 /**
- * Runs `vectors` for every sixteen numbers of a row, with the numbers of four vectors, then with that of one for every four
- * that are left, and `single` for the up to three after them. The addresses are moved on.
+ * Runs `body` for as many of `count` vectors at a time as `atATime`, a power of 2, then for each of those that are left, with their
+ * numbers. The addresses are moved on. Loads that come before stores are paired by revectorization.
  */
+export function forVectors(
+  fn: FunctionBuilder,
+  count: Value<'i32'>,
+  atATime: number,
+  addresses: readonly Address[],
+  body: (numbers: readonly number[]) => void,
+): void {
+  const vectors = fn.let(count);
+  for (const [times, numbers] of [
+    [i32.shr_u(vectors, Math.log2(atATime)), AT_A_TIME.slice(0, atATime)],
+    [i32.and(vectors, atATime - 1), [0]],
+  ] as const) {
+    fn.repeat(times, () => {
+      body(numbers);
+      for (const address of addresses) fn.advance(address, 16 * numbers.length);
+    });
+  }
+}
+
+/** `forVectors` for a row of `size` numbers, four vectors at a time, and then `single` for the up to three numbers after them. */
 export function forRow(
   fn: FunctionBuilder,
   size: Local<'i32'>,
@@ -23,14 +43,11 @@ export function forRow(
   vectors: (numbers: readonly number[]) => void,
   single: () => void,
 ): void {
-  const run = (times: Value<'i32'>, bytes: number, body: () => void) =>
-    fn.repeat(times, () => {
-      body();
-      for (const address of addresses) fn.advance(address, bytes);
-    });
-  run(i32.shr_u(size, 4), 64, () => vectors(AT_A_TIME));
-  run(i32.and(i32.shr_u(size, 2), 3), 16, () => vectors([0]));
-  run(i32.and(size, 3), 4, single);
+  forVectors(fn, i32.shr_u(size, 2), AT_A_TIME.length, addresses, vectors);
+  fn.repeat(i32.and(size, 3), () => {
+    single();
+    for (const address of addresses) fn.advance(address, 4);
+  });
 }
 
 /**

@@ -4,30 +4,14 @@ import type { Local, Value } from './instructions/encoding.ts';
 import * as f32 from './instructions/f32.ts';
 import * as f32x4 from './instructions/f32x4.ts';
 import * as i32 from './instructions/i32.ts';
+import { AT_A_TIME, forRow, forVectors } from './rows.ts';
 
 type Address = Local<'i32'>;
 
-/** Runs `vector` for every four numbers of a row and `single` for the up to three that are left; both advance the addresses. */
-function forRow(
-  fn: FunctionBuilder,
-  size: Local<'i32'>,
-  addresses: Local<'i32'>[],
-  vector: () => void,
-  single: () => void,
-): void {
-  fn.repeat(i32.shr_u(size, 2), () => {
-    vector();
-    for (const address of addresses) fn.advance(address, 16);
-  });
-  fn.repeat(i32.and(size, 3), () => {
-    single();
-    for (const address of addresses) fn.advance(address, 4);
-  });
-}
-
 /** z = x + residual, where there is one. */
 const sumOf = (x: Address, residual: Address | null) => ({
-  vector: (): Value<'v128'> => (residual ? f32x4.add(f32x4.load(x), f32x4.load(residual)) : f32x4.load(x)),
+  vector: (v: number): Value<'v128'> =>
+    residual ? f32x4.add(f32x4.load(x, 16 * v), f32x4.load(residual, 16 * v)) : f32x4.load(x, 16 * v),
   single: (): Value<'f32'> => (residual ? f32.add(f32.load(x), f32.load(residual)) : f32.load(x)),
 });
 
@@ -47,35 +31,37 @@ function defineRows(module: ModuleBuilder, { multiplyAdd }: Arithmetic, hasResid
   module.define(`layerNormBackward${hasResidual ? 'Residual' : ''}`, 'iiiiiiiiif', (fn, ...args) => {
     const [dx, dResidual, dy, x, residual, weight, statistics, rows, size, eps] = args;
     const [xAt, residualAt, dyAt, w] = fn.locals('i32');
-    const [sums, products] = [fn.local('v128'), fn.local('v128')];
+    const [sums, products] = [0, 1].map(() => AT_A_TIME.map(() => fn.local('v128')));
     const [sum, product] = [fn.local('f32'), fn.local('f32')];
     const count = fn.let(f32.convert_i32_s(size));
-    const mean = (vectors: Local<'v128'>, rest: Local<'f32'>) =>
-      fn.let(f32.div(f32.add(sumLanes(vectors), rest), count));
+    const mean = (vectors: Local<'v128'>[], rest: Local<'f32'>) => {
+      const [a, b, c, d] = vectors;
+      return fn.let(f32.div(f32.add(sumLanes(fn.let(f32x4.add(f32x4.add(a, b), f32x4.add(c, d)))), rest), count));
+    };
     const z = sumOf(xAt, hasResidual ? residualAt : null);
-    const pass = (addresses: Address[], vector: () => void, single: () => void) => {
-      for (const vectors of [sums, products]) fn.set(vectors, f32x4.const(0));
+    const pass = (addresses: Address[], vectors: (numbers: readonly number[]) => void, single: () => void) => {
+      for (const vector of [...sums, ...products]) fn.set(vector, f32x4.const(0));
       for (const rest of [sum, product]) fn.set(rest, f32.const(0));
       fn.set(xAt, x);
       fn.set(residualAt, residual);
       fn.set(dyAt, dy);
       fn.set(w, weight);
-      forRow(fn, size, [xAt, residualAt, ...addresses], vector, single);
+      forRow(fn, size, [xAt, residualAt, ...addresses], vectors, single);
     };
 
     fn.repeat(rows, () => {
       pass(
         [],
-        () => fn.set(sums, f32x4.add(sums, z.vector())),
+        (numbers) => numbers.forEach((v) => fn.set(sums[v], f32x4.add(sums[v], z.vector(v)))),
         () => fn.set(sum, f32.add(sum, z.single())),
       );
       const zMean = mean(sums, sum);
       const zMeans = fn.let(f32x4.splat(zMean));
       pass(
         [],
-        () => {
-          const d = fn.let(f32x4.sub(z.vector(), zMeans));
-          fn.set(sums, multiplyAdd(d, d, sums));
+        (numbers) => {
+          const d = numbers.map((v) => fn.let(f32x4.sub(z.vector(v), zMeans)));
+          d.forEach((value, v) => fn.set(sums[v], multiplyAdd(value, value, sums[v])));
         },
         () => {
           const d = fn.let(f32.sub(z.single(), zMean));
@@ -87,14 +73,14 @@ function defineRows(module: ModuleBuilder, { multiplyAdd }: Arithmetic, hasResid
       fn.store(f32.store(statistics, zMean));
       fn.store(f32.store(statistics, inverse, 4));
 
-      const normed = () => fn.let(f32x4.mul(f32x4.sub(z.vector(), zMeans), inverses));
+      const normed = (v: number) => f32x4.mul(f32x4.sub(z.vector(v), zMeans), inverses);
       const normedSingle = () => fn.let(f32.mul(f32.sub(z.single(), zMean), inverse));
       pass(
         [dyAt, w],
-        () => {
-          const g = fn.let(f32x4.mul(f32x4.load(dyAt), f32x4.load(w)));
-          fn.set(sums, f32x4.add(sums, g));
-          fn.set(products, multiplyAdd(g, normed(), products));
+        (numbers) => {
+          const g = numbers.map((v) => fn.let(f32x4.mul(f32x4.load(dyAt, 16 * v), f32x4.load(w, 16 * v))));
+          g.forEach((value, v) => fn.set(sums[v], f32x4.add(sums[v], value)));
+          g.forEach((value, v) => fn.set(products[v], multiplyAdd(value, normed(v), products[v])));
         },
         () => {
           const g = fn.let(f32.mul(f32.load(dyAt), f32.load(w)));
@@ -108,10 +94,12 @@ function defineRows(module: ModuleBuilder, { multiplyAdd }: Arithmetic, hasResid
       const targets = hasResidual ? [dx, dResidual] : [dx];
       pass(
         [dyAt, w, ...targets],
-        () => {
-          const g = f32x4.sub(f32x4.mul(f32x4.load(dyAt), f32x4.load(w)), gMeans);
-          const dz = fn.let(f32x4.mul(f32x4.sub(g, f32x4.mul(normed(), gnMeans)), inverses));
-          for (const to of targets) fn.store(f32x4.store(to, f32x4.add(f32x4.load(to), dz)));
+        (numbers) => {
+          const dz = numbers.map((v) => {
+            const g = f32x4.sub(f32x4.mul(f32x4.load(dyAt, 16 * v), f32x4.load(w, 16 * v)), gMeans);
+            return fn.let(f32x4.mul(f32x4.sub(g, f32x4.mul(normed(v), gnMeans)), inverses));
+          });
+          for (const to of targets) addTo(fn, to, dz);
         },
         () => {
           const g = f32.sub(f32.mul(f32.load(dyAt), f32.load(w)), gMean);
@@ -132,64 +120,76 @@ function defineSums(module: ModuleBuilder, { multiplyAdd }: Arithmetic, hasResid
   module.define(`layerNormSums${hasResidual ? 'Residual' : ''}`, 'iiiiiiiii', (fn, ...args) => {
     const [dWeight, dBias, dy, x, residual, statistics, rows, vectors, stride] = args;
     const [xAt, residualAt, dyAt, at, left, some] = fn.locals('i32');
-    const [weights, biases] = [fn.local('v128'), fn.local('v128')];
     const z = sumOf(xAt, hasResidual ? residualAt : null);
-    fn.repeat(vectors, () => {
-      const addresses = [xAt, residualAt, dyAt] as const;
+    const addresses = [xAt, residualAt, dyAt] as const;
+    forVectors(fn, vectors, AT_A_TIME.length, [dWeight, dBias, dy, x, residual], (numbers) => {
+      const [weights, biases] = [0, 1].map(() => numbers.map(() => fn.local('v128')));
       [x, residual, dy].forEach((from, i) => fn.set(addresses[i], from));
       fn.set(at, statistics);
       fn.set(left, rows);
       fn.while(left, () => {
-        for (const sums of [weights, biases]) fn.set(sums, f32x4.const(0));
+        for (const sums of [...weights, ...biases]) fn.set(sums, f32x4.const(0));
         fn.set(some, i32.min(left, CHUNK));
         fn.set(left, i32.sub(left, some));
         fn.repeatAtLeastOnce(some, () => {
-          const normed = f32x4.mul(f32x4.sub(z.vector(), f32x4.loadSplat(at)), f32x4.loadSplat(at, 4));
-          const gradient = fn.let(f32x4.load(dyAt));
-          fn.set(weights, multiplyAdd(gradient, normed, weights));
-          fn.set(biases, f32x4.add(biases, gradient));
+          const [mean, inverse] = [0, 4].map((offset) => fn.let(f32x4.loadSplat(at, offset)));
+          const gradients = numbers.map((v) => fn.let(f32x4.load(dyAt, 16 * v)));
+          const normed = numbers.map((v) => fn.let(f32x4.mul(f32x4.sub(z.vector(v), mean), inverse)));
+          numbers.forEach((v) => fn.set(weights[v], multiplyAdd(gradients[v], normed[v], weights[v])));
+          numbers.forEach((v) => fn.set(biases[v], f32x4.add(biases[v], gradients[v])));
           for (const address of addresses) fn.advance(address, stride);
           fn.advance(at, 8);
         });
-        fn.store(f32x4.store(dWeight, f32x4.add(f32x4.load(dWeight), weights)));
-        fn.store(f32x4.store(dBias, f32x4.add(f32x4.load(dBias), biases)));
+        addTo(fn, dWeight, weights);
+        addTo(fn, dBias, biases);
       });
-      for (const pointer of [dWeight, dBias, dy, x, residual]) fn.advance(pointer, 16);
     });
   });
 }
 
-/** `adamW`, four numbers at a time; see `BackwardKernels.adamW`. `rest1` and `rest2` are 1 - beta1 and 1 - beta2. */
+/** Adds vectors to those at an address; loads come before stores, so that revectorization can pair them. */
+function addTo(fn: FunctionBuilder, address: Address, vectors: readonly Local<'v128'>[]): void {
+  const sums = vectors.map((vector, v) => fn.let(f32x4.add(f32x4.load(address, 16 * v), vector)));
+  sums.forEach((sum, v) => fn.store(f32x4.store(address, sum, 16 * v)));
+}
+
+/** `adamW`; see `BackwardKernels.adamW`. `rest1` and `rest2` are 1 - beta1 and 1 - beta2. */
 export function defineAdamW(module: ModuleBuilder, { multiplyAdd }: Arithmetic): void {
   module.define('adamW', 'iiiiiffffffffff', (fn, p, grad, m, v, vectors, ...numbers) => {
     const [stepSize, beta1, rest1, beta2, rest2, eps, correction, decay, l2, gradScale] = numbers.map((number) =>
       fn.let(f32x4.splat(number)),
     );
-    fn.repeat(vectors, () => {
-      const weight = fn.let(f32x4.load(p));
-      const g = fn.let(multiplyAdd(weight, l2, f32x4.mul(f32x4.load(grad), gradScale)));
-      const mean = fn.let(multiplyAdd(f32x4.load(m), beta1, f32x4.mul(g, rest1)));
-      const square = fn.let(multiplyAdd(f32x4.load(v), beta2, f32x4.mul(f32x4.mul(g, g), rest2)));
-      const divisor = multiplyAdd(f32x4.sqrt(square), correction, eps);
-      const change = f32x4.div(f32x4.mul(mean, stepSize), divisor);
-      fn.store(f32x4.store(p, f32x4.sub(f32x4.mul(weight, decay), change)));
-      fn.store(f32x4.store(m, mean));
-      fn.store(f32x4.store(v, square));
-      for (const pointer of [p, grad, m, v]) fn.advance(pointer, 16);
+    forVectors(fn, vectors, 2, [p, grad, m, v], (numbers) => {
+      const weights = numbers.map((n) => fn.let(f32x4.load(p, 16 * n)));
+      const gs = weights.map((weight, n) =>
+        fn.let(multiplyAdd(weight, l2, f32x4.mul(f32x4.load(grad, 16 * n), gradScale))),
+      );
+      const means = gs.map((g, n) => fn.let(multiplyAdd(f32x4.load(m, 16 * n), beta1, f32x4.mul(g, rest1))));
+      const squares = gs.map((g, n) =>
+        fn.let(multiplyAdd(f32x4.load(v, 16 * n), beta2, f32x4.mul(f32x4.mul(g, g), rest2))),
+      );
+      const updated = weights.map((weight, n) => {
+        const divisor = multiplyAdd(f32x4.sqrt(squares[n]), correction, eps);
+        const change = f32x4.div(f32x4.mul(means[n], stepSize), divisor);
+        return fn.let(f32x4.sub(f32x4.mul(weight, decay), change));
+      });
+      [updated, means, squares].forEach((values, i) =>
+        values.forEach((value, n) => fn.store(f32x4.store([p, m, v][i], value, 16 * n))),
+      );
     });
   });
 }
 
-/** `sumSquares`: Σ x² of `vectors` · 4 numbers at `x`, stored at `y`, by four sums that run side by side. */
+/** `sumSquares`: Σ x² of `vectors` · 4 numbers at `x`, stored at `y`, by sums that run side by side. */
 export function defineSumSquares(module: ModuleBuilder, { multiplyAdd }: Arithmetic): void {
   module.define('sumSquares', 'iii', (fn, y, x, vectors) => {
-    const sums = fn.let(f32x4.const(0));
-    fn.repeat(vectors, () => {
-      const value = fn.let(f32x4.load(x));
-      fn.set(sums, multiplyAdd(value, value, sums));
-      fn.advance(x, 16);
+    const sums = AT_A_TIME.map(() => fn.local('v128'));
+    forVectors(fn, vectors, sums.length, [x], (numbers) => {
+      const values = numbers.map((n) => fn.let(f32x4.load(x, 16 * n)));
+      values.forEach((value, n) => fn.set(sums[n], multiplyAdd(value, value, sums[n])));
     });
-    fn.store(f32.store(y, sumLanes(sums)));
+    const [a, b, c, d] = sums;
+    fn.store(f32.store(y, sumLanes(fn.let(f32x4.add(f32x4.add(a, b), f32x4.add(c, d))))));
   });
 }
 

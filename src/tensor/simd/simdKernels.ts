@@ -193,7 +193,7 @@ export class SimdKernels extends SimdBase implements Kernels {
 
   gate(y: FloatArray, x: FloatArray, name: ActivationName, rows: number, size: number): void {
     const number = activationNumber(name);
-    if (number === undefined || size % 4 > 0) return referenceKernels.gate(y, x, name, rows, size);
+    if (!number || size % 4 > 0) return referenceKernels.gate(y, x, name, rows, size);
     this.with([y], [x], ([to, from]) => {
       const calls = this.divide(rows, 40 * rows * size).map(([first, last]): KernelCall => [
         'gate',
@@ -254,22 +254,21 @@ export class SimdKernels extends SimdBase implements Kernels {
     const number = activationNumber(name);
     const { length } = x; // of a view that may be emptied below
     if (number === undefined) return referenceKernels.activation(y, x, name);
-    y.set(x);
-    if (number === 0) return;
-    this.with([y], [], ([address]) => {
+    if (number === 0) return y.set(x);
+    this.with([y], [x], ([to, from]) => {
       const pairs = length >> 3;
       const calls = this.divide(pairs, 160 * pairs).map(([first, last]): KernelCall => [
         'activate',
-        ...[number, address + 32 * first, last - first, 2, 32],
+        ...[number, to + 32 * first, from + 32 * first, last - first, 2, 32],
       ]);
-      this.runner.run(calls, undefined, true); // in place, so not to be run twice
+      this.runner.run(calls, undefined, to === from); // in place not to be run twice
       const rest = length - 8 * pairs;
       if (rest === 0) return;
       const aside = this.memory.take(32);
       const floats = new Float32Array(this.memory.memory.buffer);
-      floats.copyWithin(aside / 4, address / 4 + 8 * pairs, address / 4 + length);
-      this.exports.activate(number, aside, 1, 2, 0);
-      floats.copyWithin(address / 4 + 8 * pairs, aside / 4, aside / 4 + rest);
+      floats.copyWithin(aside / 4, from / 4 + 8 * pairs, from / 4 + length);
+      this.exports.activate(number, aside, aside, 1, 2, 0);
+      floats.copyWithin(to / 4 + 8 * pairs, aside / 4, aside / 4 + rest);
     });
   }
 
