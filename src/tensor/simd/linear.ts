@@ -37,23 +37,14 @@ export function defineLinear(
   module.define('linear', 'iiiiiiiiii', (fn, ...args) => {
     const [y, x, weight, bias, rows, depth, panels, yStride, activation, biasStep] = args;
     const xStride = fn.let(i32.shl(depth, 2));
-    const [panel, addend, yPanel, xRow, yRow, left, count] = fn.locals('i32');
+    const [panel, addend, yPanel] = fn.locals('i32');
     forBlocks(fn, rows, i32.add(xStride, i32.mul(panels, panelBytes)), (block) => {
       fn.set(panel, weight);
       fn.set(addend, bias);
       fn.set(yPanel, y);
       fn.repeat(panels, () => {
         fn.drop(call(fetch, [panel, fn.let(i32.mul(depth, panelBytes))]));
-        fn.set(xRow, x);
-        fn.set(yRow, yPanel);
-        fn.set(left, block);
-        fn.while(left, () => {
-          fn.set(count, rowsOfTile(left, tile));
-          fn.call(tileRows, count, yRow, xRow, panel, addend, depth, xStride, yStride, 0);
-          fn.advance(xRow, i32.mul(xStride, count));
-          fn.advance(yRow, i32.mul(yStride, count));
-          fn.set(left, i32.sub(left, count));
-        });
+        fn.call(tileRows, block, yPanel, x, panel, addend, depth, xStride, yStride, 0);
         fn.if(activation, () => fn.call(activate, activation, yPanel, yPanel, block, tile.vectors, yStride));
         fn.advance(panel, i32.mul(depth, panelBytes));
         fn.advance(addend, biasStep);
@@ -85,13 +76,6 @@ export function forBlocks(
   });
 }
 
-/** The rows for the next tile: a whole one's, but the last two share what is left, as small tiles wait for their own sums. */
-const rowsOfTile = (left: Value<'i32'>, tile: Tile): Value<'i32'> => {
-  const half = i32.shr_u(i32.add(left, 1), 1);
-  const some = i32.select(half, tile.rows, i32.lt_s(left, 2 * tile.rows));
-  return i32.select(left, some, i32.lt_s(left, tile.rows + 1));
-};
-
 /**
  * `fetch`: reads one number of each cache line of a panel, at the pace of the memory. The first tile, left to itself, waits
  * for it line by line, three times as long: between its loads stands so much arithmetic that few are under way at once.
@@ -118,31 +102,20 @@ export function defineProduct(module: ModuleBuilder, tile: Tile, tileRows: TileR
   const panelBytes = 16 * tile.vectors;
   return module.define('product', 'iiiiiiiiii', (fn, ...args) => {
     const [y, x, panels, rows, depth, count, xStride, yStride, yStep, zeros] = args;
-    const [panel, yPanel, xPart, xRow, yRow, left, some, depthLeft, part, addend] = fn.locals('i32');
+    const [panel, yPanel, xPart, depthLeft, part, addend, addendStride] = fn.locals('i32');
     forBlocks(fn, rows, i32.add(i32.shl(depth, 2), i32.mul(count, panelBytes)), (block) => {
       fn.set(panel, panels);
       fn.set(yPanel, y);
       fn.repeat(count, () => {
         fn.set(xPart, x);
         fn.set(depthLeft, depth);
-        fn.set(addend, zeros);
+        fn.set(addend, i32.select(zeros, yPanel, zeros));
+        fn.set(addendStride, i32.select(0, yStride, zeros));
         fn.while(depthLeft, () => {
           fn.set(part, i32.min(depthLeft, DEPTH_BLOCK));
-          fn.set(xRow, xPart);
-          fn.set(yRow, yPanel);
-          fn.set(left, block);
-          fn.while(left, () => {
-            fn.set(some, rowsOfTile(left, tile));
-            fn.if(
-              addend,
-              () => fn.call(tileRows, some, yRow, xRow, panel, addend, part, xStride, yStride, 0),
-              () => fn.call(tileRows, some, yRow, xRow, panel, yRow, part, xStride, yStride, yStride),
-            );
-            fn.advance(xRow, i32.mul(xStride, some));
-            fn.advance(yRow, i32.mul(yStride, some));
-            fn.set(left, i32.sub(left, some));
-          });
-          fn.set(addend, i32.const(0));
+          fn.call(tileRows, block, yPanel, xPart, panel, addend, part, xStride, yStride, addendStride);
+          fn.set(addend, yPanel);
+          fn.set(addendStride, yStride);
           fn.advance(xPart, i32.shl(part, 2));
           fn.advance(panel, i32.mul(part, panelBytes));
           fn.set(depthLeft, i32.sub(depthLeft, part));
@@ -158,21 +131,37 @@ export function defineProduct(module: ModuleBuilder, tile: Tile, tileRows: TileR
 export type TileRows = FunctionReference<null>;
 
 /**
- * `tileRows`: y = x · panel + addend for 1 to `tile.rows` rows of x and one panel, with a function for each number of rows.
+ * `tileRows`: y = x · panel + addend for any number of rows of x and one panel, by a function for each number of rows in a tile.
  * The addend is a bias when `addendStride` is 0, or y itself, to which the product is then added.
  */
 export function defineTileRows(module: ModuleBuilder, tile: Tile, arithmetic: Arithmetic): TileRows {
   const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors, arithmetic));
-  return module.define('tileRows', 'iiiiiiiii', (fn, rows, ...rest) => {
-    fn.if(
-      i32.eq(rows, tile.rows), // nearly always
-      () => fn.call(tiles[tile.rows - 1], ...rest),
-      () => {
-        for (let r = 1; r < tile.rows; r++) fn.if(i32.eq(rows, r), () => fn.call(tiles[r - 1], ...rest));
-      },
-    );
+  return module.define('tileRows', 'iiiiiiiii', (fn, left, ...args) => {
+    const [y, x, , addend, , xStride, yStride, addendStride] = args;
+    const rows = fn.local('i32');
+    fn.while(left, () => {
+      fn.set(rows, rowsOfTile(left, tile));
+      fn.if(
+        i32.eq(rows, tile.rows), // nearly always
+        () => fn.call(tiles[tile.rows - 1], ...args),
+        () => {
+          for (let r = 1; r < tile.rows; r++) fn.if(i32.eq(rows, r), () => fn.call(tiles[r - 1], ...args));
+        },
+      );
+      fn.advance(x, i32.mul(xStride, rows));
+      fn.advance(y, i32.mul(yStride, rows));
+      fn.advance(addend, i32.mul(addendStride, rows));
+      fn.set(left, i32.sub(left, rows));
+    });
   });
 }
+
+/** The rows for the next tile: a whole one's, but the last two share what is left, as small tiles wait for their own sums. */
+const rowsOfTile = (left: Value<'i32'>, tile: Tile): Value<'i32'> => {
+  const half = i32.shr_u(i32.add(left, 1), 1);
+  const some = i32.select(half, tile.rows, i32.lt_s(left, 2 * tile.rows));
+  return i32.select(left, some, i32.lt_s(left, tile.rows + 1));
+};
 
 /** Terms summed in registers before they are added to y: shorter chains of additions lose less to rounding. */
 const CHUNK = 128;
