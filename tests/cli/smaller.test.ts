@@ -242,10 +242,12 @@ describe('distill', () => {
       join(folder, 'pairs.tsv'),
       'text\ttext_pair\tlabel\nhello\tworld\t0.2\na cat\tthe cat\t0.9\na\tmat\t0.1\n',
     );
+    await writeFile(join(folder, 'bare.tsv'), 'hello\tworld\t0.2\na cat\tthe cat\t0.9\n');
     const student = ['--task', 'similarity', '--layers', '0', '--teacher', 'encoder'];
     for (const [output, ...data] of [
       ['vectors', '--train', 'lines.txt', '--eval', 'lines.txt'],
       ['scored', '--train', 'pairs.tsv', '--eval', 'pairs.tsv', '--alpha', '0.5'],
+      ['mixed', '--train', 'lines.txt', '--eval', 'bare.tsv', '--columns', 'text,text_pair,label'],
     ]) {
       const { code, json, stderr } = await run(['distill', '--output', output, ...student, ...data, ...how], world);
       expect(code, stderr).toBe(0);

@@ -246,6 +246,21 @@ describe('train', () => {
     expect(lines('long/metrics.jsonl')).toHaveLength(200_006);
   });
 
+  test('--columns name those of the file that has some', async () => {
+    const records = rows.map((row) => row.split('\t')).map(([text, label]) => JSON.stringify({ text, label }));
+    await writeFile(join(world.folder, 'dev.jsonl'), records.join('\n'));
+    const mixed = [...classify, '--columns', 'text,label', '--max-steps', '1', '--json'];
+    const bare = await run([...mixed, '--train', 'bare.tsv', '--eval', 'dev.jsonl', '--output', 'mixed'], world);
+    expect(bare).toMatchObject({ code: 0 });
+    const none = await run([...mixed, '--train', 'dev.jsonl', '--eval', 'dev.jsonl', '--output', 'no'], world);
+    const stderr = expect.stringContaining(
+      '--columns: expected a table, .tsv or .csv, got dev.jsonl, dev.jsonl',
+    ) as string;
+    expect(none).toMatchObject({ code: 2, stderr });
+    const tags = ['evaluate', '--task', 'token-classification', '--eval', 'bare.tsv', '--columns', 'text,label'];
+    expect(await run(tags, world)).toMatchObject({ code: 2, stderr: expect.stringContaining('--columns') as string });
+  });
+
   test.each([
     ['token-classification', 'tags.conll'],
     ['question-answering', 'squad.json'],
