@@ -152,6 +152,7 @@ describe('a model of sentence-transformers', () => {
     ['prompted', modules, prompts, 'a prompt before every text'],
     ['several', modules, several, 'several poolings'],
     ['lower', modules, lower, 'do_lower_case'],
+    ['shorter', modules, { 'tokenizer_config.json': '{"model_max_length": 4}' }, ''],
     ['lower-alike', modules, { ...lower, 'tokenizer_config.json': '{}' }, ''],
   ])('%s: is evaluated as it embeds; trained only if that is what is trained', async (name, list, more, message) => {
     await write();
