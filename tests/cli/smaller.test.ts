@@ -180,6 +180,15 @@ describe('a model of sentence-transformers', () => {
     }
   });
 
+  test.each(['2_Normalize/', '.', './'])('a module in the folder %j does not hinder what is written', async (path) => {
+    await write();
+    const name = `folder${path.length}`;
+    const normalize = { idx: 2, name: '2', path, type: 'sentence_transformers.models.Normalize' };
+    await sentenceModel(name, [...modules.slice(0, 2), normalize]);
+    const flags = ['--model', name, '--layers', '1', '--output', `${name}-written`];
+    expect(await run(['prune', ...flags], world)).toMatchObject({ code: 0, stderr: '' });
+  });
+
   test('pruned without data keeps all its modules', async () => {
     await sentenceModel('deep', dense);
     expect(await run(['prune', '--model', 'deep', '--layers', '1', '--output', 'shallow'], world)).toMatchObject({
