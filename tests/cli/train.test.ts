@@ -279,6 +279,7 @@ describe('train', () => {
 
   const unfit: [task: string, file: string, content: string, message: string][] = [
     ['similarity', 'scores.jsonl', '{"text":"a","text_pair":"b","label":1}\n', 'at least two pairs'],
+    ['mlm', 'text.txt', '\u200b\n', 'evaluation: expected some text'],
     [
       'question-answering',
       'squad.json',

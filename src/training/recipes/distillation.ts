@@ -140,6 +140,10 @@ export class MaskedLMDistillation implements Recipe<readonly string[], TokenExam
     return this.#words.prepare(document);
   }
 
+  checkEvaluation(documents: readonly (readonly string[])[]): void {
+    this.#words.checkEvaluation(documents);
+  }
+
   get settings(): Settings {
     const weights = Object.values(this.#weights).join();
     return { ...this.#words.settings, temperature: this.#temperature, weights, [TEACHER]: digestOf(this.#teacher) };
