@@ -7,5 +7,7 @@ export const MODULE_FILES = ['config.json', 'model.safetensors', 'pytorch_model.
 export async function moduleFolders(files: ModelFiles): Promise<string[]> {
   const modules = await readJson(files, 'modules.json');
   const paths = (Array.isArray(modules) ? modules : []).map((module) => (module as { path?: unknown } | null)?.path);
-  return paths.map((path) => (typeof path === 'string' ? path : '')).filter((path, i) => i === 0 || path !== '');
+  // '.' is the model's own folder; of a module without files, nothing has looked at the path yet.
+  const folders = paths.map((path) => (typeof path === 'string' ? path.replace(/\/+$/, '').replace(/^\.$/, '') : ''));
+  return folders.filter((path, i) => i === 0 || path !== '');
 }

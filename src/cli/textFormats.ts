@@ -1,5 +1,6 @@
 import { parse, type CsvError } from 'csv-parse/sync';
 import { InputError, show, UsageError } from '../errors.ts';
+import { misspelt } from '../training/data/columns.ts';
 import type { TextInput } from '../tokenizer/index.ts';
 
 export const textFormats = ['txt', 'jsonl', 'tsv', 'csv'] as const;
@@ -141,8 +142,7 @@ function textsOfRows([header, ...rows]: Row[], file: string): TextInput[] {
  *         to leave it out would change the texts without a word
  */
 function columnOf(name: string, names: readonly string[], file: string): number {
-  const letters = (text: string) => text.toLowerCase().replace(/[^a-z]/g, '');
-  const alike = names.filter((other) => letters(other) === letters(name));
+  const alike = [...names.filter((other) => other === name), ...misspelt(name, names)];
   if (alike.length > 1 || (alike.length === 1 && alike[0] !== name)) {
     const expected = `one column "${name}"`;
     const got = alike.map(show).join(' and ');

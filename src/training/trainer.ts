@@ -139,6 +139,7 @@ export class Trainer<Batch> {
     const state = this.#state;
     const isEnough = () => patience !== undefined && state.sinceBest >= patience;
     let stopped: TrainingResult['stopped'] = isEnough() ? 'patience' : 'done'; // killed after its last evaluation
+    let saved = -1; // the step of the state that is in the store
     for (; state.epoch < epochs && stopped === 'done'; state.epoch++, state.stepInEpoch = 0) {
       let number = 0;
       for await (const group of groups(this.options.batches(state.epoch), this.options.accumulate ?? 1)) {
@@ -148,15 +149,20 @@ export class Trainer<Batch> {
         if (stopped !== 'done') break;
         await this.#step(group);
         state.stepInEpoch = number;
-        if (store && saveEvery !== undefined && state.step % saveEvery === 0) await this.#save(store);
+        if (!store || saveEvery === undefined || state.step % saveEvery > 0) continue;
+        await this.#save(store);
+        saved = state.step;
       }
       if (number === 0) {
         throw new InputError({ what: `batches of epoch ${state.epoch}`, expected: 'at least one', got: 'none' });
       }
       if (stopped === 'aborted' || state.step === state.evaluated) break; // no step since the last evaluation
-      if (store && this.options.evaluate) await this.#save(store); // an evaluation that fails loses no step
+      if (store && this.options.evaluate && saved !== state.step) await this.#save(store); // one that fails loses no step
+      const { sinceBest } = state;
       await this.#evaluate();
       state.evaluated = state.step;
+      // Within an epoch it does not count for patience: a training that is not stopped makes none there.
+      if (stopped === 'maxSteps') state.sinceBest = Math.min(sinceBest, state.sinceBest);
       // A whole epoch is saved as the beginning of the next one; a stop within it, by maxSteps, as where it is.
       const place = stopped === 'done' ? { epoch: state.epoch + 1, stepInEpoch: 0 } : {};
       if (isEnough()) stopped = 'patience';

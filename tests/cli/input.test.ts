@@ -55,6 +55,7 @@ describe('csv', () => {
   });
   test('spaces around the names of columns, other columns, and none of the name', () => {
     expect(parse('id, text, text_pair ,id\n1,a,b,2\n', 'csv')).toEqual([['a', 'b']]);
+    expect(parse('text2,Text,text,text_中文\n1,2,a,3\n', 'csv')).toEqual(['a']);
     expect(() => parse('id,context\n1,a\n', 'csv')).toThrow('f:1: expected a header with a column "text"');
   });
   test('the line of an error counts lines, not records', () => {

@@ -152,6 +152,7 @@ describe('a model of sentence-transformers', () => {
     ['prompted', modules, prompts, 'a prompt before every text'],
     ['several', modules, several, 'several poolings'],
     ['lower', modules, lower, 'do_lower_case'],
+    ['shorter', modules, { 'tokenizer_config.json': '{"model_max_length": 4}' }, ''],
     ['lower-alike', modules, { ...lower, 'tokenizer_config.json': '{}' }, ''],
   ])('%s: is evaluated as it embeds; trained only if that is what is trained', async (name, list, more, message) => {
     await write();
@@ -177,6 +178,15 @@ describe('a model of sentence-transformers', () => {
       const found = report.pearson ?? report.after?.pearson;
       if (found !== undefined) expect(await evaluated(output)).toBeCloseTo(found, 5);
     }
+  });
+
+  test.each(['2_Normalize/', '.', './'])('a module in the folder %j does not hinder what is written', async (path) => {
+    await write();
+    const name = `folder${path.length}`;
+    const normalize = { idx: 2, name: '2', path, type: 'sentence_transformers.models.Normalize' };
+    await sentenceModel(name, [...modules.slice(0, 2), normalize]);
+    const flags = ['--model', name, '--layers', '1', '--output', `${name}-written`];
+    expect(await run(['prune', ...flags], world)).toMatchObject({ code: 0, stderr: '' });
   });
 
   test('pruned without data keeps all its modules', async () => {
@@ -242,10 +252,12 @@ describe('distill', () => {
       join(folder, 'pairs.tsv'),
       'text\ttext_pair\tlabel\nhello\tworld\t0.2\na cat\tthe cat\t0.9\na\tmat\t0.1\n',
     );
+    await writeFile(join(folder, 'bare.tsv'), 'hello\tworld\t0.2\na cat\tthe cat\t0.9\n');
     const student = ['--task', 'similarity', '--layers', '0', '--teacher', 'encoder'];
     for (const [output, ...data] of [
       ['vectors', '--train', 'lines.txt', '--eval', 'lines.txt'],
       ['scored', '--train', 'pairs.tsv', '--eval', 'pairs.tsv', '--alpha', '0.5'],
+      ['mixed', '--train', 'lines.txt', '--eval', 'bare.tsv', '--columns', 'text,text_pair,label'],
     ]) {
       const { code, json, stderr } = await run(['distill', '--output', output, ...student, ...data, ...how], world);
       expect(code, stderr).toBe(0);

@@ -246,6 +246,21 @@ describe('train', () => {
     expect(lines('long/metrics.jsonl')).toHaveLength(200_006);
   });
 
+  test('--columns name those of the file that has some', async () => {
+    const records = rows.map((row) => row.split('\t')).map(([text, label]) => JSON.stringify({ text, label }));
+    await writeFile(join(world.folder, 'dev.jsonl'), records.join('\n'));
+    const mixed = [...classify, '--columns', 'text,label', '--max-steps', '1', '--json'];
+    const bare = await run([...mixed, '--train', 'bare.tsv', '--eval', 'dev.jsonl', '--output', 'mixed'], world);
+    expect(bare).toMatchObject({ code: 0 });
+    const none = await run([...mixed, '--train', 'dev.jsonl', '--eval', 'dev.jsonl', '--output', 'no'], world);
+    const stderr = expect.stringContaining(
+      '--columns: expected a table, .tsv or .csv, got dev.jsonl, dev.jsonl',
+    ) as string;
+    expect(none).toMatchObject({ code: 2, stderr });
+    const tags = ['evaluate', '--task', 'token-classification', '--eval', 'bare.tsv', '--columns', 'text,label'];
+    expect(await run(tags, world)).toMatchObject({ code: 2, stderr: expect.stringContaining('--columns') as string });
+  });
+
   test.each([
     ['token-classification', 'tags.conll'],
     ['question-answering', 'squad.json'],
@@ -264,6 +279,7 @@ describe('train', () => {
 
   const unfit: [task: string, file: string, content: string, message: string][] = [
     ['similarity', 'scores.jsonl', '{"text":"a","text_pair":"b","label":1}\n', 'at least two pairs'],
+    ['mlm', 'text.txt', '\u200b\n', 'evaluation: expected some text'],
     [
       'question-answering',
       'squad.json',

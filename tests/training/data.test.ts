@@ -134,6 +134,23 @@ describe('examples', () => {
     },
   );
 
+  it.each(['text2', 'text_2', 'label2', 'label_1', 'text_中文', 'Text', 'LABEL'])(
+    'a column %j beside the ones that are read is let alone',
+    async (name) => {
+      const expected = [{ text: 'a', label: 'c' }];
+      expect(await all(readLabelledTexts(`${name},text,label\nb,a,c`, { format: 'csv' }))).toEqual(expected);
+      const json = JSON.stringify({ [name]: 'b', text: 'a', label: 'c' });
+      expect(await all(readLabelledTexts(json, { format: 'jsonl' }))).toEqual(expected);
+    },
+  );
+
+  it('a misspelt field is refused in whichever line it is', async () => {
+    const lines = ['{"text":"a","label":1}', '{"text":"a","textPair":"b","label":1}'].join('\n');
+    await expect(all(readScoredTexts(lines, { format: 'jsonl', name: 'f' }))).rejects.toThrow(
+      'f:2: expected one field',
+    );
+  });
+
   it('CoNLL sentences', async () => {
     const text = '-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\n\n\nJapan\tB-LOC\r\n';
     const expected = [

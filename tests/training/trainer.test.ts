@@ -271,6 +271,34 @@ describe('a training', () => {
     expect(history).toHaveLength(whole.history.length + 1); // and the evaluation of the stop
   });
 
+  it('stopped within an epoch is no less patient when it goes on', async () => {
+    const scores = [3, 2, 4, 5];
+    const evaluate = (epoch: number) => ({ score: scores[epoch] });
+    const patient = { evaluate, best: { metric: 'score' }, patience: 2 };
+    const whole = await new Trainer(lesson(patient).options).train();
+    expect(whole).toMatchObject({ steps: 16, stopped: 'done' });
+    const store = new MemoryStore();
+    const stopped = await new Trainer(lesson({ ...patient, store, maxSteps: 6 }).options).train();
+    expect(stopped.stopped).toBe('maxSteps');
+    const rest = await new Trainer(lesson({ ...patient, store, resume: true }).options).train();
+    expect(rest).toMatchObject({ steps: whole.steps, stopped: 'done', best: whole.best });
+    const last = new Trainer(lesson({ ...patient, patience: 1, store: new MemoryStore(), maxSteps: 6 }).options);
+    expect(await last.train()).toMatchObject({ stopped: 'maxSteps' });
+  });
+
+  it('writes no state twice', async () => {
+    const written: string[] = [];
+    const store = new MemoryStore();
+    const write = (name: string, bytes: Uint8Array) => {
+      written.push(Buffer.from(bytes).toString('latin1'));
+      return store.write(name, bytes);
+    };
+    const spy: TrainingStore = { write, read: (name) => store.read(name) };
+    await new Trainer(lesson({ store: spy, saveEvery: 2, epochs: 2, evaluate: () => ({ score: 1 }) }).options).train();
+    expect(written).toHaveLength(6); // after 2, 4, 6 and 8 steps, and two evaluations
+    expect(new Set(written).size).toBe(6);
+  });
+
   it('that diverges says so, and where', async () => {
     const { options } = lesson({ epochs: 100 }, { lr: 1e38 });
     await expect(new Trainer(options).train()).rejects.toThrow(InputError);

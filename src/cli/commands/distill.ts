@@ -33,7 +33,7 @@ import {
   type TrainingFlags,
 } from '../training/options.ts';
 import { TOKENIZER_FILES, trainOrPlan } from '../training/run.ts';
-import { readTexts, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
+import { readTexts, trainingTasks, withColumns, type RecipeFlags } from '../training/tasks.ts';
 import { given, nonNegative, oneOf } from '../values.ts';
 import { layerList } from './prune.ts';
 
@@ -78,9 +78,9 @@ export function distill(io: Io): Command {
       checkFlags(flags);
       await trainOrPlan({ json, ...flags }, io, async () => {
         const task = trainingTasks[flags.task];
-        const columns = flags.columns?.split(',').map((name) => name.trim());
+        const file = withColumns(flags.columns, task, flags.train, flags.eval);
         const readExamples = flags.task === 'similarity' ? readTexts : task.read;
-        const read = (path: string) => readExamples({ path, columns }, io) as Promise<never[]>;
+        const read = (path: string) => readExamples(file(path), io) as Promise<never[]>;
         const train = await read(flags.train);
         const evaluation = flags.eval === undefined ? [] : await read(flags.eval);
         const source = openModelFiles(modelLocation(given({ model: flags.teacher ?? flags.model }), io));

@@ -22,7 +22,7 @@ import {
   type MaskingFlags,
 } from '../training/options.ts';
 import { dryRunOver } from '../training/run.ts';
-import { trainingTasks, type RecipeFlags } from '../training/tasks.ts';
+import { trainingTasks, withColumns, type RecipeFlags } from '../training/tasks.ts';
 import { given, oneOf, wholeNumber } from '../values.ts';
 
 interface EvaluateFlags extends ModelFlags, MaskingFlags {
@@ -63,8 +63,7 @@ export function evaluate(io: Io): Command {
         '--confusion': [flags.confusion, task.assess !== undefined],
       });
       const measure = async (draw?: Write) => {
-        const columns = flags.columns?.split(',').map((name) => name.trim());
-        const examples = await task.read({ path: flags.eval, columns }, io);
+        const examples = await task.read(withColumns(flags.columns, task, flags.eval)(flags.eval), io);
         const files = openFiles(modelLocation(flags, io));
         const adapter = await adapterLocation(flags, io, task.adapter);
         if (adapter !== undefined && task.head === undefined) {

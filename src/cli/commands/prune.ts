@@ -16,7 +16,7 @@ import { note, type Io } from '../io.ts';
 import { addModelOptions, loadOptions, modelLocation, type ModelFlags } from '../modelOptions.ts';
 import { jsonLine } from '../output.ts';
 import { checkDtype, dryRunOver, intoFolder, writeCompanions } from '../training/run.ts';
-import { shown, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
+import { shown, trainingTasks, withColumns, type RecipeFlags } from '../training/tasks.ts';
 import { given, nonNegative, oneOf, wholeNumber } from '../values.ts';
 
 interface PruneFlags extends ModelFlags {
@@ -154,7 +154,7 @@ async function plan(
 async function measurement({ task: name, data, columns, maxLength }: PruneFlags, io: Io) {
   if (name === undefined || data === undefined) return undefined;
   const task = trainingTasks[name];
-  const examples = await task.read({ path: data, columns: columns?.split(',').map((column) => column.trim()) }, io);
+  const examples = await task.read(withColumns(columns, task, data)(data), io);
   const recipeOf = (model: BertPreTrainedModel, tokenizer: Tokenizer, own: RecipeFlags = {}) =>
     task.recipe(model, tokenizer, { ...own, ...given({ maxLength }) });
   return { task, examples, recipeOf };

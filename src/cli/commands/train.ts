@@ -22,7 +22,7 @@ import {
   type TrainingFlags,
 } from '../training/options.ts';
 import { trainOrPlan } from '../training/run.ts';
-import { labelsFor, trainingTasks, type RecipeFlags } from '../training/tasks.ts';
+import { labelsFor, trainingTasks, withColumns, type RecipeFlags } from '../training/tasks.ts';
 import { given, oneOf } from '../values.ts';
 
 interface TrainFlags extends ModelFlags, TrainingFlags, MaskingFlags, SimilarityFlags, LoraFlags {
@@ -49,9 +49,9 @@ export function train(io: Io): Command {
       expectFlagsOfTask(flags.task, taskFlags(flags.task, flags));
       const lora = loraOptions(flags);
       await trainOrPlan({ json, ...flags }, io, async () => {
-        const columns = flags.columns?.split(',').map((name) => name.trim());
-        const examples = await task.read({ path: flags.train, columns }, io);
-        const evaluation = flags.eval === undefined ? [] : await task.read({ path: flags.eval, columns }, io);
+        const file = withColumns(flags.columns, task, flags.train, flags.eval);
+        const examples = await task.read(file(flags.train), io);
+        const evaluation = flags.eval === undefined ? [] : await task.read(file(flags.eval), io);
         const files = openFiles(modelLocation(flags, io));
         const labels = task.labels && (await labelsFor(files, flags.task, task.labels([...examples, ...evaluation])));
         if (flags.task !== 'regression' && labels?.length === 1) {

@@ -47,6 +47,8 @@ import type { Io } from '../io.ts';
 /** What `train` and `evaluate` need of a task. */
 export interface TrainingTask<Example = unknown> {
   read(file: DataFile, io: Io): Promise<Example[]>;
+  /** Whether its examples are rows of tables. */
+  isTabular?: boolean;
   /** Names of the classes of the data, if the task has classes. */
   labels?(examples: readonly Example[]): string[];
   /** What the model class is called after its family, for tasks that adapters serve. */
@@ -92,6 +94,7 @@ const asRecipe = (recipe: unknown) => recipe as Recipe<never, never>;
 
 const classification: TrainingTask<LabelledText> = {
   read: (file, io) => table(file, io, readLabelledTexts),
+  isTabular: true,
   labels: (examples) => sorted(examples.map(({ label }) => label)),
   head: 'ForSequenceClassification',
   adapter: 'sentiment',
@@ -109,6 +112,7 @@ const classification: TrainingTask<LabelledText> = {
 
 const regression: TrainingTask<ScoredText> = {
   read: (file, io) => table(file, io, readScoredTexts),
+  isTabular: true,
   labels: () => ['LABEL_0'],
   head: 'ForSequenceClassification',
   load: (files, options) => AutoModelForSequenceClassification.fromPretrained(files, options),
@@ -116,7 +120,7 @@ const regression: TrainingTask<ScoredText> = {
 };
 
 const tokenClassification: TrainingTask<TaggedSentence> = {
-  read: async (file, io) => all(readConll(await readWhole(file, io), file.path), file.path),
+  read: async (file, io) => all(readConll(await io.readFile(file.path), file.path), file.path),
   labels: (examples) => sorted(examples.flatMap(({ tags }) => tags)),
   head: 'ForTokenClassification',
   adapter: 'entities',
@@ -133,7 +137,7 @@ const tokenClassification: TrainingTask<TaggedSentence> = {
 
 const answers: TrainingTask<QuestionExample> = {
   read: async (file, io) => {
-    const examples = await readSquad(await readWhole(file, io), file.path);
+    const examples = await readSquad(await io.readFile(file.path), file.path);
     if (examples.length > 0) return examples;
     throw new InputError({ what: file.path, expected: 'at least one question', got: 'none' });
   },
@@ -146,6 +150,7 @@ const answers: TrainingTask<QuestionExample> = {
 
 const similarity: TrainingTask<SimilarityExample> = {
   read: async (file, io) => (await table(file, io, readScoredTexts)).map(similarityExample),
+  isTabular: true,
   options: async (files, engine, tokenizer) => {
     const { pooling, steps, maxSeqLength, lowerCase, prompt } = await readSentenceModules(files, engine);
     const [small, capital] = ['a b c x y z é', 'A B C X Y Z É'].map((text) => tokenizer.encode(text).inputIds.join());
@@ -186,7 +191,7 @@ const similarity: TrainingTask<SimilarityExample> = {
 };
 
 const mlm: TrainingTask<string[]> = {
-  read: async (file, io) => all(readDocuments(await readWhole(file, io), file.path), file.path),
+  read: async (file, io) => all(readDocuments(await io.readFile(file.path), file.path), file.path),
   head: 'ForMaskedLM',
   adapter: 'masked-words',
   load: (files, options) => AutoModelForMaskedLM.fromPretrained(files, options),
@@ -203,10 +208,23 @@ export const trainingTasks = {
   mlm,
 } as unknown as Record<string, TrainingTask<never>>;
 
-/** A file that has no columns to be named. @throws UsageError when they are */
-function readWhole({ path, columns }: DataFile, io: Io): Promise<Uint8Array> {
-  if (columns === undefined) return io.readFile(path);
-  throw new UsageError({ what: '--columns', expected: 'a table, .tsv or .csv', got: path, fix: 'leave it out' });
+/**
+ * Gives `--columns` to those files of a command that have columns to be named.
+ *
+ * @throws UsageError when none has
+ */
+export function withColumns(
+  columns: string | undefined,
+  { isTabular = false }: TrainingTask<never>,
+  ...files: (string | undefined)[]
+): (path: string) => DataFile {
+  if (columns === undefined) return (path) => ({ path });
+  const names = columns.split(',').map((name) => name.trim());
+  const hasColumns = (path: string) => isTabular && ['tsv', 'csv'].includes(formatOf(path));
+  const paths = files.filter((path) => path !== undefined);
+  if (paths.some(hasColumns)) return (path) => ({ path, ...(hasColumns(path) && { columns: names }) });
+  const got = paths.join(', ');
+  throw new UsageError({ what: '--columns', expected: 'a table, .tsv or .csv', got, fix: 'leave it out' });
 }
 
 async function all<T>(examples: AsyncIterable<T>, path: string): Promise<T[]> {
@@ -221,8 +239,7 @@ type TableReader<T> = (
   options: { format: TableFormat; name: string; columns?: string[] },
 ) => AsyncIterable<T>;
 
-async function table<T>(file: DataFile, io: Io, read: TableReader<T>): Promise<T[]> {
-  const { path, columns } = file;
+async function table<T>({ path, columns }: DataFile, io: Io, read: TableReader<T>): Promise<T[]> {
   const format = formatOf(path);
   if (format === 'txt') {
     throw new UsageError({
@@ -232,8 +249,7 @@ async function table<T>(file: DataFile, io: Io, read: TableReader<T>): Promise<T
       fix: 'give texts with their labels',
     });
   }
-  const bytes = await (format === 'jsonl' ? readWhole(file, io) : io.readFile(path));
-  return all(read(bytes, { format, name: path, ...(columns && { columns }) }), path);
+  return all(read(await io.readFile(path), { format, name: path, ...(columns && { columns }) }), path);
 }
 
 const sorted = (labels: readonly string[]): string[] => [...new Set(labels)].sort();

@@ -1,4 +1,5 @@
 import { InputError, show } from '../../errors.ts';
+import { misspelt } from './columns.ts';
 import { linesOf, textOf, type TextSource } from './source.ts';
 import { readTable, type TableOptions, type TableRow } from './table.ts';
 
@@ -16,7 +17,7 @@ export interface ScoredText {
 
 /** Records with the fields `text`, `text_pair` (optional) and `label`. */
 export async function* readLabelledTexts(source: TextSource, options: TableOptions): AsyncGenerator<LabelledText> {
-  for await (const row of readTable(source, options)) {
+  for await (const row of readFields(source, options)) {
     const label = fieldOf(row, 'label');
     if (label === '' || (typeof label !== 'string' && !Number.isFinite(label) && typeof label !== 'boolean')) {
       throw new InputError({
@@ -31,7 +32,7 @@ export async function* readLabelledTexts(source: TextSource, options: TableOptio
 
 /** The same with a number as `label`. */
 export async function* readScoredTexts(source: TextSource, options: TableOptions): AsyncGenerator<ScoredText> {
-  for await (const row of readTable(source, options)) {
+  for await (const row of readFields(source, options)) {
     const label = fieldOf(row, 'label');
     const isText = typeof label === 'string' && label.trim() !== '';
     const score = typeof label === 'number' ? label : isText ? Number(label) : NaN;
@@ -39,6 +40,26 @@ export async function* readScoredTexts(source: TextSource, options: TableOptions
       throw new InputError({ what: `${row.where}: label`, expected: 'a number', got: show(label) });
     }
     yield { text: textOfRow(row), score };
+  }
+}
+
+/** Rows of a table. @throws InputError for a field whose name is nearly one of those that are read */
+async function* readFields(source: TextSource, options: TableOptions): AsyncGenerator<TableRow> {
+  const cache = new Map<string, string>();
+  let isChecked = false;
+  for await (const row of readTable(source, options)) {
+    if (!isChecked) expectSpelling(row, cache);
+    isChecked = options.format !== 'jsonl'; // other tables have one header
+    yield row;
+  }
+}
+
+function expectSpelling({ fields, where }: TableRow, cache: Map<string, string>): void {
+  const names = Object.keys(fields);
+  for (const name of ['text', 'text_pair', 'label']) {
+    const [near] = misspelt(name, names, cache);
+    if (near === undefined) continue;
+    throw new InputError({ what: where, expected: `one field "${name}"`, got: show(near), fix: 'correct its name' });
   }
 }
 
@@ -51,23 +72,15 @@ function textOfRow(row: TableRow): string | readonly [string, string] {
   throw new InputError({ what: `${row.where}: text_pair`, expected: 'text', got: show(pair) });
 }
 
+const optionalField = ({ fields }: TableRow, name: string): unknown =>
+  Object.hasOwn(fields, name) ? fields[name] : undefined;
+
 function fieldOf(row: TableRow, name: string): unknown {
   const field = optionalField(row, name);
   if (field !== undefined) return field;
   const got = Object.keys(row.fields).join(', ') || 'none';
   const fix = 'name the columns in the first line, or give their names';
   throw new InputError({ what: row.where, expected: `a field "${name}"`, got, fix });
-}
-
-/**
- * @throws InputError for a field whose name is nearly this one, such as `Text-Pair`: to leave it out would change the example
- *         without a word
- */
-function optionalField({ fields, where }: TableRow, name: string): unknown {
-  const letters = (text: string) => text.toLowerCase().replace(/[^a-z]/g, '');
-  const near = Object.keys(fields).find((other) => other !== name && letters(other) === letters(name));
-  if (near === undefined) return Object.hasOwn(fields, name) ? fields[name] : undefined;
-  throw new InputError({ what: where, expected: `one field "${name}"`, got: show(near), fix: 'correct its name' });
 }
 
 /** A sentence cut into words, each with a tag such as `B-PER` or `O`. */

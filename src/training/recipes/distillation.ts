@@ -16,8 +16,8 @@ import { cosineEmbeddingLoss, distillationLoss, meanSquared } from '../losses.ts
 import type { Metrics, Settings } from '../trainer.ts';
 import { MaskedLanguageModelling, type MaskedLMOptions, type TokenExample } from './maskedLM.ts';
 import { digestOf, type ExampleBatch, type Recipe } from './recipe.ts';
-import { cosines, sentenceVectors, type SimilarityExample } from './similarity.ts';
-import { encode, longest, type TextRecipeOptions } from './textClassification.ts';
+import { cosines, longestSentence, sentenceVectors, type SimilarityExample } from './similarity.ts';
+import { encode, type TextRecipeOptions } from './textClassification.ts';
 
 /** A recipe whose loss is that of the model's class, as those for texts, for words into classes and for numbers. */
 export interface LogitsRecipe<Example, Prepared extends { length: number }> extends Recipe<Example, Prepared> {
@@ -140,6 +140,10 @@ export class MaskedLMDistillation implements Recipe<readonly string[], TokenExam
     return this.#words.prepare(document);
   }
 
+  checkEvaluation(documents: readonly (readonly string[])[]): void {
+    this.#words.checkEvaluation(documents);
+  }
+
   get settings(): Settings {
     const weights = Object.values(this.#weights).join();
     return { ...this.#words.settings, temperature: this.#temperature, weights, [TEACHER]: digestOf(this.#teacher) };
@@ -203,7 +207,7 @@ export class EmbeddingDistillation implements Recipe<SimilarityExample, Texts> {
     expectVocabulary(model, teacher);
     this.model = model;
     this.tokenizer = tokenizer;
-    this.maxLength = Math.min(longest(model, tokenizer, maxLength), longest(teacher, tokenizer));
+    this.maxLength = Math.min(longestSentence(model, tokenizer, maxLength), teacher.config.maxSequenceLength);
     this.#teacher = teacher.eval();
     this.#options = { pooling, alpha };
   }

@@ -110,13 +110,17 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
     return { words, isNext, count: rows.length };
   }
 
+  checkEvaluation(documents: readonly (readonly string[])[]): void {
+    expectSome(documents.flatMap((document) => this.prepare(document)));
+  }
+
   evaluate(documents: readonly (readonly string[])[]): Metrics {
     return this.evaluateExamples(documents.flatMap((document) => this.prepare(document)));
   }
 
   /** Loss and perplexity of the same hidden tokens each time. */
   evaluateExamples(examples: readonly TokenExample[]): Metrics {
-    if (examples.length === 0) throw new InputError({ what: 'evaluation', expected: 'some text', got: 'none' });
+    expectSome(examples);
     let [sum, next, count] = [0, 0, 0];
     for (let start = 0; start < examples.length; start += 16) {
       const part = examples.slice(start, start + 16);
@@ -136,6 +140,10 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
       perplexity: perplexity([wordLoss]),
     };
   }
+}
+
+function expectSome(examples: readonly TokenExample[]): void {
+  if (examples.length === 0) throw new InputError({ what: 'evaluation', expected: 'some text', got: 'none' });
 }
 
 /** Token ids of lines, and which word each belongs to, counted through all lines. */

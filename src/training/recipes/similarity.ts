@@ -15,7 +15,7 @@ import type { ScoredText } from '../data/examples.ts';
 import { meanSquared, multipleNegativesRanking, tripletLoss } from '../losses.ts';
 import type { Metrics, Settings } from '../trainer.ts';
 import type { ExampleBatch, Recipe } from './recipe.ts';
-import { encode, inputsOf, longest, type TextRecipeOptions } from './textClassification.ts';
+import { encode, inputsOf, type TextRecipeOptions } from './textClassification.ts';
 
 /** Two texts and how alike they are; two that belong together; a third one that does not belong; or one alone, for SimCSE. */
 export interface SimilarityExample {
@@ -64,7 +64,7 @@ export class SentenceSimilarity implements Recipe<SimilarityExample, Prepared> {
     const { loss = 'cosine', pooling = 'mean', scoreRange = [0, 1], scale = 20, maxLength } = options;
     this.model = model;
     this.tokenizer = tokenizer;
-    this.maxLength = longest(model, tokenizer, maxLength);
+    this.maxLength = longestSentence(model, tokenizer, maxLength);
     this.#options = { loss, pooling, scoreRange, scale };
     this.settings = { similarityLoss: loss, pooling, scoreRange: scoreRange.join(), scale };
     if (!(scoreRange[0] < scoreRange[1])) {
@@ -141,6 +141,11 @@ function scoredPairs(examples: readonly SimilarityExample[]): SimilarityExample[
   const pairs = examples.filter(({ texts, score }) => texts.length >= 2 && score !== undefined);
   if (pairs.length > 1) return pairs;
   throw new InputError({ what: 'evaluation', expected: 'at least two pairs with a score', got: `${pairs.length}` });
+}
+
+/** Most tokens of a text, as `SentenceEncoder` has it: a wanted length, as max_seq_length, goes before model_max_length. */
+export function longestSentence(model: BertModel, tokenizer: Tokenizer, wanted = tokenizer.modelMaxLength): number {
+  return Math.min(wanted, model.config.maxSequenceLength);
 }
 
 /** [texts, hiddenSize] */
