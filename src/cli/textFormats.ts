@@ -1,6 +1,5 @@
 import { parse, type CsvError } from 'csv-parse/sync';
-import { InputError, show, UsageError } from '../errors.ts';
-import { misspelt } from '../training/data/columns.ts';
+import { InputError, misspelt, show, UsageError } from '../errors.ts';
 import type { TextInput } from '../tokenizer/index.ts';
 
 export const textFormats = ['txt', 'jsonl', 'tsv', 'csv'] as const;

@@ -1,5 +1,4 @@
-import { InputError, show } from '../../errors.ts';
-import { misspelt } from './columns.ts';
+import { InputError, misspelt, show } from '../../errors.ts';
 import { linesOf, textOf, type TextSource } from './source.ts';
 import { readTable, type TableOptions, type TableRow } from './table.ts';
 
