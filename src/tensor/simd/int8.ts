@@ -8,7 +8,7 @@ import * as i32x4 from './instructions/i32x4.ts';
 import * as i8x16 from './instructions/i8x16.ts';
 import * as v128 from './instructions/v128.ts';
 import { forBlocks, type Tile } from './linear.ts';
-import { defineSquare, defineWidenPair, squareScratchBytes, squareSumBytes, SQUARE_ROWS } from './strassen.ts';
+import { defineSquares, squareScratchBytes, squareSumBytes, SQUARE_ROWS } from './strassen.ts';
 
 /** Activations are rounded to -2047 … 2047: sums with int8 weights stay exact in int32 up to 8259 inputs. */
 const LEVELS = 2047;
@@ -128,15 +128,14 @@ export function defineLinearQ8(
 ): void {
   const tileRows = defineTileRowsQ8(module, { rows: group === 2 ? 4 : floatRows, vectors }, group);
   const columns = 4 * vectors;
-  const widen = defineWiden(module, vectors);
-  const widenPair = defineWidenPair(module, vectors);
-  const square = defineSquare(module, vectors);
+  // By twos alone; by fours the panels are multiplied as they are.
+  const byTwos = group === 2 && { widen: defineWiden(module, vectors), squares: defineSquares(module, vectors) };
   module.define('linearQ8', 'iiiiiiiiiiiiii', (fn, ...args) => {
     const [y, x, sums, rowScales, weight, scales, bias, biasStep, rows, groups, panels, yStride, activation, scratch] =
       args;
     const xStride = fn.let(i32.mul(groups, 2 * group));
     const panelBytes = fn.let(panelBytesQ8(i32.mul(groups, group), columns, group));
-    const [panel, factors, addend, yPanel, xRow, yRow, sum, done, left, together, weights] = fn.locals('i32');
+    const [panel, factors, addend, yPanel, done, left, together, weights] = fn.locals('i32');
     const most = fn.let(i32.select(2, 1, sums)); // panels at a time
     const rowBytes = i32.add(i32.shl(xStride, 1), i32.mul(panels, 4 * columns)); // with the sums, as long as x
     forBlocks(fn, rows, rowBytes, (block) => {
@@ -148,27 +147,19 @@ export function defineLinearQ8(
       fn.while(left, () => {
         fn.set(together, i32.min(left, most));
         fn.set(done, i32.const(0));
-        if (group === 2) {
-          fn.set(weights, scratch);
+        fn.set(weights, byTwos ? scratch : panel);
+        if (byTwos) {
           fn.if(
             i32.eq(together, 2),
             () => {
-              fn.call(widenPair, scratch, panel, groups);
-              fn.set(xRow, x);
-              fn.set(yRow, yPanel);
-              fn.set(sum, sums);
-              fn.repeat(i32.div_u(block, SQUARE_ROWS), () => {
-                const scale = i32.add(rowScales, i32.shl(done, 2));
-                fn.call(square, yRow, xRow, sum, scratch, addend, biasStep, factors, scale, groups, yStride);
-                fn.advance(xRow, i32.mul(xStride, SQUARE_ROWS));
-                fn.advance(yRow, i32.mul(yStride, SQUARE_ROWS));
-                fn.advance(sum, squareSumBytes(groups));
-                fn.advance(done, SQUARE_ROWS);
-              });
+              const eights = i32.div_u(block, SQUARE_ROWS);
+              const numbers = [addend, biasStep, factors, rowScales, groups, yStride, eights];
+              fn.call(byTwos.squares, yPanel, x, sums, panel, scratch, ...numbers);
+              fn.set(done, i32.and(block, -SQUARE_ROWS));
             },
-            () => fn.call(widen, scratch, panel, groups),
+            () => fn.call(byTwos.widen, scratch, panel, groups),
           );
-        } else fn.set(weights, panel);
+        }
         fn.set(left, i32.sub(left, together));
         fn.repeat(together, () => {
           fn.call(

@@ -20,12 +20,13 @@ import * as v128 from './instructions/v128.ts';
 const ROWS = 4;
 /** Rows that go together. */
 export const SQUARE_ROWS = 2 * ROWS;
+
 /** Pieces of half a panel's depth, as `widenPair` leaves them: T1 = B12 - B11, T2 = B22 - T1, T3 = B22 - B12, T4 = B21 - T2. */
 const [B11, B21, , B22, T1, T2, T3, T4, PIECES] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 /** Sums of quadrants of x: S1 = A21 + A22, S2 = S1 - A11, S3 = A11 - A21, S4 = A12 - S2. They are below 2¹³. */
 const [S1, S2, S3, S4] = [0, 1, 2, 3];
 
-/** Bytes of scratch memory that `square` needs for panels of so many groups: the pieces, and three tiles of sums. */
+/** Bytes of scratch memory that `squares` needs for panels of so many groups: the pieces, and three tiles of sums. */
 export const squareScratchBytes = (groups: number, vectors: number): number =>
   PIECES * 8 * vectors * groups + 3 * 16 * ROWS * vectors;
 
@@ -59,7 +60,7 @@ export function defineSumQuadrants(module: ModuleBuilder): void {
 }
 
 /** `widenPair`: two panels by twos as int16, B11 to T4 one after the other, of which the first four are the panels. */
-export function defineWidenPair(module: ModuleBuilder, vectors: number): FunctionReference<null> {
+function defineWidenPair(module: ModuleBuilder, vectors: number): FunctionReference<null> {
   return module.define('widenPair', 'iii', (fn, pieces, panel, groups) => {
     const panelBytes = fn.let(i32.mul(groups, 8 * vectors));
     const from = rowAddresses(fn, panel, i32.shr_u(panelBytes, 1), 4);
@@ -77,12 +78,13 @@ export function defineWidenPair(module: ModuleBuilder, vectors: number): Functio
 }
 
 /**
- * `square`: y for eight rows and two panels, of which `pieces` are what `widenPair` left, with three tiles of memory behind them;
- * `sums` are those of `sumQuadrants` for the rows. The panels' biases are `biasStep` bytes apart.
+ * `squares`: y = x · weightᵀ · scales + bias for `count` times eight rows and two panels, whose biases are `biasStep` bytes apart.
+ * `sums` are those of `sumQuadrants`. Leaves the panels, widened, where `pieces`, the scratch memory, begins.
  */
-export function defineSquare(module: ModuleBuilder, vectors: number): FunctionReference<null> {
-  return module.define('square', 'iiiiiiiiii', (fn, ...args) => {
-    const [y, x, sums, pieces, bias, biasStep, scales, rowScales, groups, yStride] = args;
+export function defineSquares(module: ModuleBuilder, vectors: number): FunctionReference<null> {
+  const widenPair = defineWidenPair(module, vectors);
+  return module.define('squares', 'iiiiiiiiiiii', (fn, ...args) => {
+    const [y, x, sums, panel, pieces, bias, biasStep, scales, rowScales, groups, yStride, count] = args;
     const half = fn.let(i32.shl(groups, 1)); // bytes of half a row
     const row = fn.let(i32.shl(half, 1));
     const pieceBytes = fn.let(i32.mul(groups, 8 * vectors));
@@ -112,26 +114,37 @@ export function defineSquare(module: ModuleBuilder, vectors: number): FunctionRe
         rowScales: i32.add(rowScales, 4 * ROWS * lower),
       });
 
-    clear();
-    addQuadrant(i32.const(0), B11);
-    save(0);
-    addQuadrant(half, B21);
-    put(0, 0);
-    load(0);
-    addSum(S2, T2);
-    save(1);
-    addSum(S3, T3);
-    save(2);
-    addQuadrant(i32.add(i32.mul(row, ROWS), half), T4);
-    put(1, 0);
-    clear();
-    addSum(S1, T1);
-    save(0);
-    plus(2);
-    put(1, 1);
-    load(0);
-    plus(1);
-    addSum(S4, B22);
-    put(0, 1);
+    fn.call(widenPair, pieces, panel, groups);
+    fn.repeat(count, () => {
+      clear();
+      addQuadrant(i32.const(0), B11);
+      save(0); // A11·B11
+      addQuadrant(half, B21);
+      put(0, 0);
+
+      load(0);
+      addSum(S2, T2);
+      save(1); // A11·B11 + S2·T2
+      addSum(S3, T3);
+      save(2); // A11·B11 + S2·T2 + S3·T3
+      addQuadrant(i32.add(i32.mul(row, ROWS), half), T4); // A22
+      put(1, 0);
+
+      clear();
+      addSum(S1, T1);
+      save(0);
+      plus(2);
+      put(1, 1);
+
+      load(0);
+      plus(1);
+      addSum(S4, B22);
+      put(0, 1);
+
+      fn.advance(y, i32.mul(yStride, SQUARE_ROWS));
+      fn.advance(x, i32.mul(row, SQUARE_ROWS));
+      fn.advance(sums, squareSumBytes(groups));
+      fn.advance(rowScales, 4 * SQUARE_ROWS);
+    });
   });
 }
