@@ -92,8 +92,9 @@ export function expectOptions(what: string, options: unknown, known: readonly st
 const letters = (name: string) => name.toLowerCase().replace(/[\s_-]/g, '');
 
 /**
- * The names of columns or fields that differ from this one in case, spaces, `_` and `-` alone, such as `Text-Pair` from `text_pair`, when the name
- * itself is not there: it is then most likely misspelt, and to leave such a column out would change the texts without a word.
+ * The names of columns or fields that differ from this one in case, spaces, `_` and `-` alone, such as `Text-Pair` from
+ * `text_pair`, when the name itself is not there: it is then most likely misspelt, and to leave such a column out would change
+ * the texts without a word.
  *
  * @param cache of what names come to, for names that are compared row by row
  */

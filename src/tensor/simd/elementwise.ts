@@ -30,7 +30,10 @@ export function defineBinary(module: ModuleBuilder): void {
   }
 }
 
-/** `gate`: y = activation(first half of a row of x) · second half, for rows of 2 · `size` numbers, a multiple of 4. There is an activation. */
+/**
+ * `gate`: y = activation(first half of a row of x) · second half, for rows of 2 · `size` numbers, a multiple of 4. The
+ * activation is one that has a kernel.
+ */
 export function defineGate(module: ModuleBuilder, activate: FunctionReference<null>): void {
   module.define('gate', 'iiiii', (fn, y, x, rows, size, activation) => {
     const vectors = fn.let(i32.shr_u(size, 2));

@@ -1,5 +1,5 @@
-import type { FunctionBuilder, FunctionReference, ModuleBuilder } from './assembler.ts';
-import type { Local, Value } from './instructions/encoding.ts';
+import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import type { Value } from './instructions/encoding.ts';
 import * as f32 from './instructions/f32.ts';
 import * as f32x4 from './instructions/f32x4.ts';
 import * as i16x8 from './instructions/i16x8.ts';
@@ -7,6 +7,7 @@ import * as i32 from './instructions/i32.ts';
 import * as i32x4 from './instructions/i32x4.ts';
 import * as i8x16 from './instructions/i8x16.ts';
 import * as v128 from './instructions/v128.ts';
+import { defineTileRowsQ8 } from './int8Tile.ts';
 import { forBlocks, type Tile } from './linear.ts';
 import { defineSquares, squareScratchBytes, squareSumBytes, SQUARE_ROWS } from './strassen.ts';
 
@@ -126,6 +127,7 @@ export function defineLinearQ8(
   group: Group,
   activate: FunctionReference<null>,
 ): void {
+  // Panels are as wide as those of float32. By twos, sums take one more register than fused multiply-add: 4 rows fit.
   const tileRows = defineTileRowsQ8(module, { rows: group === 2 ? 4 : floatRows, vectors }, group);
   const columns = 4 * vectors;
   // By twos alone; by fours the panels are multiplied as they are.
@@ -137,7 +139,7 @@ export function defineLinearQ8(
     const panelBytes = fn.let(panelBytesQ8(i32.mul(groups, group), columns, group));
     const [panel, factors, addend, yPanel, done, left, together, weights] = fn.locals('i32');
     const most = fn.let(i32.select(2, 1, sums)); // panels at a time
-    const rowBytes = i32.add(i32.shl(xStride, 1), i32.mul(panels, 4 * columns)); // with the sums, as long as x
+    const rowBytes = i32.add(i32.mul(xStride, most), i32.mul(panels, 4 * columns)); // sums are as long as x
     forBlocks(fn, rows, rowBytes, (block) => {
       fn.set(panel, weight);
       fn.set(factors, scales);
@@ -175,7 +177,7 @@ export function defineLinearQ8(
             yStride,
           );
           fn.if(activation, () => fn.call(activate, activation, yPanel, yPanel, block, vectors, yStride));
-          fn.advance(weights, i32.mul(groups, 4 * columns)); // of a pair
+          fn.advance(weights, i32.mul(groups, 4 * columns)); // to the second of a pair
           fn.advance(panel, panelBytes);
           fn.advance(factors, 4 * columns);
           fn.advance(addend, biasStep);
@@ -194,30 +196,6 @@ export function defineLinearQ8(
 export const linearQ8ScratchBytes = (groups: number, { vectors }: Tile, group: Group): number =>
   group === 2 ? squareScratchBytes(groups, vectors) : 0;
 
-/** `tileRowsQ8`: y for any number of rows and one panel, by a function for each number of rows in a tile. */
-function defineTileRowsQ8(module: ModuleBuilder, tile: Tile, group: Group): FunctionReference<null> {
-  const tiles = Array.from({ length: tile.rows }, (_, r) => defineTile(module, r + 1, tile.vectors, group));
-  return module.define('tileRowsQ8', 'iiiiiiiii', (fn, y, x, panel, bias, scales, rowScales, rows, groups, yStride) => {
-    const xStride = fn.let(i32.mul(groups, 2 * group));
-    const count = fn.local('i32');
-    fn.while(rows, () => {
-      fn.set(count, i32.min(rows, tile.rows));
-      // By fours, sums wait for the ones before, so that a row or two take nearly as long as all: tiles as even as can be.
-      const tilesLeft = i32.div_u(i32.add(rows, tile.rows - 1), tile.rows);
-      if (group === 4) fn.set(count, i32.div_u(rows, tilesLeft));
-      for (let r = tile.rows; r >= 1; r--) {
-        fn.if(i32.eq(count, r), () =>
-          fn.call(tiles[r - 1], y, x, panel, bias, scales, rowScales, groups, xStride, yStride),
-        );
-      }
-      fn.advance(x, i32.mul(xStride, count));
-      fn.advance(y, i32.mul(yStride, count));
-      fn.advance(rowScales, i32.shl(count, 2));
-      fn.set(rows, i32.sub(rows, count));
-    });
-  });
-}
-
 /** `widen`: a panel of weights by twos as int16, once for all rows. A tile that did so itself would do it at every eighth step. */
 function defineWiden(module: ModuleBuilder, vectors: number): FunctionReference<null> {
   return module.define('widen', 'iii', (fn, wide, panel, groups) => {
@@ -227,101 +205,5 @@ function defineWiden(module: ModuleBuilder, vectors: number): FunctionReference<
       fn.advance(panel, 8 * vectors);
       fn.advance(wide, 16 * vectors);
     });
-  });
-}
-
-/** Groups in one round of the innermost loop, so that moving addresses on does not take every fifth instruction. */
-const UNROLL = 4;
-
-/** A tile of sums: rows of vectors. */
-type Sums = Local<'v128'>[][];
-
-/**
- * x · panel added to the sums. The addresses of rows of x, and of the panel, are moved on, but not for a last round of fewer groups
- * than a whole one has.
- */
-export function addProduct(
-  fn: FunctionBuilder,
-  sums: Sums,
-  xRows: Local<'i32'>[],
-  panel: Local<'i32'>,
-  groups: Local<'i32'>,
-  group: Group,
-): void {
-  const vectors = sums[0].length;
-  fn.repeatUnrolled(
-    groups,
-    UNROLL,
-    (copy) => {
-      const b = sums[0].map((_, v) => fn.let(v128.load(panel, 16 * (vectors * copy + v))));
-      sums.forEach((row, r) => {
-        const a = fn.let(i32x4.loadSplat(xRows[r], 4 * copy)); // a group of x, four times
-        row.forEach((sum, v) => {
-          const added =
-            group === 2
-              ? i32x4.add(i32x4.dot_i16x8_s(a, b[v]), sum)
-              : i32x4.relaxed_dot_i8x16_i7x16_add_s(b[v], a, sum);
-          fn.set(sum, added);
-        });
-      });
-    },
-    () => {
-      for (const row of xRows) fn.advance(row, 4 * UNROLL);
-      fn.advance(panel, 16 * vectors * UNROLL);
-    },
-  );
-}
-
-/** The addresses of rows, `stride` apart, to be moved on. */
-export function rowAddresses(
-  fn: FunctionBuilder,
-  first: Value<'i32'>,
-  stride: Value<'i32'>,
-  count: number,
-): Local<'i32'>[] {
-  const rows = [fn.let(first)];
-  while (rows.length < count) rows.push(fn.let(i32.add(rows.at(-1)!, stride)));
-  return rows;
-}
-
-/** y = sums · rowScales · scales + bias. The address of y is moved on to the last row. */
-export function storeSums(
-  fn: FunctionBuilder,
-  sums: Sums,
-  y: Local<'i32'>,
-  yStride: Local<'i32'>,
-  { bias, scales, rowScales }: Record<'bias' | 'scales' | 'rowScales', Value<'i32'>>,
-): void {
-  // Loaded before any store: revectorization pairs loads only when no store stands between them.
-  const biases = sums[0].map((_, v) => fn.let(f32x4.load(bias, 16 * v)));
-  const factors = sums[0].map((_, v) => fn.let(f32x4.load(scales, 16 * v)));
-  const rowFactors = sums.map((_, r) => fn.let(f32x4.loadSplat(rowScales, 4 * r)));
-  sums.forEach((row, r) => {
-    if (r > 0) fn.advance(y, yStride);
-    row.forEach((sum, v) => {
-      const product = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sum), rowFactors[r]), factors[v]);
-      fn.store(f32x4.store(y, f32x4.add(product, biases[v]), 16 * v));
-    });
-  });
-}
-
-function defineTile(module: ModuleBuilder, rows: number, vectors: number, group: Group): FunctionReference<null> {
-  return module.define(`tileQ8_${rows}`, 'iiiiiiiii', (fn, ...args) => {
-    const [y, x, panel, bias, scales, rowScales, groups, xStride, yStride] = args;
-    const sums = Array.from({ length: rows }, () => Array.from({ length: vectors }, () => fn.local('v128')));
-    const xRows = rowAddresses(fn, x, xStride, rows);
-    const weights = fn.let(panel);
-    addProduct(fn, sums, xRows, weights, groups, group);
-    if (group === 4) {
-      const rest = fn.let(i32.and(groups, UNROLL - 1)); // which the addresses have not passed
-      for (const row of xRows) fn.advance(row, i32.shl(rest, 2)); // to the low digits
-      for (const sum of sums.flat()) fn.set(sum, i32x4.shl(sum, 6));
-      fn.set(weights, panel);
-      addProduct(fn, sums, xRows, weights, groups, group);
-      fn.advance(weights, i32.mul(rest, 16 * vectors));
-      const offsets = sums[0].map((_, v) => fn.let(v128.load(weights, 16 * v)));
-      for (const row of sums) row.forEach((sum, v) => fn.set(sum, i32x4.add(sum, offsets[v])));
-    }
-    storeSums(fn, sums, y, yStride, { bias, scales, rowScales });
   });
 }
