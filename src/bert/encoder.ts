@@ -11,7 +11,7 @@ import {
   type Trace,
   type Weights,
 } from '../layers/index.ts';
-import { add, checkpoint, type Tensor } from '../tensor/index.ts';
+import { add, checkpoint, selectRows, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import type { AfterLayer, AttentionScheme, FeedForwardNetwork } from './families/family.ts';
 
@@ -52,28 +52,52 @@ export class BertLayer extends Module {
     this.outputDropout = dropoutAfter(dropout?.feedForward);
   }
 
-  /** x: [totalTokens, hiddenSize] → same */
-  forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, relations: Relations = {}): Tensor {
-    const attended = this.attentionOutput.forward(this.attention.forward(x, batch, trace, relations));
-    const normed = this.attentionNorm!.forward(dropped(this.attentionDropout, attended, batch), x); // residual, then norm
-    const transformed = this.feedForward.forward(normed, batch.tokenKeys);
-    return this.outputNorm.forward(dropped(this.outputDropout, transformed, batch), normed);
+  /**
+   * @param x      [totalTokens, hiddenSize]
+   * @param tokens whose outputs are wanted; only attention, in which they see the others, is then computed for all
+   * @returns      as x, or [tokens.length, hiddenSize]
+   */
+  forward(
+    x: Tensor,
+    batch: PackedBatch,
+    trace: Trace = {},
+    relations: Relations = {},
+    tokens: Int32Array | null = null,
+  ): Tensor {
+    const context = this.attention.forward(x, batch, trace, relations);
+    const [attended, input, keys] = wantedRows(context, x, batch.tokenKeys, tokens);
+    const projected = this.attentionOutput.forward(attended);
+    const normed = this.attentionNorm!.forward(dropped(this.attentionDropout, projected, keys), input); // residual, then norm
+    const transformed = this.feedForward.forward(normed, keys);
+    return this.outputNorm.forward(dropped(this.outputDropout, transformed, keys), normed);
   }
 }
 
 /** The same with the norms before attention and feed-forward (Xiong et al. 2020, arXiv:2002.04745). */
 export class PreNormLayer extends BertLayer {
-  override forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, relations: Relations = {}): Tensor {
-    const normed = this.attentionNorm ? this.attentionNorm.forward(x) : x;
-    const attended = this.attentionOutput.forward(this.attention.forward(normed, batch, trace, relations));
-    const sum = add(x, dropped(this.attentionDropout, attended, batch));
-    const transformed = this.feedForward.forward(this.outputNorm.forward(sum), batch.tokenKeys);
-    return add(sum, dropped(this.outputDropout, transformed, batch));
+  override forward(
+    x: Tensor,
+    batch: PackedBatch,
+    trace: Trace = {},
+    relations: Relations = {},
+    tokens: Int32Array | null = null,
+  ): Tensor {
+    const context = this.attention.forward(this.attentionNorm?.forward(x) ?? x, batch, trace, relations);
+    const [attended, input, keys] = wantedRows(context, x, batch.tokenKeys, tokens);
+    const sum = add(input, dropped(this.attentionDropout, this.attentionOutput.forward(attended), keys));
+    const transformed = this.feedForward.forward(this.outputNorm.forward(sum), keys);
+    return add(sum, dropped(this.outputDropout, transformed, keys));
   }
 }
 
-const dropped = (dropout: Dropout | null, x: Tensor, { tokenKeys }: PackedBatch): Tensor =>
-  dropout ? dropout.forward(x, tokenKeys) : x;
+const dropped = (dropout: Dropout | null, x: Tensor, keys: Int32Array): Tensor =>
+  dropout ? dropout.forward(x, keys) : x;
+
+/** Rows of what attention gives and of what it was given, with the keys by which dropout knows them. */
+const wantedRows = (context: Tensor, x: Tensor, keys: Int32Array, tokens: Int32Array | null) =>
+  tokens === null
+    ? ([context, x, keys] as const)
+    : ([selectRows(context, tokens), selectRows(x, tokens), tokens.map((token) => keys[token])] as const);
 
 const plainAttention = ({ hiddenSize, numAttentionHeads, attentionSize }: BertConfig, layer: Weights) =>
   new MultiHeadSelfAttention(layer.scope('attention.self'), hiddenSize, numAttentionHeads, attentionSize);
@@ -86,9 +110,15 @@ const plainFeedForward = ({ hiddenSize, intermediateSize, hiddenAct }: BertConfi
   );
 
 /** The layer, of which backward computes the inside again. */
-function recomputed(layer: BertLayer, x: Tensor, batch: PackedBatch, relations: Relations = {}): Tensor {
+function recomputed(
+  layer: BertLayer,
+  x: Tensor,
+  batch: PackedBatch,
+  relations: Relations = {},
+  tokens: Int32Array | null,
+): Tensor {
   const given = [relations.bias, relations.distances?.vectors].filter((tensor) => tensor !== undefined);
-  return checkpoint((input) => layer.forward(input, batch, {}, relations), x, ...given);
+  return checkpoint((input) => layer.forward(input, batch, {}, relations, tokens), x, ...given);
 }
 
 const everyLayer = ({ numHiddenLayers }: BertConfig) => Array.from({ length: numHiddenLayers }, (_, i) => `layer.${i}`);
@@ -125,19 +155,29 @@ export class BertEncoder extends Module {
     this.finalNorm = preNorm ? new LayerNorm(weights.scope('final_norm'), hiddenSize, layerNormEps, { bias }) : null;
   }
 
-  /** x: [totalTokens, hiddenSize] → same */
-  forward(x: Tensor, batch: PackedBatch, trace: Trace = {}): Tensor {
+  /**
+   * @param x      [totalTokens, hiddenSize]
+   * @param tokens whose outputs are wanted, the same numbers as among all
+   * @returns      as x, or [tokens.length, hiddenSize]
+   */
+  forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, tokens: Int32Array | null = null): Tensor {
     const relations = this.relations?.forward(batch, x.engine);
+    const selecting = this.afterFirstLayer !== null && this.layers.length === 1 ? -1 : this.layers.length - 1;
     trace.hiddenStates?.push(x);
     this.layers.forEach((layer, i) => {
       const isKept = !this.gradientCheckpointing || trace.attentions !== undefined;
-      const output = isKept ? layer.forward(x, batch, trace, relations) : recomputed(layer, x, batch, relations);
-      x = i === 0 && this.afterFirstLayer ? this.afterFirstLayer.forward(x, output, batch) : output;
+      const after = i === 0 ? this.afterFirstLayer : null;
+      const wanted = i === selecting ? tokens : null;
+      const output = isKept
+        ? layer.forward(x, batch, trace, relations, wanted)
+        : recomputed(layer, x, batch, relations, wanted);
+      x = after ? after.forward(x, output, batch) : output;
       trace.hiddenStates?.push(x);
     });
-    if (this.finalNorm === null) return x;
-    x = this.finalNorm.forward(x);
-    trace.hiddenStates?.splice(-1, 1, x); // the last state is the normed one, as in transformers
-    return x;
+    if (this.finalNorm !== null) {
+      x = this.finalNorm.forward(x);
+      trace.hiddenStates?.splice(-1, 1, x); // the last state is the normed one, as in transformers
+    }
+    return tokens !== null && selecting < 0 ? selectRows(x, tokens) : x;
   }
 }

@@ -1,18 +1,11 @@
-import { Dropout, LayerNorm, Linear, Module, type PackedBatch } from '../layers/index.ts';
+import { Dropout, LayerNorm, Linear, Module, PackedBatch } from '../layers/index.ts';
 import type { MatrixParameter, ModelInputs, Parameter, Weights } from '../layers/index.ts';
-import {
-  activation as activate,
-  linear,
-  poolSequences,
-  selectRows,
-  type ActivationName,
-  type Tensor,
-} from '../tensor/index.ts';
+import { activation as activate, linear, type ActivationName, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import type { FirstTokenHead, HeadLayer } from './families/family.ts';
 import { lossOf, type Labels } from './losses.ts';
 import { BertModel } from './model.ts';
-import type { ForwardOptions, LogitsOutput, ModelOutput } from './outputs.ts';
+import type { EncoderOutput, ForwardOptions, LogitsOutput, ModelOutput } from './outputs.ts';
 import { BertPreTrainedModel } from './preTrainedModel.ts';
 
 export type Inputs = ModelInputs | PackedBatch;
@@ -32,6 +25,11 @@ export abstract class BertWithHead extends BertPreTrainedModel {
 
   override loss(output: ModelOutput, labels: Labels): Tensor {
     return lossOf(output, labels, this.config.problemType);
+  }
+
+  /** States of all tokens, or of those asked for. */
+  protected statesOf(inputs: Inputs, options: ForwardOptions, tokens: Int32Array | undefined): EncoderOutput {
+    return tokens ? this.bert.forwardTokens(inputs, tokens, options) : this.bert.forward(inputs, options);
   }
 
   /** A head on each token's vector, after a layer of its own if there is one: [totalTokens, hiddenSize] → [totalTokens, …] */
@@ -69,11 +67,17 @@ export abstract class BertWithSequenceHead extends BertWithHead {
 
   /** [sequences, outputs] */
   protected sequenceLogits(inputs: Inputs, options: ForwardOptions): LogitsOutput {
+    const { bert, firstToken, dropout, classifier } = this;
+    const batch = PackedBatch.from(inputs);
     return this.engine.scope(() => {
-      const { lastHiddenState, poolerOutput, ...rest } = this.bert.forward(inputs, options);
-      const pooled = this.firstToken ? this.firstToken.forward(lastHiddenState, rest.batch) : poolerOutput!;
-      const dropped = this.dropout.forward(pooled, rest.batch.sequenceKeys);
-      return { ...rest, logits: this.classifier.forward(dropped), logitsPer: 'sequence' };
+      if (firstToken === null) {
+        const { lastHiddenState: _, poolerOutput, ...rest } = bert.forwardTokens(batch, new Int32Array(0), options);
+        const logits = classifier.forward(dropout.forward(poolerOutput!, batch.sequenceKeys));
+        return { ...rest, logits, logitsPer: 'sequence' };
+      }
+      const { pooled, poolerOutput: _, ...rest } = bert.forwardPooled(batch, firstToken.pooling, options);
+      const logits = classifier.forward(dropout.forward(firstToken.forward(pooled, batch), batch.sequenceKeys));
+      return { ...rest, logits, logitsPer: 'sequence' };
     });
   }
 }
@@ -112,10 +116,9 @@ class FirstToken extends Module {
     this.dropout = new Dropout(head.dropoutFirst);
   }
 
-  /** x: [totalTokens, hiddenSize] → [sequences, hiddenSize] */
-  forward(x: Tensor, batch: PackedBatch): Tensor {
-    const pooled = poolSequences(x, batch.offsets, this.pooling);
-    return this.layer.forward(this.dropout.forward(pooled, batch.sequenceKeys));
+  /** pooled: [sequences, hiddenSize] → same */
+  forward(pooled: Tensor, { sequenceKeys }: PackedBatch): Tensor {
+    return this.layer.forward(this.dropout.forward(pooled, sequenceKeys));
   }
 }
 
@@ -155,10 +158,9 @@ export class MaskedLanguageModelHead extends Module {
     if (same) this.decoderWeight = wordEmbeddings;
   }
 
-  /** x: [totalTokens, hiddenSize] → [totalTokens, vocabSize], or [tokens.length, vocabSize] of some tokens */
-  forward(x: Tensor, tokens?: Int32Array): Tensor {
-    const wanted = tokens ? selectRows(x, tokens) : x;
-    const transformed = this.norm.forward(this.dense.forward(wanted, this.activation));
+  /** x: [tokens, hiddenSize] → [tokens, vocabSize] */
+  forward(x: Tensor): Tensor {
+    const transformed = this.norm.forward(this.dense.forward(x, this.activation));
     return linear(transformed, this.decoderWeight, this.decoderBias);
   }
 }

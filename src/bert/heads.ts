@@ -36,8 +36,11 @@ export class BertForMaskedLM extends BertWithHead {
 
   forward(inputs: Inputs, options: PredictionOptions = {}): LogitsOutput {
     const tokens = options?.predictionTokens;
-    const output = this.tokenLogits(inputs, options, (x) => this.predictions.forward(x, tokens));
-    return tokens ? { ...output, logitsPer: 'predictionToken' } : output;
+    return this.engine.scope(() => {
+      const { lastHiddenState, poolerOutput: _, ...rest } = this.statesOf(inputs, options, tokens);
+      const logits = this.predictions.forward(lastHiddenState);
+      return { ...rest, logits, logitsPer: tokens ? 'predictionToken' : 'token' };
+    });
   }
 }
 
@@ -58,8 +61,8 @@ export class BertForPreTraining extends BertWithHead {
 
   forward(inputs: Inputs, options: PredictionOptions = {}): PreTrainingOutput {
     return this.engine.scope(() => {
-      const { lastHiddenState, poolerOutput, ...rest } = this.bert.forward(inputs, options);
-      const predictionLogits = this.predictions.forward(lastHiddenState, options.predictionTokens);
+      const { lastHiddenState, poolerOutput, ...rest } = this.statesOf(inputs, options, options?.predictionTokens);
+      const predictionLogits = this.predictions.forward(lastHiddenState);
       return { ...rest, predictionLogits, seqRelationshipLogits: this.seqRelationship.forward(poolerOutput!) };
     });
   }

@@ -1,10 +1,10 @@
 import { expectOptions } from '../errors.ts';
 import { Linear, Module, PackedBatch, type ModelInputs, type Trace, type Weights } from '../layers/index.ts';
-import { poolSequences, type Tensor } from '../tensor/index.ts';
+import { poolSequences, selectRows, type Pooling, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import { BertEmbeddings } from './embeddings.ts';
 import { BertEncoder } from './encoder.ts';
-import type { EncoderOutput, ForwardOptions } from './outputs.ts';
+import type { EncoderOutput, ForwardOptions, PooledOutput } from './outputs.ts';
 import { BertPreTrainedModel, randomWeights } from './preTrainedModel.ts';
 
 /** The first token of each sequence, through a linear layer and tanh: what [CLS] says of the whole text. */
@@ -16,9 +16,9 @@ export class BertPooler extends Module {
     this.dense = new Linear(weights.scope('dense'), config.hiddenSize, config.hiddenSize);
   }
 
-  /** x: [totalTokens, hiddenSize] → [sequences, hiddenSize] */
-  forward(x: Tensor, batch: PackedBatch): Tensor {
-    return this.dense.forward(poolSequences(x, batch.offsets, 'first'), 'tanh');
+  /** x: [totalTokens, hiddenSize], or first tokens alone with offsets of theirs → [sequences, hiddenSize] */
+  forward(x: Tensor, { offsets }: Pick<PackedBatch, 'offsets'>): Tensor {
+    return this.dense.forward(poolSequences(x, offsets, 'first'), 'tanh');
   }
 }
 
@@ -56,17 +56,8 @@ export class BertModel extends BertPreTrainedModel {
    * @throws InputError if a sequence is too long, or an id is out of its table
    */
   forward(inputs: ModelInputs | PackedBatch, options: ForwardOptions = {}): EncoderOutput {
-    expectOptions('options of forward', options, [
-      'outputHiddenStates',
-      'outputAttentions',
-      'choices',
-      'predictionTokens',
-    ]);
+    const trace = traceOf(options);
     const batch = PackedBatch.from(inputs);
-    const trace: Trace = {
-      ...(options.outputHiddenStates && { hiddenStates: [] }),
-      ...(options.outputAttentions && { attentions: [] }),
-    };
     return this.engine.scope(() => {
       const lastHiddenState = this.encoder.forward(this.embed(batch), batch, trace);
       const poolerOutput = this.pooler ? this.pooler.forward(lastHiddenState, batch) : null;
@@ -74,9 +65,66 @@ export class BertModel extends BertPreTrainedModel {
     });
   }
 
+  /**
+   * The same for those who read the last states of some tokens alone: behind its attention, the last layer computes no others.
+   *
+   * @param tokens counted through the batch as it is packed
+   * @returns      `lastHiddenState` [tokens.length, hiddenSize], the same numbers as among all, and what `forward` has besides
+   * @throws InputError as `forward`, or if there is no such token
+   */
+  forwardTokens(inputs: ModelInputs | PackedBatch, tokens: Int32Array, options: ForwardOptions = {}): EncoderOutput {
+    const trace = traceOf(options);
+    const batch = PackedBatch.from(inputs);
+    return this.engine.scope(() => {
+      if (trace.hiddenStates !== undefined || this.#isWatched()) {
+        const output = this.forward(batch, options); // someone wants to see them all
+        return { ...output, lastHiddenState: selectRows(output.lastHiddenState, tokens) };
+      }
+      const embedded = this.embed(batch);
+      if (this.pooler === null) {
+        const lastHiddenState = this.encoder.forward(embedded, batch, trace, tokens);
+        return { batch, lastHiddenState, poolerOutput: null, ...trace };
+      }
+      const first = batch.edgeTokens('first');
+      const count = first.tokens.length;
+      const states = this.encoder.forward(embedded, batch, trace, Int32Array.of(...first.tokens, ...tokens));
+      const part = (begin: number, size: number) => selectRows(states, Int32Array.from({ length: size }, (_, i) => begin + i)); // prettier-ignore
+      const poolerOutput = this.pooler.forward(part(0, count), first);
+      return { batch, lastHiddenState: part(count, tokens.length), poolerOutput, ...trace };
+    });
+  }
+
+  /** `pooled` [sequences, hiddenSize]: one vector per sequence, made of its tokens' last states. Errors as of `forward`. */
+  forwardPooled(inputs: ModelInputs | PackedBatch, pooling: Pooling, options: ForwardOptions = {}): PooledOutput {
+    const batch = PackedBatch.from(inputs);
+    const edge = pooling === 'first' || pooling === 'last' ? batch.edgeTokens(pooling) : null;
+    return this.engine.scope(() => {
+      const { lastHiddenState, ...rest } = edge
+        ? this.forwardTokens(batch, edge.tokens, options)
+        : this.forward(batch, options);
+      return { ...rest, pooled: poolSequences(lastHiddenState, (edge ?? batch).offsets, pooling) };
+    });
+  }
+
+  /** Whether a hook or an observer sees what `forwardTokens` would leave out. */
+  #isWatched(): boolean {
+    const { layers, finalNorm } = this.encoder;
+    return [this, this.encoder, finalNorm, ...(layers.at(-1)?.modules() ?? [])].some((module) => module?.isWatched);
+  }
+
   /** What the encoder is given: [totalTokens, hiddenSize] */
   embed(batch: PackedBatch): Tensor {
     const embedded = this.embeddings.forward(batch);
     return this.projection ? this.projection.forward(embedded) : embedded;
   }
+}
+
+/** @throws ConfigError for an option that no model has */
+function traceOf(options: ForwardOptions): Trace {
+  const known = ['outputHiddenStates', 'outputAttentions', 'choices', 'predictionTokens'];
+  expectOptions('options of forward', options, known);
+  return {
+    ...(options.outputHiddenStates && { hiddenStates: [] }),
+    ...(options.outputAttentions && { attentions: [] }),
+  };
 }

@@ -34,6 +34,13 @@ export interface EncoderOutput extends ModelOutput {
   poolerOutput: Tensor | null;
 }
 
+export interface PooledOutput extends ModelOutput {
+  /** [sequences, hiddenSize] */
+  pooled: Tensor;
+  /** [sequences, hiddenSize] */
+  poolerOutput: Tensor | null;
+}
+
 export interface LogitsOutput extends ModelOutput {
   /** Per sequence [sequences, labels], or per token [totalTokens, labels or vocabSize]; or for the `predictionTokens` asked for. */
   logits: Tensor;

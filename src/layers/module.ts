@@ -93,13 +93,18 @@ export abstract class Module {
     return () => module.#forget(module.#hooks, entry);
   }
 
+  /** Whether a hook or an observer is told of its output. */
+  get isWatched(): boolean {
+    return this.#observers.size + this.#hooks.size > 0;
+  }
+
   #listen<T>(listeners: Set<T>, listener: T): void {
-    if (this.#observers.size + this.#hooks.size === 0) this.#reportForward();
+    if (!this.isWatched) this.#reportForward();
     listeners.add(listener);
   }
 
   #forget<T>(listeners: Set<T>, listener: T): void {
-    if (!listeners.delete(listener) || this.#observers.size + this.#hooks.size > 0) return;
+    if (!listeners.delete(listener) || this.isWatched) return;
     delete (this as Partial<Module>).forward; // the class's own again
   }
 

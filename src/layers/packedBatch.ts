@@ -124,6 +124,22 @@ export class PackedBatch {
     return this.ordinals.map((ordinal) => dropoutKey(ordinal, 0));
   }
 
+  /**
+   * The first or the last token of each sequence that has any, with offsets that say whose they are, as `offsets` does of all.
+   * tokens: [sequences that are not empty], offsets: [size + 1]
+   */
+  edgeTokens(edge: 'first' | 'last'): { tokens: Int32Array; offsets: Int32Array } {
+    const { offsets } = this;
+    const counts = new Int32Array(offsets.length);
+    const tokens: number[] = [];
+    for (let sequence = 0; sequence < this.size; sequence++) {
+      const [begin, end] = [offsets[sequence], offsets[sequence + 1]];
+      if (begin < end) tokens.push(edge === 'first' ? begin : end - 1);
+      counts[sequence + 1] = tokens.length;
+    }
+    return { tokens: Int32Array.from(tokens), offsets: counts };
+  }
+
   /** How messages name a token: its sequence, and its column there. */
   nameOf(token: number): string {
     return `sequence ${this.offsets.findIndex((end) => end > token) - 1}, token ${this.columns[token]}`;

@@ -201,10 +201,14 @@ export class BertSentenceEncoder {
   /** One row per window; the memory of the forward pass is given back. */
   #pool(windows: Encoding[], modes: readonly PoolingMode[]): Tensor {
     return this.model.engine.scope(() => {
-      const { lastHiddenState, batch } = this.model.forward({
+      const inputs = {
         inputIds: windows.map(({ inputIds }) => inputIds),
         tokenTypeIds: windows.map(({ tokenTypeIds }) => tokenTypeIds),
-      });
+      };
+      if (modes.length === 1 && this.model instanceof BertModel) {
+        return this.model.forwardPooled(inputs, poolings[modes[0]]).pooled;
+      }
+      const { lastHiddenState, batch } = this.model.forward(inputs);
       return poolTokens(lastHiddenState, batch.offsets, modes);
     });
   }

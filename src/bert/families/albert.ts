@@ -98,8 +98,8 @@ export class AlbertForPreTraining extends BertWithHead {
 
   forward(inputs: Inputs, options: PredictionOptions = {}): SentenceOrderOutput {
     return this.engine.scope(() => {
-      const { lastHiddenState, poolerOutput, ...rest } = this.bert.forward(inputs, options);
-      const predictionLogits = this.predictions.forward(lastHiddenState, options.predictionTokens);
+      const { lastHiddenState, poolerOutput, ...rest } = this.statesOf(inputs, options, options?.predictionTokens);
+      const predictionLogits = this.predictions.forward(lastHiddenState);
       const dropped = this.dropout.forward(poolerOutput!, rest.batch.sequenceKeys);
       return { ...rest, predictionLogits, sopLogits: this.sopClassifier.forward(dropped) };
     });

@@ -2,7 +2,7 @@ import type { BertForMaskedLM, BertForPreTraining, EncoderOutput } from '../../b
 import { ConfigError, InputError } from '../../errors.ts';
 import { PackedBatch } from '../../layers/index.ts';
 import { perplexity } from '../../metrics/index.ts';
-import { add, crossEntropy, selectRows, withoutGradients, type Tensor } from '../../tensor/index.ts';
+import { add, crossEntropy, withoutGradients, type Tensor } from '../../tensor/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
 import type { Metrics, Settings } from '../trainer.ts';
 import { maskStream, maskTokens, type MaskingOptions, type MaskVocabulary } from './masking.ts';
@@ -102,8 +102,8 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
   #losses(examples: ExampleBatch<TokenExample>): { words: Tensor; isNext?: Tensor; count: number } {
     const { batch, rows, labels } = this.mask(examples);
     const { bert, predictions } = this.model;
-    const output: EncoderOutput = bert.forward(batch);
-    const words = crossEntropy(predictions.forward(selectRows(output.lastHiddenState, rows)), labels);
+    const output: EncoderOutput = bert.forwardTokens(batch, rows);
+    const words = crossEntropy(predictions.forward(output.lastHiddenState), labels);
     if (!('seqRelationship' in this.model)) return { words, count: rows.length };
     const next = Int32Array.from(examples.examples, ({ nextSentenceLabel = 0 }) => nextSentenceLabel);
     const isNext = crossEntropy(this.model.seqRelationship.forward(output.poolerOutput!), next);

@@ -1,15 +1,7 @@
-import type { BertModel, EncoderOutput } from '../../bert/index.ts';
+import type { BertModel } from '../../bert/index.ts';
 import { ConfigError, InputError } from '../../errors.ts';
 import { pearson, spearman } from '../../metrics/index.ts';
-import {
-  multiply,
-  normalizeRows,
-  poolSequences,
-  sum,
-  withoutGradients,
-  type Pooling,
-  type Tensor,
-} from '../../tensor/index.ts';
+import { multiply, normalizeRows, sum, withoutGradients, type Pooling, type Tensor } from '../../tensor/index.ts';
 import type { Encoding, Tokenizer } from '../../tokenizer/index.ts';
 import type { ScoredText } from '../data/examples.ts';
 import { meanSquared, multipleNegativesRanking, tripletLoss } from '../losses.ts';
@@ -150,8 +142,7 @@ export function longestSentence(model: BertModel, tokenizer: Tokenizer, wanted =
 
 /** [texts, hiddenSize] */
 export function sentenceVectors(model: BertModel, encodings: readonly Encoding[], pooling: Pooling): Tensor {
-  const { lastHiddenState, batch }: EncoderOutput = model.forward(inputsOf(encodings));
-  return poolSequences(lastHiddenState, batch.offsets, pooling);
+  return model.forwardPooled(inputsOf(encodings), pooling).pooled;
 }
 
 export const cosines = (a: Tensor, b: Tensor): Tensor => sum(multiply(normalizeRows(a), normalizeRows(b)));
