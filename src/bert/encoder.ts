@@ -54,7 +54,7 @@ export class BertLayer extends Module {
 
   /**
    * @param x      [totalTokens, hiddenSize]
-   * @param tokens whose outputs are wanted; only attention, in which they see the others, is then computed for all
+   * @param tokens whose outputs are wanted, rising; of the others only what attention looks at is then computed
    * @returns      as x, or [tokens.length, hiddenSize]
    */
   forward(
@@ -64,8 +64,8 @@ export class BertLayer extends Module {
     relations: Relations = {},
     tokens: Int32Array | null = null,
   ): Tensor {
-    const context = this.attention.forward(x, batch, trace, relations);
-    const [attended, input, keys] = wantedRows(context, x, batch.tokenKeys, tokens);
+    const context = this.attention.forward(x, batch, trace, relations, tokens);
+    const [attended, input, keys] = wantedRows(context, x, batch, tokens);
     const projected = this.attentionOutput.forward(attended);
     const normed = this.attentionNorm!.forward(dropped(this.attentionDropout, projected, keys), input); // residual, then norm
     const transformed = this.feedForward.forward(normed, keys);
@@ -82,8 +82,8 @@ export class PreNormLayer extends BertLayer {
     relations: Relations = {},
     tokens: Int32Array | null = null,
   ): Tensor {
-    const context = this.attention.forward(this.attentionNorm?.forward(x) ?? x, batch, trace, relations);
-    const [attended, input, keys] = wantedRows(context, x, batch.tokenKeys, tokens);
+    const context = this.attention.forward(this.attentionNorm?.forward(x) ?? x, batch, trace, relations, tokens);
+    const [attended, input, keys] = wantedRows(context, x, batch, tokens);
     const sum = add(input, dropped(this.attentionDropout, this.attentionOutput.forward(attended), keys));
     const transformed = this.feedForward.forward(this.outputNorm.forward(sum), keys);
     return add(sum, dropped(this.outputDropout, transformed, keys));
@@ -93,11 +93,12 @@ export class PreNormLayer extends BertLayer {
 const dropped = (dropout: Dropout | null, x: Tensor, keys: Int32Array): Tensor =>
   dropout ? dropout.forward(x, keys) : x;
 
-/** Rows of what attention gives and of what it was given, with the keys by which dropout knows them. */
-const wantedRows = (context: Tensor, x: Tensor, keys: Int32Array, tokens: Int32Array | null) =>
-  tokens === null
-    ? ([context, x, keys] as const)
-    : ([selectRows(context, tokens), selectRows(x, tokens), tokens.map((token) => keys[token])] as const);
+/** Rows of what attention gave, unless it gave no others, and of the layer's input, with the keys by which dropout knows them. */
+function wantedRows(context: Tensor, x: Tensor, { tokenKeys }: PackedBatch, tokens: Int32Array | null) {
+  if (tokens === null) return [context, x, tokenKeys] as const;
+  const rows = context.shape[0] === tokens.length ? context : selectRows(context, tokens);
+  return [rows, selectRows(x, tokens), tokens.map((token) => tokenKeys[token])] as const;
+}
 
 const plainAttention = ({ hiddenSize, numAttentionHeads, attentionSize }: BertConfig, layer: Weights) =>
   new MultiHeadSelfAttention(layer.scope('attention.self'), hiddenSize, numAttentionHeads, attentionSize);
@@ -157,7 +158,7 @@ export class BertEncoder extends Module {
 
   /**
    * @param x      [totalTokens, hiddenSize]
-   * @param tokens whose outputs are wanted, the same numbers as among all
+   * @param tokens whose outputs are wanted, rising; the same numbers as among all
    * @returns      as x, or [tokens.length, hiddenSize]
    */
   forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, tokens: Int32Array | null = null): Tensor {

@@ -1,4 +1,4 @@
-import { expectOptions } from '../errors.ts';
+import { expectOptions, InputError } from '../errors.ts';
 import { Linear, Module, PackedBatch, type ModelInputs, type Trace, type Weights } from '../layers/index.ts';
 import { poolSequences, selectRows, type Pooling, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
@@ -68,29 +68,28 @@ export class BertModel extends BertPreTrainedModel {
   /**
    * The same for those who read the last states of some tokens alone: behind its attention, the last layer computes no others.
    *
-   * @param tokens counted through the batch as it is packed
+   * @param tokens counted through the batch as it is packed, in any order
    * @returns      `lastHiddenState` [tokens.length, hiddenSize], the same numbers as among all, and what `forward` has besides
    * @throws InputError as `forward`, or if there is no such token
    */
   forwardTokens(inputs: ModelInputs | PackedBatch, tokens: Int32Array, options: ForwardOptions = {}): EncoderOutput {
     const trace = traceOf(options);
     const batch = PackedBatch.from(inputs);
+    const bad = tokens.find((token) => !(token >= 0 && token < batch.totalTokens));
+    if (bad !== undefined) {
+      throw new InputError({ what: 'token asked for', expected: `0 to ${batch.totalTokens - 1}`, got: `${bad}` });
+    }
     return this.engine.scope(() => {
       if (trace.hiddenStates !== undefined || this.#isWatched()) {
         const output = this.forward(batch, options); // someone wants to see them all
         return { ...output, lastHiddenState: selectRows(output.lastHiddenState, tokens) };
       }
-      const embedded = this.embed(batch);
-      if (this.pooler === null) {
-        const lastHiddenState = this.encoder.forward(embedded, batch, trace, tokens);
-        return { batch, lastHiddenState, poolerOutput: null, ...trace };
-      }
-      const first = batch.edgeTokens('first');
-      const count = first.tokens.length;
-      const states = this.encoder.forward(embedded, batch, trace, Int32Array.of(...first.tokens, ...tokens));
-      const part = (begin: number, size: number) => selectRows(states, Int32Array.from({ length: size }, (_, i) => begin + i)); // prettier-ignore
-      const poolerOutput = this.pooler.forward(part(0, count), first);
-      return { batch, lastHiddenState: part(count, tokens.length), poolerOutput, ...trace };
+      const first = this.pooler ? batch.edgeTokens('first') : [];
+      const wanted = Int32Array.from(new Set([...first, ...tokens])).sort();
+      const states = this.encoder.forward(this.embed(batch), batch, trace, wanted);
+      const offsets = batch.offsetsAmong(wanted); // first tokens come first among them too
+      const poolerOutput = this.pooler ? this.pooler.forward(states, { offsets }) : null;
+      return { batch, lastHiddenState: rowsAmong(states, wanted, tokens), poolerOutput, ...trace };
     });
   }
 
@@ -100,9 +99,10 @@ export class BertModel extends BertPreTrainedModel {
     const edge = pooling === 'first' || pooling === 'last' ? batch.edgeTokens(pooling) : null;
     return this.engine.scope(() => {
       const { lastHiddenState, ...rest } = edge
-        ? this.forwardTokens(batch, edge.tokens, options)
+        ? this.forwardTokens(batch, edge, options)
         : this.forward(batch, options);
-      return { ...rest, pooled: poolSequences(lastHiddenState, (edge ?? batch).offsets, pooling) };
+      const offsets = edge ? batch.offsetsAmong(edge) : batch.offsets;
+      return { ...rest, pooled: poolSequences(lastHiddenState, offsets, pooling) };
     });
   }
 
@@ -127,4 +127,11 @@ function traceOf(options: ForwardOptions): Trace {
     ...(options.outputHiddenStates && { hiddenStates: [] }),
     ...(options.outputAttentions && { attentions: [] }),
   };
+}
+
+/** Rows of x, which has those of `tokens`, for `wanted` ones of them. */
+function rowsAmong(x: Tensor, tokens: Int32Array, wanted: Int32Array): Tensor {
+  if (tokens.length === wanted.length && tokens.every((token, row) => token === wanted[row])) return x;
+  const rows = new Map(Array.from(tokens, (token, row) => [token, row]));
+  return selectRows(x, wanted.map((token) => rows.get(token)!)); // prettier-ignore
 }

@@ -1,4 +1,4 @@
-import { attention, type AttentionOptions, type Rotation, type Tensor } from '../tensor/index.ts';
+import { attention, selectRows, type AttentionOptions, type Rotation, type Tensor } from '../tensor/index.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
 import type { PackedBatch } from './packedBatch.ts';
@@ -33,23 +33,36 @@ export abstract class SelfAttention extends Module {
     this.heads = heads;
   }
 
-  /** x: [totalTokens, hiddenSize] → the heads' contexts side by side, [totalTokens, hiddenSize] */
-  abstract override forward(x: Tensor, batch: PackedBatch, trace?: Trace, relations?: Relations): Tensor;
+  /**
+   * @param x      [totalTokens, hiddenSize]
+   * @param tokens those whose contexts are wanted, rising
+   * @returns      the heads' contexts side by side, [totalTokens, hiddenSize]; where it is able to, of `tokens` alone
+   */
+  abstract override forward(
+    x: Tensor,
+    batch: PackedBatch,
+    trace?: Trace,
+    relations?: Relations,
+    tokens?: Int32Array | null,
+  ): Tensor;
 
+  /** @param tokens whose rows q has, when it has not all of them */
   protected attend(
     [q, k, v]: readonly Tensor[],
     batch: PackedBatch,
     trace: Trace,
     options: Pick<AttentionOptions, 'scale' | 'bias' | 'window'> = {},
+    tokens: Int32Array | null = null,
   ): Tensor {
+    const { offsets, columns } = batch;
+    const keys = () => (tokens ? tokens.map((token) => batch.tokenKeys[token]) : batch.tokenKeys);
     const { context, probabilities } = attention(q, k, v, {
       ...options,
-      offsets: batch.offsets,
+      offsets,
+      ...(tokens && { queryOffsets: batch.offsetsAmong(tokens) }),
       heads: this.heads,
       wantProbabilities: trace.attentions !== undefined,
-      dropout: this.training
-        ? { probability: this.dropout, tokens: { keys: batch.tokenKeys, columns: batch.columns } }
-        : null,
+      dropout: this.training ? { probability: this.dropout, tokens: { keys: keys(), columns } } : null,
     });
     if (probabilities) trace.attentions?.push(probabilities);
     return context;
@@ -70,8 +83,16 @@ export class MultiHeadSelfAttention extends SelfAttention {
     this.value = new Linear(weights.scope('value'), hiddenSize, width);
   }
 
-  forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, { bias = undefined }: Relations = {}): Tensor {
-    const projected = [this.query, this.key, this.value].map((layer) => layer.forward(x));
-    return this.attend(projected, batch, trace, bias && { bias });
+  forward(
+    x: Tensor,
+    batch: PackedBatch,
+    trace: Trace = {},
+    { bias = undefined }: Relations = {},
+    tokens: Int32Array | null = null,
+  ): Tensor {
+    const queries = bias || trace.attentions ? null : tokens; // scores of all, or of those
+    const q = this.query.forward(queries ? selectRows(x, queries) : x);
+    const [k, v] = [this.key.forward(x), this.value.forward(x)];
+    return this.attend([q, k, v], batch, trace, bias && { bias }, queries);
   }
 }

@@ -124,20 +124,20 @@ export class PackedBatch {
     return this.ordinals.map((ordinal) => dropoutKey(ordinal, 0));
   }
 
-  /**
-   * The first or the last token of each sequence that has any, with offsets that say whose they are, as `offsets` does of all.
-   * tokens: [sequences that are not empty], offsets: [size + 1]
-   */
-  edgeTokens(edge: 'first' | 'last'): { tokens: Int32Array; offsets: Int32Array } {
+  /** The first or the last token of each sequence, but of those that have none. */
+  edgeTokens(edge: 'first' | 'last'): Int32Array {
     const { offsets } = this;
-    const counts = new Int32Array(offsets.length);
-    const tokens: number[] = [];
-    for (let sequence = 0; sequence < this.size; sequence++) {
-      const [begin, end] = [offsets[sequence], offsets[sequence + 1]];
-      if (begin < end) tokens.push(edge === 'first' ? begin : end - 1);
-      counts[sequence + 1] = tokens.length;
-    }
-    return { tokens: Int32Array.from(tokens), offsets: counts };
+    const edges = edge === 'first' ? offsets.subarray(0, -1) : offsets.subarray(1).map((end) => end - 1);
+    return edges.filter((_, sequence) => offsets[sequence] < offsets[sequence + 1]);
+  }
+
+  /** Of some tokens, rising: those of sequence s are offsets[s] to offsets[s+1] among them. [size + 1] */
+  offsetsAmong(tokens: Int32Array): Int32Array {
+    let count = 0;
+    return this.offsets.map((end) => {
+      while (tokens[count] < end) count++;
+      return count;
+    });
   }
 
   /** How messages name a token: its sequence, and its column there. */

@@ -18,7 +18,7 @@ export interface DropoutMask {
 
 /** Of attention probabilities: row = `maskBits(maskRow(stream, key of the query), head)`, draw = `maskBits(row, column of the key)`. */
 export interface AttentionDropout extends DropoutMask {
-  /** The column of each token in its sequence. */
+  /** The column of each key's token in its sequence. */
   columns: Int32Array;
 }
 
@@ -94,6 +94,7 @@ export interface BackwardKernels {
     bias: FloatArray | null,
     spans: Int32Array | null,
     dropout: AttentionDropout | null,
+    queryOffsets?: Int32Array,
   ): void;
 
   /** `attention` by what dropout leaves of the probabilities; `probabilities` receives those before. */
@@ -110,6 +111,7 @@ export interface BackwardKernels {
     bias: FloatArray | null,
     spans: Int32Array | null,
     dropout: AttentionDropout,
+    queryOffsets?: Int32Array,
   ): void;
 
   relativeBiasBackward(

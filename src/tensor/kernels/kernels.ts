@@ -102,10 +102,11 @@ export interface Kernels {
 
   /**
    * Scaled dot-product attention, softmax(q·kᵀ·scale + bias)·v, for every head of every sequence; scale is above 0.
-   * y, q, k and v are [totalTokens, heads·headSize]; sequence s is rows offsets[s] to offsets[s+1].
-   * probabilities, when not null, is [heads, Σ length²]: for each head, the [length, length] of each sequence in turn.
-   * bias, when there is one, has the same layout. spans, when given, is [totalTokens, 2]: a token sees only the tokens
-   * spans[t,0] to spans[t,1] of its sequence, itself among them; neither falls from one token to the next.
+   * y, q, k and v are [totalTokens, heads·headSize]; sequence s is rows offsets[s] to offsets[s+1]. With queryOffsets, q and y
+   * have fewer rows: those of sequence s are queryOffsets[s] to queryOffsets[s+1], no more than it has tokens.
+   * probabilities, when not null, is [heads, Σ queries·length]: for each head, the [queries, length] of each sequence in turn.
+   * bias, when there is one, has the same layout. spans, when given, is [queries of all, 2]: one sees only the tokens
+   * spans[q,0] to spans[q,1] of its sequence, at least one; neither falls from one query to the next.
    */
   attention(
     y: FloatArray,
@@ -119,6 +120,7 @@ export interface Kernels {
     scale: number,
     bias?: FloatArray | null,
     spans?: Int32Array | null,
+    queryOffsets?: Int32Array,
   ): void;
 
   /** y[r,i] = activation(x[r,i]) · x[r, size + i]: the first half of each row through the gate of the second. */

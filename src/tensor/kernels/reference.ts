@@ -174,12 +174,12 @@ function isQuantized(weight: FloatArray | PackedMatrix): weight is PackedMatrix 
   return 'dtype' in weight && weight.dtype === 'q8';
 }
 
-/** `attention`; `drop`, if given, changes the probabilities of the query in row i of the sequence that starts at `begin`. */
+/** `attention`; `drop`, if given, changes the probabilities of a query, in a row of q, over the tokens of the sequence that starts at `begin`. */
 export function attend(
-  drop: ((weights: Float64Array, begin: number, head: number, i: number) => void) | null,
+  drop: ((weights: Float64Array, begin: number, head: number, query: number) => void) | null,
   ...args: Parameters<Kernels['attention']>
 ): void {
-  const [y, probabilities, q, k, v, offsets, heads, headSize, scale, bias = null, spans = null] = args;
+  const [y, probabilities, q, k, v, offsets, heads, headSize, scale, bias = null, spans = null, rows = offsets] = args;
   const width = heads * headSize;
   const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
   let square = 0; // where this sequence's probabilities begin, within a head's
@@ -190,11 +190,11 @@ export function attend(
     const context = new Float64Array(headSize);
     for (let head = 0; head < heads; head++) {
       const column = head * headSize;
-      for (let i = 0; i < length; i++) {
-        const query = (begin + i) * width + column;
-        const pairs = head * squares + square + i * length; // of token i with each token
-        const first = spans ? spans[2 * (begin + i)] : 0;
-        const last = spans ? spans[2 * (begin + i) + 1] : length;
+      for (let row = rows[s]; row < rows[s + 1]; row++) {
+        const query = row * width + column;
+        const pairs = head * squares + square + (row - rows[s]) * length; // of this query with each token
+        const first = spans ? spans[2 * row] : 0;
+        const last = spans ? spans[2 * row + 1] : length;
 
         for (let j = first; j < last; j++) {
           const key = (begin + j) * width + column;
@@ -205,7 +205,7 @@ export function attend(
         softmaxRow(weights, weights, first, last - first);
         if (probabilities)
           probabilities.fill(0, pairs, pairs + length).set(weights.subarray(first, last), pairs + first);
-        drop?.(weights, begin, head, i);
+        drop?.(weights, begin, head, row);
 
         context.fill(0);
         for (let j = first; j < last; j++) {
@@ -215,7 +215,7 @@ export function attend(
         y.set(context, query);
       }
     }
-    square += length * length;
+    square += (rows[s + 1] - rows[s]) * length;
   }
 }
 

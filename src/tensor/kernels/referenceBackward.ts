@@ -40,7 +40,24 @@ export const referenceBackward: BackwardKernels = {
     }
   },
 
-  attentionBackward(dq, dk, dv, dBias, dy, q, k, v, offsets, heads, headSize, scale, bias, spans, dropout) {
+  attentionBackward(
+    dq,
+    dk,
+    dv,
+    dBias,
+    dy,
+    q,
+    k,
+    v,
+    offsets,
+    heads,
+    headSize,
+    scale,
+    bias,
+    spans,
+    dropout,
+    rows = offsets,
+  ) {
     const width = heads * headSize;
     const squares = (bias?.length ?? 0) / heads;
     let square = 0;
@@ -51,18 +68,19 @@ export const referenceBackward: BackwardKernels = {
       for (let head = 0; head < heads; head++) {
         const at = (i: number) => (begin + i) * width + head * headSize;
         const sums = { q: new Float64Array(headSize), k: zeroRows(length, headSize), v: zeroRows(length, headSize) };
-        for (let i = 0; i < length; i++) {
-          const pairs = head * squares + square + i * length;
-          const [first, last] = spans ? spans.subarray(2 * (begin + i)) : [0, length];
+        for (let row = rows[s]; row < rows[s + 1]; row++) {
+          const query = row * width + head * headSize;
+          const pairs = head * squares + square + (row - rows[s]) * length;
+          const [first, last] = spans ? spans.subarray(2 * row) : [0, length];
           for (let j = first; j < last; j++) {
-            weights[j] = scale * dot(q, at(i), k, at(j), headSize) + (bias ? bias[pairs + j] : 0);
+            weights[j] = scale * dot(q, query, k, at(j), headSize) + (bias ? bias[pairs + j] : 0);
           }
           softmaxRow(weights, weights, first, last - first);
           mask.fill(1);
-          if (dropout) dropAttention(mask, dropout, begin, head, i);
+          if (dropout) dropAttention(mask, dropout, begin, head, row);
           let mean = 0; // of dP by the probabilities
           for (let j = first; j < last; j++) {
-            dScores[j] = mask[j] * dot(dy, at(i), v, at(j), headSize);
+            dScores[j] = mask[j] * dot(dy, query, v, at(j), headSize);
             mean += weights[j] * dScores[j];
           }
           sums.q.fill(0);
@@ -70,22 +88,22 @@ export const referenceBackward: BackwardKernels = {
             const dScore = weights[j] * (dScores[j] - mean);
             if (dBias) dBias[pairs + j] += dScore;
             addScaled(sums.q, dScore * scale, k, at(j));
-            addScaled(sums.k[j], dScore * scale, q, at(i));
-            addScaled(sums.v[j], weights[j] * mask[j], dy, at(i));
+            addScaled(sums.k[j], dScore * scale, q, query);
+            addScaled(sums.v[j], weights[j] * mask[j], dy, query);
           }
-          if (dq) addTo(dq, at(i), sums.q);
+          if (dq) addTo(dq, query, sums.q);
         }
         if (dk) sums.k.forEach((sum, j) => addTo(dk, at(j), sum));
         if (dv) sums.v.forEach((sum, j) => addTo(dv, at(j), sum));
       }
-      square += length * length;
+      square += (rows[s + 1] - rows[s]) * length;
     }
   },
 
-  attentionDropout(y, probabilities, q, k, v, offsets, heads, headSize, scale, bias, spans, dropout) {
-    const drop = (weights: Float64Array, begin: number, head: number, i: number) =>
-      dropAttention(weights, dropout, begin, head, i);
-    attend(drop, y, probabilities, q, k, v, offsets, heads, headSize, scale, bias, spans);
+  attentionDropout(y, probabilities, q, k, v, offsets, heads, headSize, scale, bias, spans, dropout, rows) {
+    const drop = (weights: Float64Array, begin: number, head: number, query: number) =>
+      dropAttention(weights, dropout, begin, head, query);
+    attend(drop, y, probabilities, q, k, v, offsets, heads, headSize, scale, bias, spans, rows);
   },
 
   ...positionBackward,
@@ -267,9 +285,9 @@ function dropAttention(
   { stream, probability, keys, columns }: AttentionDropout,
   begin: number,
   head: number,
-  i: number,
+  query: number,
 ): void {
-  const row = maskBits(maskRow(stream, keys[begin + i]), head);
+  const row = maskBits(maskRow(stream, keys[query]), head);
   for (let j = 0; j < weights.length; j++) {
     const kept = maskBits(row, columns[begin + j]) >= maskThreshold(probability);
     weights[j] *= kept ? 1 / (1 - probability) : 0;

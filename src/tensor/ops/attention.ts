@@ -9,6 +9,8 @@ import { dropoutMask, openTape } from './dropout.ts';
 export interface AttentionOptions {
   /** Sequence s is rows offsets[s] to offsets[s+1]; [sequences + 1], from 0 to the number of rows. */
   offsets: Int32Array;
+  /** The same of q, where the contexts of some tokens alone are wanted; no sequence has more queries than tokens. Default: `offsets`. */
+  queryOffsets?: Int32Array;
   heads: number;
   /** By which scores are multiplied. Default 1 / √headSize. */
   scale?: number;
@@ -24,13 +26,13 @@ export interface AttentionOptions {
 
 /** What names the rows of a packed batch for dropout, however it is packed. */
 export interface TokenKeys {
-  /** One number for each token, of its sequence and column. [totalTokens] */
+  /** One number for each query, of its sequence and column. [rows of q] */
   keys: Int32Array;
   /** Column of each token in its sequence. [totalTokens] */
   columns: Int32Array;
 }
 
-/** Part of a sequence around each token. */
+/** Part of a sequence around each token, all of them queries. */
 export interface Window {
   /** Place of each token in its original sequence, dropped tokens counted; rising within a sequence. [totalTokens] */
   columns: Int32Array;
@@ -39,9 +41,9 @@ export interface Window {
 }
 
 export interface AttentionResult {
-  /** [totalTokens, heads·headSize] */
+  /** [rows of q, heads·headSize] */
   context: Tensor;
-  /** [heads, Σ length²]: for each head, the [length, length] of each sequence in turn; null unless asked for. */
+  /** [heads, Σ queries·length]: for each head, the [queries, length] of each sequence in turn; null unless asked for. */
   probabilities: Tensor | null;
 }
 
@@ -50,26 +52,34 @@ export interface AttentionResult {
  * softmax(q · kᵀ · scale + bias) · v, head by head. Tokens never see another sequence, and there is no padding to mask.
  * Source: Vaswani et al. 2017, §3.2.
  *
- * @param q,k,v [totalTokens, heads·headSize]; head h is columns h·headSize to (h+1)·headSize
+ * @param q,k,v [totalTokens, heads·headSize], q with as many rows as there are queries; head h is columns h·headSize to (h+1)·headSize
  * @throws ShapeError if the shapes differ, the width is not a multiple of heads, or the offsets do not span the rows
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): AttentionResult {
   const { offsets, heads, bias = null, window = null, wantProbabilities = false, dropout = null } = options;
+  const { queryOffsets = offsets } = options;
   const engine = sharedEngine('attention', q, k, v, bias);
   expectRank('attention: q', q.shape, 2);
-  expectShape('attention: k', k.shape, q.shape);
-  expectShape('attention: v', v.shape, q.shape);
-  const [totalTokens, width] = q.shape;
+  const [queries, width] = q.shape;
+  expectRank('attention: k', k.shape, 2);
+  const totalTokens = queryOffsets === offsets ? queries : k.shape[0];
+  expectShape('attention: k', k.shape, [totalTokens, width]);
+  expectShape('attention: v', v.shape, k.shape);
   const headSize = width / heads;
   if (!(heads >= 1) || width % heads !== 0 || !Number.isInteger(heads)) {
     throw new ShapeError({ what: 'attention: q', expected: `a width divisible by ${heads} heads`, got: `${width}` });
   }
   expectOffsets('attention', offsets, totalTokens);
-  if (bias) expectShape('attention: bias', bias.shape, [heads, squaresOf(offsets)]);
-  if (window) expectShape('attention: columns of the window', [window.columns.length], [totalTokens]);
+  if (queryOffsets !== offsets) expectQueries(queryOffsets, offsets, queries);
+  const pairs = pairsOf(offsets, queryOffsets);
+  if (bias) expectShape('attention: bias', bias.shape, [heads, pairs]);
+  if (window) {
+    expectShape('attention: columns of the window', [window.columns.length], [totalTokens]);
+    expectShape('attention: queries within a window', [queries], [totalTokens]);
+  }
 
   const context = engine.empty(q.shape);
-  const probabilities = wantProbabilities ? engine.empty([heads, squaresOf(offsets)]) : null;
+  const probabilities = wantProbabilities ? engine.empty([heads, pairs]) : null;
   const scale = options.scale ?? 1 / Math.sqrt(headSize);
   const spans = window && spansOf(window, offsets);
   const sizes = [offsets, heads, headSize, scale] as const;
@@ -78,16 +88,18 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   if (dropout && dropout.probability > 0) {
     const { keys, columns } = dropout.tokens;
     const tape = openTape(engine);
-    mask = { ...dropoutMask(tape, dropout.probability, keys, totalTokens), columns };
-    tape.kernels.attentionDropout(...outputs, q.data, k.data, v.data, ...sizes, bias && bias.data, spans, mask);
+    mask = { ...dropoutMask(tape, dropout.probability, keys, queries), columns };
+    const given = [q.data, k.data, v.data, ...sizes, bias && bias.data, spans] as const;
+    tape.kernels.attentionDropout(...outputs, ...given, mask, queryOffsets);
   } else {
-    engine.kernels.attention(...outputs, q.data, k.data, v.data, ...sizes, bias && bias.data, spans);
+    const added = bias && bias.data;
+    engine.kernels.attention(...outputs, q.data, k.data, v.data, ...sizes, added, spans, queryOffsets);
   }
   record(context, [q, k, v, bias], (dy, [dq, dk, dv, dBias], backward) => {
     const gradients = [dq && dq.data, dk && dk.data, dv && dv.data, dBias && dBias.data] as const;
     const inputs = [dy.data, q.data, k.data, v.data] as const;
     const added = bias && bias.data;
-    backward.attentionBackward(...gradients, ...inputs, ...sizes, added, spans, mask);
+    backward.attentionBackward(...gradients, ...inputs, ...sizes, added, spans, mask, queryOffsets);
   });
   return { context, probabilities };
 }
@@ -102,6 +114,17 @@ export function expectOffsets(op: string, offsets: Int32Array, totalTokens: numb
       got: `${offsets.length} of them, from ${offsets[0]} to ${offsets.at(-1)}`,
     });
   }
+}
+
+/** @throws ShapeError unless the queries are those of the sequences, none with more than its tokens */
+function expectQueries(queryOffsets: Int32Array, offsets: Int32Array, queries: number): void {
+  expectOffsets('attention: queries', queryOffsets, queries);
+  expectShape('attention: offsets of queries', [queryOffsets.length], [offsets.length]);
+  const many = queryOffsets.findIndex((end, s) => s > 0 && end - queryOffsets[s - 1] > offsets[s] - offsets[s - 1]) - 1;
+  if (many < 0) return;
+  const [got, expected] = [queryOffsets, offsets].map((ends) => ends[many + 1] - ends[many]);
+  const what = `attention: queries of sequence ${many}`;
+  throw new ShapeError({ what, expected: `at most ${expected}, its tokens`, got: `${got}` });
 }
 
 /** First token that each token sees, and the one after the last, counted within its sequence: [totalTokens, 2] */
@@ -119,9 +142,11 @@ function spansOf({ columns, reach }: Window, offsets: Int32Array): Int32Array {
   return spans;
 }
 
-/** Σ length²: how many pairs of tokens there are. */
-export function squaresOf(offsets: Int32Array): number {
-  let squares = 0;
-  for (let s = 0; s + 1 < offsets.length; s++) squares += (offsets[s + 1] - offsets[s]) ** 2;
-  return squares;
+/** Σ queries·length: how many pairs of tokens there are. */
+export function pairsOf(offsets: Int32Array, queryOffsets = offsets): number {
+  let pairs = 0;
+  for (let s = 0; s + 1 < offsets.length; s++) {
+    pairs += (queryOffsets[s + 1] - queryOffsets[s]) * (offsets[s + 1] - offsets[s]);
+  }
+  return pairs;
 }

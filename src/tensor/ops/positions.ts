@@ -4,7 +4,7 @@ import { sharedEngine, type Engine } from '../engine.ts';
 import { positionKernels } from '../positionKernels.ts';
 import { expectRank, expectShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { expectOffsets, squaresOf } from './attention.ts';
+import { expectOffsets, pairsOf } from './attention.ts';
 
 /** Where the tokens of a packed batch stand. */
 export interface Places {
@@ -46,7 +46,7 @@ export function relativeBias(table: Tensor, buckets: Int32Array, { offsets, colu
   const heads = table.shape[1];
   expectOffsets('relativeBias', offsets, columns.length);
   expectBuckets('relativeBias', buckets, table.shape[0], { offsets, columns });
-  const y = engine.empty([heads, squaresOf(offsets)]);
+  const y = engine.empty([heads, pairsOf(offsets)]);
   positionKernels(engine).relativeBias(y.data, table.data, buckets, columns, offsets, heads);
   return record(y, [table], (dy, [dTable], backward) =>
     backward.relativeBiasBackward(dTable!.data, dy.data, buckets, columns, offsets, heads),
@@ -88,7 +88,7 @@ export function disentangledBias(
     expectShape('disentangledBias: table', table.shape, [table.shape[0], width]);
     expectBuckets('disentangledBias', buckets, table.shape[0], { offsets, columns });
   }
-  const y = engine.empty([heads, squaresOf(offsets)]);
+  const y = engine.empty([heads, pairsOf(offsets)]);
   const numbers = (tensors: readonly (Tensor | null)[]) => tensors.map((x) => x && x.data);
   const sizes = [buckets, columns, offsets, heads, width / heads, scale] as const;
   const [keys, queries] = numbers([positionKeys, positionQueries]);

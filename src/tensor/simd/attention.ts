@@ -24,9 +24,10 @@ const KEY_STEP = 16;
  * only as many rows of scores exist at once. Keys and values of a head are packed first, in the panels that tiles read.
  *
  * y, q, k, v point at the first head's first column of the first token; `stride` is the bytes from one token to the next.
- * `probabilities`, unless 0, receives [heads][length][length], `headStride` bytes from one head to the next; `bias`, unless 0,
+ * There are `queries` rows of y and q, `length` of k and v.
+ * `probabilities`, unless 0, receives [heads][queries][length], `headStride` bytes from one head to the next; `bias`, unless 0,
  * is read in the same layout. `spans`, unless 0, is the first key that each query sees and the one after the last, int32
- * [length][2]; keys that no query of a block sees are left out of every loop.
+ * [queries][2]; keys that no query of a block sees are left out of every loop.
  * `bases`, unless 0, are those of dropout's mask (see `defineMaskRow`), one per query, `baseStride` bytes from head to head.
  */
 export function defineAttention(
@@ -39,12 +40,13 @@ export function defineAttention(
   const panelBytes = 4 * columns; // of one k
   const { softmaxRow, maskRow, addScaled, packKeys, packValues } = functions;
 
-  module.define('attention', 'iiiiiiiifiiiiiiiiifi', (fn, ...args) => {
+  module.define('attention', 'iiiiiiiiifiiiiiiiiifi', (fn, ...args) => {
     const [
       y,
       q,
       k,
       v,
+      queries,
       length,
       headSize,
       stride,
@@ -109,13 +111,13 @@ export function defineAttention(
       fn.set(pairs, bias);
       fn.set(span, spans);
       fn.set(base, bases);
-      fn.set(left, length);
+      fn.set(left, queries);
       fn.while(i32.gt_s(left, 0), () => {
         fn.set(rows, i32.min(left, tile.rows));
         fn.if(spans, () => {
-          const begin = i32.mul(i32.div_u(i32.sub(length, left), QUERY_BLOCK), QUERY_BLOCK);
+          const begin = i32.mul(i32.div_u(i32.sub(queries, left), QUERY_BLOCK), QUERY_BLOCK);
           fn.set(block, begin);
-          const last = i32.add(block, i32.min(QUERY_BLOCK - 1, i32.sub(i32.sub(length, 1), block)));
+          const last = i32.add(block, i32.min(QUERY_BLOCK - 1, i32.sub(i32.sub(queries, 1), block)));
           const spanOf = (token: Value<'i32'>) => i32.add(spans, i32.shl(token, 3));
           fn.set(first, i32.and(i32.load(spanOf(block)), -KEY_STEP));
           setKeys(first, i32.sub(i32.load(spanOf(last), 4), first));

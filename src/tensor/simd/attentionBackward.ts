@@ -15,7 +15,8 @@ export function attentionBackwardScratchBytes(length: number, headSize: number, 
 
 /**
  * `attentionBackward`: gradients of q, k and v for some heads of one sequence, added at dq, dk and dv (none of them 0), and at
- * dBias unless it is 0. The probabilities are computed again, as `attention` does. Arguments as there.
+ * dBias unless it is 0. The probabilities are computed again, as `attention` does. Arguments as there;
+ * there are no more queries than keys.
  */
 export function defineAttentionBackward(
   module: ModuleBuilder,
@@ -29,7 +30,7 @@ export function defineAttentionBackward(
   const scoreRow = defineScoreRow(module, arithmetic);
   const addRows = defineAddRows(module);
   const scaleRow = defineScaleRow(module);
-  module.define('attentionBackward', 'iiiiiiiiiiiiiifiiiiiifi', (fn, ...args) => {
+  module.define('attentionBackward', 'iiiiiiiiiiiiiiifiiiiiifi', (fn, ...args) => {
     const [
       dq,
       dk,
@@ -41,6 +42,7 @@ export function defineAttentionBackward(
       v,
       bias,
       spans,
+      queries,
       length,
       headSize,
       stride,
@@ -66,8 +68,8 @@ export function defineAttentionBackward(
     const rows = after(after(panels, headSize, scoreStride), headSize, scoreStride); // the same by rows, [panel][length][columns]
     const sums = after(rows, length, rowStride);
     const weights = after(sums, length, rowStride);
-    const dScores = after(weights, length, scoreStride);
-    const turned = after(dScores, length, scoreStride);
+    const dScores = after(weights, queries, scoreStride);
+    const turned = after(dScores, queries, scoreStride);
     const mask = after(turned, length, scoreStride);
     const eights = fn.let(i32.shr_u(i32.add(length, 7), 3));
     const vectors = fn.let(i32.shl(eights, 1));
@@ -97,18 +99,18 @@ export function defineAttentionBackward(
       fn.store(f32x4.store(from, f32x4.const(1)));
       fn.advance(from, 16);
     });
-    /** `gradient` += x · the rows of a head, x [length, length]. */
-    const addProduct = (gradient: typeof dq, x: typeof dq, source: typeof dq) => {
-      fn.call(packValues, rows, source, length, headSize, stride);
-      fn.call(product, sums, x, rows, length, length, headPanels, scoreStride, rowStride, panelStep, zeros);
-      fn.call(addRows, gradient, sums, length, headSize, stride, rowStride);
+    /** `gradient` += x · the rows of a head, x [count, depth]. */
+    const addProduct = (gradient: typeof dq, count: typeof dq, x: typeof dq, source: typeof dq, depth: typeof dq) => {
+      fn.call(packValues, rows, source, depth, headSize, stride);
+      fn.call(product, sums, x, rows, count, depth, headPanels, scoreStride, rowStride, panelStep, zeros);
+      fn.call(addRows, gradient, sums, count, headSize, stride, rowStride);
     };
     fn.repeat(heads, () => {
       // Scores, and the gradients of probabilities.
       fn.call(packKeys, panels, k, length, headSize, stride);
-      fn.call(product, weights, q, panels, length, headSize, tokenPanels, stride, scoreStride, panelStep, zeros);
+      fn.call(product, weights, q, panels, queries, headSize, tokenPanels, stride, scoreStride, panelStep, zeros);
       fn.call(packKeys, panels, v, length, headSize, stride);
-      fn.call(product, dScores, dy, panels, length, headSize, tokenPanels, stride, scoreStride, panelStep, zeros);
+      fn.call(product, dScores, dy, panels, queries, headSize, tokenPanels, stride, scoreStride, panelStep, zeros);
 
       fn.set(row, weights);
       fn.set(dRow, dScores);
@@ -116,7 +118,7 @@ export function defineAttentionBackward(
       fn.set(pairs, bias);
       fn.set(dPairs, dBias);
       fn.set(span, spans);
-      fn.repeat(length, () => {
+      fn.repeat(queries, () => {
         fn.if(bias, () => {
           fn.call(addScaled, row, pairs, length, scale);
           fn.advance(pairs, lengthBytes);
@@ -148,11 +150,11 @@ export function defineAttentionBackward(
         fn.advance(dRow, scoreStride);
       });
 
-      fn.call(transpose, turned, weights, length, length, scoreStride, scoreStride);
-      addProduct(dv, turned, dy);
-      addProduct(dq, dScores, k);
-      fn.call(transpose, turned, dScores, length, length, scoreStride, scoreStride);
-      addProduct(dk, turned, q);
+      fn.call(transpose, turned, weights, queries, length, scoreStride, scoreStride);
+      addProduct(dv, length, turned, dy, queries);
+      addProduct(dq, queries, dScores, k, length);
+      fn.call(transpose, turned, dScores, queries, length, scoreStride, scoreStride);
+      addProduct(dk, length, turned, q, queries);
 
       for (const pointer of [dq, dk, dv, dy, q, k, v]) fn.advance(pointer, i32.shl(headSize, 2));
       fn.advance(bases, baseStride);

@@ -226,28 +226,36 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     bias: FloatArray | null,
     spans: Int32Array | null,
     dropout: AttentionDropout | null,
+    queryOffsets = offsets,
   ): void {
     const width = heads * headSize;
-    const numbers = dy.length;
+    const [queryNumbers, numbers] = [dy.length, k.length];
     const squares = (bias?.length ?? 0) / heads;
     this.with([dq, dk, dv, dBias], [dy, q, k, v, bias, spans], (addresses) => {
       // What is not wanted goes to waste.
-      const rows = [0, 1, 2, 4, 5, 6, 7].map((i) => addresses[i] || this.memory.take(4 * numbers));
+      const [dqAt, dkAt, dvAt] = [queryNumbers, numbers, numbers].map(
+        (count, i) => addresses[i] || this.memory.take(4 * count),
+      );
+      const [dyAt, qAt, kAt, vAt] = addresses.slice(4);
       const [dBiasAt, biasAt, spansAt] = [3, 8, 9].map((i) => addresses[i]);
-      const mask = this.#maskOf(dropout)(heads, offsets.at(-1)!);
+      const mask = this.#maskOf(dropout)(heads, queryOffsets.at(-1)!);
       const calls: KernelCall[] = [];
       let longest = 0;
       let square = 0;
       for (let s = 0; s + 1 < offsets.length; s++) {
         const length = offsets[s + 1] - offsets[s];
-        if (length === 0) continue;
-        for (const [first, last] of this.divide(heads, 10 * length * length * width)) {
-          const [dqAt, dkAt, dvAt, ...inputs] = rows.map((row) => row + 4 * (offsets[s] * width + first * headSize));
+        const queries = queryOffsets[s + 1] - queryOffsets[s];
+        if (queries === 0) continue;
+        for (const [first, last] of this.divide(heads, 10 * queries * length * width)) {
+          const ofQuery = (address: number) => address + 4 * (queryOffsets[s] * width + first * headSize);
+          const ofToken = (address: number) => address + 4 * (offsets[s] * width + first * headSize);
           const pairs = (address: number) => (address === 0 ? 0 : address + 4 * (first * squares + square));
           calls.push([
             'attentionBackward',
-            ...[dqAt, dkAt, dvAt, pairs(dBiasAt), ...inputs, pairs(biasAt)],
-            spansAt === 0 ? 0 : spansAt + 8 * offsets[s],
+            ...[ofQuery(dqAt), ofToken(dkAt), ofToken(dvAt), pairs(dBiasAt)],
+            ...[ofQuery(dyAt), ofQuery(qAt), ofToken(kAt), ofToken(vAt), pairs(biasAt)],
+            spansAt === 0 ? 0 : spansAt + 8 * queryOffsets[s],
+            queries,
             length,
             headSize,
             4 * width,
@@ -255,11 +263,11 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
             scale,
             4 * squares,
             this.zeros,
-            ...mask(first, offsets[s]),
+            ...mask(first, queryOffsets[s], offsets[s]),
           ]);
         }
         longest = Math.max(longest, length);
-        square += length * length;
+        square += queries * length;
       }
       this.runWithScratch(calls, attentionBackwardScratchBytes(longest, headSize, this.tile), true);
     });
@@ -278,26 +286,28 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     bias: FloatArray | null,
     spans: Int32Array | null,
     dropout: AttentionDropout,
+    queryOffsets = offsets,
   ): void {
     const mask = this.#maskOf(dropout);
-    this.#kernels.attention(y, probabilities, q, k, v, offsets, heads, headSize, scale, bias, spans, mask);
+    const args = [y, probabilities, q, k, v, offsets, heads, headSize, scale, bias, spans, queryOffsets] as const;
+    this.#kernels.attention(...args, mask);
   }
 
   /** Its arguments are in scratch memory. */
   #maskOf(dropout: AttentionDropout | null): MaskArguments {
     if (!dropout) return noMask;
-    return (heads, tokens) => {
+    return (heads, queries) => {
       const { stream, probability, keys, columns } = dropout;
-      const bases = this.memory.take(4 * heads * tokens);
-      const counters = this.memory.take(4 * tokens + 32); // read eight at a time
-      const [basesView, countersView] = [this.#int32(bases, heads * tokens), this.#int32(counters, tokens)];
-      for (let token = 0; token < tokens; token++) {
-        const row = maskRow(stream, keys[token]);
-        for (let head = 0; head < heads; head++) basesView[head * tokens + token] = maskBits(row, head);
-        countersView[token] = Math.imul(columns[token], GOLDEN);
+      const bases = this.memory.take(4 * heads * queries);
+      const counters = this.memory.take(4 * columns.length + 32); // read eight at a time
+      const [basesView, countersView] = [this.#int32(bases, heads * queries), this.#int32(counters, columns.length)];
+      for (let query = 0; query < queries; query++) {
+        const row = maskRow(stream, keys[query]);
+        for (let head = 0; head < heads; head++) basesView[head * queries + query] = maskBits(row, head);
       }
+      columns.forEach((column, token) => (countersView[token] = Math.imul(column, GOLDEN)));
       const rest = [maskThreshold(probability), 1 / (1 - probability)];
-      return (head, token) => [bases + 4 * (head * tokens + token), 4 * tokens, counters + 4 * token, ...rest];
+      return (head, query, token) => [bases + 4 * (head * queries + query), 4 * queries, counters + 4 * token, ...rest];
     };
   }
 

@@ -18,8 +18,11 @@ import { SimdBase } from './simdBase.ts';
 /** From so many rows on Strassen's algorithm saves more than the sums of weights cost. */
 const STRASSEN_ROWS = 32;
 
-/** The arguments of dropout for attention kernels, by first head and first token: zeros without. */
-export type MaskArguments = (heads: number, tokens: number) => (head: number, token: number) => number[];
+/** The arguments of dropout for attention kernels, by first head, query and token: zeros without. */
+export type MaskArguments = (
+  heads: number,
+  queries: number,
+) => (head: number, query: number, token: number) => number[];
 export const noMask: MaskArguments = () => () => [0, 0, 0, 0, 0];
 
 /**
@@ -150,27 +153,31 @@ export class SimdKernels extends SimdBase implements Kernels {
     scale: number,
     bias: FloatArray | null = null,
     spans: Int32Array | null = null,
+    queryOffsets = offsets,
     maskOf: MaskArguments = noMask,
   ): void {
     const width = heads * headSize;
     const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
     this.with([y, probabilities], [q, k, v, bias, spans], ([to, saved, query, key, value, biases, seen]) => {
-      const mask = maskOf(heads, offsets.at(-1)!);
+      const mask = maskOf(heads, queryOffsets.at(-1)!);
       const calls: KernelCall[] = [];
       let longest = 0;
       let square = 0;
       for (let s = 0; s + 1 < offsets.length; s++) {
         const length = offsets[s + 1] - offsets[s];
-        if (length === 0) continue;
-        for (const [first, last] of this.divide(heads, 4 * length * length * width)) {
+        const queries = queryOffsets[s + 1] - queryOffsets[s];
+        if (queries === 0) continue;
+        for (const [first, last] of this.divide(heads, 4 * queries * length * width)) {
           const offset = 4 * (offsets[s] * width + first * headSize);
+          const queryOffset = 4 * (queryOffsets[s] * width + first * headSize);
           const pairs = (address: number) => (address === 0 ? 0 : address + 4 * (first * squares + square));
           calls.push([
             'attention',
-            to + offset,
-            query + offset,
+            to + queryOffset,
+            query + queryOffset,
             key + offset,
             value + offset,
+            queries,
             length,
             headSize,
             4 * width,
@@ -180,12 +187,12 @@ export class SimdKernels extends SimdBase implements Kernels {
             4 * squares,
             this.zeros,
             pairs(biases),
-            seen === 0 ? 0 : seen + 8 * offsets[s],
-            ...mask(first, offsets[s]),
+            seen === 0 ? 0 : seen + 8 * queryOffsets[s],
+            ...mask(first, queryOffsets[s], offsets[s]),
           ]);
         }
         longest = Math.max(longest, length);
-        square += length * length;
+        square += queries * length;
       }
       this.runWithScratch(calls, attentionScratchBytes(longest, headSize, this.tile));
     });
