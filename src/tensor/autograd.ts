@@ -6,7 +6,8 @@ import type { Matrix } from './matrix.ts';
 import type { Block } from './memory.ts';
 import { randomStream } from './random.ts';
 import { showShape } from './shape.ts';
-import type { Tensor } from './tensor.ts';
+import { Tensor } from './tensor.ts';
+import type { FloatArray } from './kernels/kernels.ts';
 
 /**
  * Automatic differentiation: while a tape is open, ops record how the gradient of their output becomes gradients of their
@@ -25,7 +26,8 @@ import type { Tensor } from './tensor.ts';
  *
  * What an optimizer relies on: `parameter.grad` is made by the first `withGradients` that names the parameter and stays, as
  * the parameter does; `grad.data` is laid out as `parameter.data`, element for element (of a matrix, packed as the kernels
- * read it, with padding that is zero in both). Take `data` anew after anything was made by the engine: memory that grows moves it. A step writes to `data` in place, so that the weights can be used at once.
+ * read it, with padding that is zero in both). Take `data` anew after `zeroGradients` and after anything was made by the engine:
+ * zeros are written when they are asked for, and memory that grows moves. A step writes to `data` in place, so that the weights can be used at once.
  *
  * The tape owns an engine scope: what is computed inside lives until its end, inner scopes included, since backward needs it.
  */
@@ -49,6 +51,30 @@ interface Node {
   output: Block;
   inputs: readonly (Differentiable | null)[];
   backward: Backward;
+}
+
+/** A gradient that is zero until something is added to it, without being filled: what is added first mostly is all of it. */
+class Gradient extends Tensor {
+  /** Whether what its memory holds does not count. */
+  isZero = true;
+
+  constructor({ engine, block, shape, scope }: Tensor) {
+    super(engine, block, shape, scope);
+  }
+
+  override get data(): FloatArray {
+    const data = super.data;
+    if (this.isZero) data.fill(0);
+    this.isZero = false;
+    return data;
+  }
+}
+
+/** Whether nothing was added to this gradient yet: whoever asks then writes all of its numbers, in place of adding to them. */
+export function isFirst(gradient: Tensor | null): boolean {
+  if (!(gradient instanceof Gradient) || !gradient.isZero) return false;
+  gradient.isZero = false;
+  return true;
 }
 
 /** Gradients belong to numbers, so a tensor and its reshaped views share one. */
@@ -166,9 +192,9 @@ export class Tape {
     const key = keyOf(x);
     const known = this.#leaves.get(key) ?? this.#flowing.get(key);
     if (known !== undefined) return known;
-    const zeros = this.engine.zeros(x.shape);
-    this.#flowing.set(key, zeros);
-    return zeros;
+    const gradient = new Gradient(this.engine.empty(x.shape));
+    this.#flowing.set(key, gradient);
+    return gradient;
   }
 
   /** A tape for a part that is computed a second time: `gradients` receive those of `inputs`. */
@@ -207,7 +233,7 @@ export function withGradients<T>(
   const leaves = new Map<object, Tensor>();
   for (const p of parameters) {
     if ('requiresGrad' in p && p.requiresGrad === false) continue; // frozen
-    p.grad ??= engine.keep([p.data.length]);
+    p.grad ??= new Gradient(engine.keep([p.data.length]));
     leaves.set(keyOf(p), p.grad);
   }
   const tape = new Tape(engine, leaves, { seed, step });
@@ -228,7 +254,10 @@ export function withoutGradients<T>(engine: Engine, body: () => T): T {
 
 /** Sets the gradients of parameters to zero; those that were never made are none. */
 export function zeroGradients(parameters: readonly Differentiable[]): void {
-  for (const { grad } of parameters) grad?.data.fill(0);
+  for (const { grad } of parameters) {
+    if (grad instanceof Gradient) grad.isZero = true;
+    else grad?.data.fill(0);
+  }
 }
 
 /**

@@ -278,7 +278,7 @@ describe('the comparison of gradients notices', () => {
     [
       'the slope of the tanh form of GELU',
       'activation gelu',
-      { activationBackward: (dx, dy, x) => reference.activationBackward(dx, dy, x, 'gelu_new') },
+      { activationWithSlopes: (y, slopes, x) => reference.activationWithSlopes(y, slopes, x, 'gelu_new') },
     ],
     [
       'a smoothed target without its part of the label',

@@ -47,7 +47,8 @@ export interface AdamStep {
  */
 export interface BackwardKernels {
   /**
-   * Of `linear` without an activation: dx += dy·weight, dWeight += dyᵀ·x, dBias += Σ dy over rows.
+   * Of `linear` without an activation: dx += dy·weight, dWeight += dyᵀ·x, dBias += Σ dy over rows. What is in `first` is written,
+   * not added to.
    * dWeight has the layout of weight. A q8 weight has no gradient of its own, and lets none through (the op refuses).
    */
   linearBackward(
@@ -60,6 +61,7 @@ export interface BackwardKernels {
     rows: number,
     inFeatures: number,
     outFeatures: number,
+    first?: { dx: boolean; dWeight: boolean },
   ): void;
 
   /** da += dy·bᵀ, db += aᵀ·dy, with a [m,k] and b [k,n]. */
@@ -169,8 +171,10 @@ export interface BackwardKernels {
     size: number,
   ): void;
 
-  /** dx += dy · f′(x) */
-  activationBackward(dx: FloatArray, dy: FloatArray, x: FloatArray, name: FunctionName): void;
+  /** y = f(x) and slopes = f′(x); slopes may be x. */
+  activationWithSlopes(y: FloatArray, slopes: FloatArray, x: FloatArray, name: FunctionName): void;
+  /** dx += dy∘factors */
+  addProducts(dx: FloatArray, dy: FloatArray, factors: FloatArray): void;
 
   binaryBackward(
     da: FloatArray | null,

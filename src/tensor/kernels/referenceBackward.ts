@@ -1,15 +1,17 @@
-import { activations } from './activations.ts';
+import { activations, functions } from './activations.ts';
 import type { AttentionDropout, BackwardKernels, DropoutMask } from './backwardKernels.ts';
 import type { FloatArray, Pooling } from './kernels.ts';
 import { maskBits, maskRow, maskThreshold } from './mix.ts';
 import { positionBackward } from './positions.ts';
 import { attend } from './reference.ts';
-import { slopes } from './slopes.ts';
+import { slopes as slopesOf } from './slopes.ts';
 import { softmaxRow } from './special.ts';
 
 /** The specification of the backward kernels: plain loops, sums in float64 that are rounded once, when added to a gradient. */
 export const referenceBackward: BackwardKernels = {
-  linearBackward(dx, dWeight, dBias, dy, x, weights, rows, inFeatures, outFeatures) {
+  linearBackward(dx, dWeight, dBias, dy, x, weights, rows, inFeatures, outFeatures, first) {
+    if (first?.dx) dx?.fill(0);
+    if (first?.dWeight) dWeight?.fill(0);
     const weight = 'data' in weights ? (weights.data as FloatArray) : weights;
     const sum = new Float64Array(inFeatures);
     for (let r = 0; dx && r < rows; r++) {
@@ -109,7 +111,7 @@ export const referenceBackward: BackwardKernels = {
   ...positionBackward,
 
   gateBackward(dx, dy, x, name, rows, size) {
-    const [f, slope] = [activations[name], slopes[name]];
+    const [f, slope] = [activations[name], slopesOf[name]];
     for (let r = 0; r < rows; r++) {
       for (let i = 0; i < size; i++) {
         const [a, b, given] = [2 * r * size + i, 2 * r * size + size + i, dy[r * size + i]];
@@ -149,9 +151,13 @@ export const referenceBackward: BackwardKernels = {
     if (dBias) sumRowsInto(dBias, dy, rows, size);
   },
 
-  activationBackward(dx, dy, x, name) {
-    const slope = slopes[name];
-    for (let i = 0; i < x.length; i++) dx[i] += dy[i] * slope(x[i]);
+  activationWithSlopes(y, slopes, x, name) {
+    const [f, slope] = [functions[name], slopesOf[name]];
+    for (let i = 0; i < x.length; i++) [y[i], slopes[i]] = [f(x[i]), slope(x[i])];
+  },
+
+  addProducts(dx, dy, factors) {
+    for (let i = 0; i < dx.length; i++) dx[i] += dy[i] * factors[i];
   },
 
   binaryBackward(da, db, dy, a, b, operation) {

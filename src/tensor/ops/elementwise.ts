@@ -1,5 +1,5 @@
 import { ShapeError } from '../../errors.ts';
-import { record } from '../autograd.ts';
+import { isFirst, record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import type { ActivationName, BinaryOperation, FunctionName } from '../kernels/kernels.ts';
 import { sameShape, showShape } from '../shape.ts';
@@ -35,10 +35,25 @@ export const softplus = (x: Tensor): Tensor => apply(x, 'softplus');
 export const sqrt = (x: Tensor): Tensor => apply(x, 'sqrt');
 
 function apply(x: Tensor, name: FunctionName): Tensor {
-  const { kernels } = x.engine;
-  const y = x.engine.empty(x.shape);
-  kernels.activation(y.data, x.data, name);
-  return record(y, [x], (dy, [dx], backward) => backward.activationBackward(dx!.data, dy.data, x.data, name));
+  const { engine } = x;
+  if (engine.tape?.wants(x)) return withSlopes(x, name, engine.empty(x.shape));
+  const y = engine.empty(x.shape);
+  engine.kernels.activation(y.data, x.data, name);
+  return y;
+}
+
+/** An activation on an open tape, of numbers that nobody else reads: its slopes take their place. */
+export const activateInPlace = (x: Tensor, name: ActivationName): Tensor => withSlopes(x, name, x);
+
+/** f(x), with its slopes kept in another tensor, or in x: with them backward is a product. */
+function withSlopes(x: Tensor, name: FunctionName, slopes: Tensor): Tensor {
+  const { engine } = x;
+  const y = engine.empty(x.shape);
+  engine.tape!.kernels.activationWithSlopes(y.data, slopes.data, x.data, name);
+  return record(y, [x], (dy, [dx], backward) => {
+    if (isFirst(dx)) engine.kernels.binary(dx!.data, dy.data, slopes.data, 'multiply');
+    else backward.addProducts(dx!.data, dy.data, slopes.data);
+  });
 }
 
 /**

@@ -1,11 +1,11 @@
 import { ConfigError, ShapeError } from '../../errors.ts';
-import { record } from '../autograd.ts';
+import { isFirst, record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import type { ActivationName } from '../kernels/kernels.ts';
 import { expectRank, expectShape, showShape } from '../shape.ts';
 import { Matrix } from '../matrix.ts';
 import type { Tensor } from '../tensor.ts';
-import { activation as activate } from './elementwise.ts';
+import { activateInPlace } from './elementwise.ts';
 
 /**
  * A fully connected layer with its activation: y = activation(x · weightᵀ + bias).
@@ -39,15 +39,16 @@ export function linear(
       fix: 'load with dtype "f32", which expands them',
     });
   }
-  // The slope of an activation is taken at the sum, so that is kept.
-  if (isRecorded && activation !== 'linear') return activate(linear(x, weight, bias), activation);
+  // Slopes of the activation are taken at the sums, and kept in their place.
+  if (isRecorded && activation !== 'linear') return activateInPlace(linear(x, weight, bias), activation);
   const y = engine.empty([rows, outFeatures]);
   const weights = () => (weight instanceof Matrix ? weight.packed : weight.data);
   const sizes = [rows, inFeatures, outFeatures] as const;
   engine.kernels.linear(y.data, x.data, weights(), bias && bias.data, activation, ...sizes);
   return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias], backward) => {
+    const first = { dx: isFirst(dx), dWeight: isFirst(dWeight) };
     const gradients = [dx && dx.data, dWeight && dWeight.data, dBias && dBias.data] as const;
-    backward.linearBackward(...gradients, dy.data, x.data, weights(), ...sizes);
+    backward.linearBackward(...gradients, dy.data, x.data, weights(), ...sizes, first);
   });
 }
 

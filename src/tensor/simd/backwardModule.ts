@@ -1,4 +1,4 @@
-import { defineActivateBackward } from './activationBackward.ts';
+import { defineActivateWithSlopes } from './activationBackward.ts';
 import { defineAddScaled, defineAttention, definePackers } from './attention.ts';
 import { defineAttentionBackward } from './attentionBackward.ts';
 import { defineProduct, defineTileRows } from './linear.ts';
@@ -24,7 +24,7 @@ export const defineBackwardKernels: KernelModule = (module, tile, arithmetic) =>
   defineSumPanels(module, tile.vectors);
   defineAttentionBackward(module, tile, arithmetic, { ...functions, product, transpose });
   defineLayerNormBackward(module, arithmetic);
-  defineActivateBackward(module, arithmetic);
+  defineActivateWithSlopes(module, arithmetic);
   defineAddRow(module, 4 * tile.vectors);
   defineAdamW(module, arithmetic);
   defineSumSquares(module, arithmetic);

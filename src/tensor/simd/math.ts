@@ -108,42 +108,45 @@ export function geluTanh(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'
   return f32x4.mul(f32x4.mul(x, fn.constant(0.5)), f32x4.add(t, fn.constant(1)));
 }
 
-/** The slope of `gelu`: Φ(x) + x·φ(x). */
-export function geluSlope(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): Vector {
+/** `gelu`, and its slope: Φ(x) + x·φ(x). */
+export function geluWithSlope(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): [Vector, Vector] {
   const z = fn.let(f32x4.pmin(f32x4.abs(x), fn.constant(20)));
   const tail = powerOfTwo(fn, arithmetic, shallowPolynomial(fn, arithmetic, z, LOG_TAIL)); // Φ(-|x|)
+  const y = f32x4.sub(f32x4.pmax(x, fn.constant(0)), f32x4.mul(z, tail));
   const isNegative = f32x4.lt(x, fn.constant(0));
   const below = v128.bitselect(tail, f32x4.sub(fn.constant(1), tail), isNegative);
   const density = exp(fn, arithmetic, f32x4.mul(f32x4.mul(z, z), fn.constant(-0.5)));
-  return arithmetic.multiplyAdd(f32x4.mul(x, fn.constant(1 / Math.sqrt(2 * Math.PI))), density, below);
+  return [y, arithmetic.multiplyAdd(f32x4.mul(x, fn.constant(1 / Math.sqrt(2 * Math.PI))), density, below)];
 }
 
-/** The slope of `geluTanh`: (1 + t)/2 + x/2·(1 - t²)·u′ with t = tanh(u), u = √(2/π)·(x + 0.044715·x³). */
-export function geluTanhSlope(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): Vector {
+/** `geluTanh`, and its slope: (1 + t)/2 + x/2·(1 - t²)·u′ with t = tanh(u), u = √(2/π)·(x + 0.044715·x³). */
+export function geluTanhWithSlope(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): [Vector, Vector] {
   const square = fn.let(f32x4.mul(x, x));
   const slope = Math.sqrt(2 / Math.PI);
   const inner = f32x4.mul(x, arithmetic.multiplyAdd(square, fn.constant(0.044715 * slope), fn.constant(slope)));
   const t = fn.let(tanh(fn, arithmetic, fn.let(inner)));
   const innerSlope = arithmetic.multiplyAdd(square, fn.constant(3 * 0.044715 * slope), fn.constant(slope));
   const half = fn.let(f32x4.mul(fn.constant(0.5), f32x4.add(fn.constant(1), t)));
+  const y = fn.let(f32x4.mul(x, half));
   // (1 - t²)/2 = half·(1 - t)
-  return arithmetic.multiplyAdd(f32x4.mul(f32x4.mul(x, half), f32x4.sub(fn.constant(1), t)), innerSlope, half);
+  return [y, arithmetic.multiplyAdd(f32x4.mul(y, f32x4.sub(fn.constant(1), t)), innerSlope, half)];
 }
 
-/** σ(x)·(1 - σ(x)) */
-export function sigmoidSlope(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): Vector {
+/** The sigmoid, and its slope: σ(x)·(1 - σ(x)) */
+export function sigmoidWithSlope(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): [Vector, Vector] {
   const s = fn.let(sigmoid(fn, arithmetic, x));
-  return f32x4.mul(s, f32x4.sub(fn.constant(1), s));
+  return [s, f32x4.mul(s, f32x4.sub(fn.constant(1), s))];
 }
 
-/** σ(x)·(1 + x·(1 - σ(x))) */
-export function siluSlope(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): Vector {
+/** x·σ(x), and its slope: σ(x)·(1 + x·(1 - σ(x))) */
+export function siluWithSlope(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): [Vector, Vector] {
   const s = fn.let(sigmoid(fn, arithmetic, x));
-  return f32x4.mul(s, arithmetic.multiplyAdd(x, f32x4.sub(fn.constant(1), s), fn.constant(1)));
+  const rest = arithmetic.multiplyAdd(x, f32x4.sub(fn.constant(1), s), fn.constant(1));
+  return [f32x4.mul(x, s), f32x4.mul(s, rest)];
 }
 
-/** 1 - tanh²(x) */
-export function tanhSlope(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): Vector {
+/** The hyperbolic tangent, and its slope: 1 - tanh²(x) */
+export function tanhWithSlope(fn: FunctionBuilder, arithmetic: Arithmetic, x: Local<'v128'>): [Vector, Vector] {
   const t = fn.let(tanh(fn, arithmetic, x));
-  return f32x4.mul(f32x4.sub(fn.constant(1), t), f32x4.add(fn.constant(1), t));
+  return [t, f32x4.mul(f32x4.sub(fn.constant(1), t), f32x4.add(fn.constant(1), t))];
 }

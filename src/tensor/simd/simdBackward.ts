@@ -33,7 +33,11 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     rows: number,
     inFeatures: number,
     outFeatures: number,
+    { dx: writesX, dWeight: writesWeight } = { dx: false, dWeight: false },
   ): void {
+    const isPacked = 'dtype' in weight && rows > 0 && outFeatures > 0 && inFeatures > 0;
+    if (writesX && !(isPacked && inFeatures % this.columns === 0)) dx?.fill(0);
+    if (writesWeight && !isPacked) dWeight?.fill(0);
     if (rows === 0 || outFeatures === 0) return;
     if (!('dtype' in weight) || inFeatures === 0) {
       const rowMajor = 'dtype' in weight ? new Float32Array(0) : weight;
@@ -41,12 +45,12 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     }
     const inputs = dx ? [dy, x, weight.data] : [dy, x];
     this.with([dx, dWeight, dBias], inputs, ([dxAt, dWeightAt, dBiasAt, dyAt, xAt, packed]) => {
-      if (dxAt !== 0) this.#addInputGradient(dxAt, dyAt, packed, rows, inFeatures, outFeatures);
+      if (dxAt !== 0) this.#addInputGradient(dxAt, dyAt, packed, rows, inFeatures, outFeatures, writesX);
       if (dWeightAt === 0 && dBiasAt === 0) return;
       const mark = this.memory.mark();
       const panels = this.#packColumns(dyAt, rows, outFeatures);
       if (dBiasAt !== 0) this.#addPanelSums(dBiasAt, panels, rows, outFeatures);
-      if (dWeightAt !== 0) this.#addWeightGradient(dWeightAt, xAt, panels, rows, inFeatures, outFeatures);
+      if (dWeightAt !== 0) this.#addWeightGradient(dWeightAt, xAt, panels, rows, inFeatures, outFeatures, writesWeight);
       this.memory.release(mark);
     });
   }
@@ -81,7 +85,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     }
   }
 
-  /** dx += dy · weight, with the weight's panels turned. */
+  /** dx += dy · weight, with the weight's panels turned; or, when it `writes` whole panels, dx = … */
   #addInputGradient(
     dx: number,
     dy: number,
@@ -89,6 +93,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     rows: number,
     inFeatures: number,
     outFeatures: number,
+    writes: boolean,
   ): void {
     const { columns } = this;
     const mark = this.memory.mark();
@@ -126,7 +131,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
       zeros,
     ];
     const calls = this.divide(whole, 2 * rows * inFeatures * outFeatures).map(([first, last]) =>
-      call(first, last, dx + 4 * first * columns, 4 * inFeatures, 0),
+      call(first, last, dx + 4 * first * columns, 4 * inFeatures, writes && rest === 0 ? this.zeros : 0),
     );
     if (rest > 0) calls.push(call(whole, whole + 1, aside, 4 * columns, this.zeros));
     this.runner.run(calls, undefined, true);
@@ -134,7 +139,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     this.memory.release(mark);
   }
 
-  /** dWeight += dyᵀ · x, written where the weight's panels have it. */
+  /** dWeight += dyᵀ · x, where the weight's panels have it; or, when it `writes`, dWeight = … */
   #addWeightGradient(
     dWeight: number,
     x: number,
@@ -142,6 +147,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     rows: number,
     inFeatures: number,
     outFeatures: number,
+    writes: boolean,
   ): void {
     const { columns } = this;
     const stride = Math.ceil(rows / 16) * 64 + APART;
@@ -174,7 +180,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
         stride,
         4 * columns,
         step,
-        0,
+        writes ? this.zeros : 0,
       ]),
       undefined,
       true,
@@ -403,19 +409,29 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     });
   }
 
-  activationBackward(dx: FloatArray, dy: FloatArray, x: FloatArray, name: FunctionName): void {
+  activationWithSlopes(y: FloatArray, slopes: FloatArray, x: FloatArray, name: FunctionName): void {
     const number = activationNumber(name);
-    if (!number || x.length % 4 !== 0) return referenceBackward.activationBackward(dx, dy, x, name);
-    this.with([dx], [dy, x], ([to, from, at]) => {
-      const vectors = x.length >> 2;
+    if (!number) return referenceBackward.activationWithSlopes(y, slopes, x, name);
+    const { length } = x; // of a view that may be emptied below
+    this.with([y, slopes], [x], (addresses) => {
+      const vectors = length >> 2;
       this.runner.run(
         this.divide(vectors, 160 * vectors).map(([first, last]): KernelCall => {
-          const [dxAt, dyAt, xAt] = [to, from, at].map((address) => address + 16 * first);
-          return ['activateBackward', number, dxAt, dyAt, xAt, last - first];
+          const args = addresses.map((address) => address + 16 * first);
+          return ['activateWithSlopes', number, ...args, last - first];
         }),
         undefined,
-        true,
+        true, // in place not to be run twice
       );
+      const rest = length & 3;
+      if (rest === 0) return;
+      const aside = [0, 1, 2].map(() => this.memory.take(16) / 4);
+      const floats = new Float32Array(this.memory.memory.buffer);
+      const [toY, toSlopes, from] = addresses.map((address) => address / 4 + 4 * vectors);
+      floats.copyWithin(aside[2], from, from + rest);
+      this.exports.activateWithSlopes(number, ...aside.map((at) => 4 * at), 1);
+      floats.copyWithin(toY, aside[0], aside[0] + rest);
+      floats.copyWithin(toSlopes, aside[1], aside[1] + rest);
     });
   }
 
@@ -442,6 +458,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
   readonly disentangledBiasBackward = referenceBackward.disentangledBiasBackward;
   readonly rotaryBackward = referenceBackward.rotaryBackward;
   readonly gateBackward = referenceBackward.gateBackward;
+  readonly addProducts = referenceBackward.addProducts;
   readonly matmulBackward = referenceBackward.matmulBackward;
   readonly binaryBackward = referenceBackward.binaryBackward;
   readonly softmaxBackward = referenceBackward.softmaxBackward;
