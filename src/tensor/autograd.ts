@@ -70,10 +70,15 @@ class Gradient extends Tensor {
   }
 }
 
-/** Whether nothing was added to this gradient yet: whoever asks then writes all of its numbers, in place of adding to them. */
-export function isFirst(gradient: Tensor | null): boolean {
-  if (!(gradient instanceof Gradient) || !gradient.isZero) return false;
-  gradient.isZero = false;
+/**
+ * Whether nothing was added to these gradients yet, which are each another's: whoever asks then writes all of their numbers, in
+ * place of adding to them.
+ */
+export function areFirst(...gradients: (Tensor | null)[]): boolean {
+  const wanted = gradients.filter((gradient) => gradient !== null);
+  const fresh = wanted.filter((gradient) => gradient instanceof Gradient && gradient.isZero) as Gradient[];
+  if (new Set(fresh).size < wanted.length) return false;
+  for (const gradient of fresh) gradient.isZero = false;
   return true;
 }
 

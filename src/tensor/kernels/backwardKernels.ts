@@ -78,7 +78,7 @@ export interface BackwardKernels {
 
   /**
    * With P the probabilities, M the mask: dv += (P∘M)ᵀ·dy; dS = P∘(dP - Σⱼ P∘dP) with dP = M∘(dy·vᵀ); dq += dS·k·scale;
-   * dk += dSᵀ·q·scale; dBias += dS.
+   * dk += dSᵀ·q·scale; dBias += dS. With `writes`, dq, dk and dv are written, not added to.
    */
   attentionBackward(
     dq: FloatArray | null,
@@ -97,6 +97,7 @@ export interface BackwardKernels {
     spans: Int32Array | null,
     dropout: AttentionDropout | null,
     queryOffsets?: Int32Array,
+    writes?: boolean,
   ): void;
 
   /** `attention` by what dropout leaves of the probabilities; `probabilities` receives those before. */
@@ -156,7 +157,10 @@ export interface BackwardKernels {
     size: number,
   ): void;
 
-  /** With z = x + residual, n = (z - mean) / √(variance + eps), g = dy∘weight: dz = (g - mean(g) - n·mean(g∘n)) / √(variance + eps). */
+  /**
+   * With z = x + residual, n = (z - mean) / √(variance + eps), g = dy∘weight: dz = (g - mean(g) - n·mean(g∘n)) / √(variance + eps),
+   * for dx and dResidual. With `writes` these are written, not added to.
+   */
   layerNormBackward(
     dx: FloatArray | null,
     dResidual: FloatArray | null,
@@ -169,6 +173,7 @@ export interface BackwardKernels {
     eps: number,
     rows: number,
     size: number,
+    writes?: boolean,
   ): void;
 
   /** y = f(x) and slopes = f′(x); slopes may be x. */

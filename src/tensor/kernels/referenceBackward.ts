@@ -59,7 +59,9 @@ export const referenceBackward: BackwardKernels = {
     spans,
     dropout,
     rows = offsets,
+    writes = false,
   ) {
+    if (writes) for (const gradient of [dq, dk, dv]) gradient?.fill(0);
     const width = heads * headSize;
     const squares = (bias?.length ?? 0) / heads;
     let square = 0;
@@ -121,7 +123,8 @@ export const referenceBackward: BackwardKernels = {
     }
   },
 
-  layerNormBackward(dx, dResidual, dWeight, dBias, dy, x, residual, weight, eps, rows, size) {
+  layerNormBackward(dx, dResidual, dWeight, dBias, dy, x, residual, weight, eps, rows, size, writes) {
+    if (writes) for (const gradient of [dx, dResidual]) gradient?.fill(0);
     const [normed, g, weightSum] = [0, 1, 2].map(() => new Float64Array(size));
     for (let r = 0; r < rows; r++) {
       const row = r * size;

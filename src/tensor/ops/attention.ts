@@ -1,5 +1,5 @@
 import { ShapeError } from '../../errors.ts';
-import { record } from '../autograd.ts';
+import { areFirst, record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import type { AttentionDropout } from '../kernels/backwardKernels.ts';
 import { expectRank, expectShape } from '../shape.ts';
@@ -96,10 +96,11 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     engine.kernels.attention(...outputs, q.data, k.data, v.data, ...sizes, added, spans, queryOffsets);
   }
   record(context, [q, k, v, bias], (dy, [dq, dk, dv, dBias], backward) => {
+    const writes = areFirst(dq, dk, dv);
     const gradients = [dq && dq.data, dk && dk.data, dv && dv.data, dBias && dBias.data] as const;
     const inputs = [dy.data, q.data, k.data, v.data] as const;
     const added = bias && bias.data;
-    backward.attentionBackward(...gradients, ...inputs, ...sizes, added, spans, mask, queryOffsets);
+    backward.attentionBackward(...gradients, ...inputs, ...sizes, added, spans, mask, queryOffsets, writes);
   });
   return { context, probabilities };
 }

@@ -1,5 +1,5 @@
 import { ShapeError } from '../../errors.ts';
-import { isFirst, record } from '../autograd.ts';
+import { areFirst, record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import type { ActivationName, BinaryOperation, FunctionName } from '../kernels/kernels.ts';
 import { sameShape, showShape } from '../shape.ts';
@@ -51,7 +51,7 @@ function withSlopes(x: Tensor, name: FunctionName, slopes: Tensor): Tensor {
   const y = engine.empty(x.shape);
   engine.tape!.kernels.activationWithSlopes(y.data, slopes.data, x.data, name);
   return record(y, [x], (dy, [dx], backward) => {
-    if (isFirst(dx)) engine.kernels.binary(dx!.data, dy.data, slopes.data, 'multiply');
+    if (areFirst(dx)) engine.kernels.binary(dx!.data, dy.data, slopes.data, 'multiply');
     else backward.addProducts(dx!.data, dy.data, slopes.data);
   });
 }

@@ -1,5 +1,5 @@
 import { ConfigError, ShapeError } from '../../errors.ts';
-import { isFirst, record } from '../autograd.ts';
+import { areFirst, record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import type { ActivationName } from '../kernels/kernels.ts';
 import { expectRank, expectShape, showShape } from '../shape.ts';
@@ -46,7 +46,7 @@ export function linear(
   const sizes = [rows, inFeatures, outFeatures] as const;
   engine.kernels.linear(y.data, x.data, weights(), bias && bias.data, activation, ...sizes);
   return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias], backward) => {
-    const first = { dx: isFirst(dx), dWeight: isFirst(dWeight) };
+    const first = { dx: areFirst(dx), dWeight: areFirst(dWeight) };
     const gradients = [dx && dx.data, dWeight && dWeight.data, dBias && dBias.data] as const;
     backward.linearBackward(...gradients, dy.data, x.data, weights(), ...sizes, first);
   });

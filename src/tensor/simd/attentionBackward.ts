@@ -15,7 +15,7 @@ export function attentionBackwardScratchBytes(length: number, headSize: number, 
 
 /**
  * `attentionBackward`: gradients of q, k and v for some heads of one sequence, added at dq, dk and dv (none of them 0), and at
- * dBias unless it is 0. The probabilities are computed again, as `attention` does. Arguments as there;
+ * dBias unless it is 0; written at the former when `addend` is `zeros`, not 0, and heads fill their panels. The probabilities are computed again, as `attention` does. Arguments as there;
  * there are no more queries than keys.
  */
 export function defineAttentionBackward(
@@ -30,7 +30,7 @@ export function defineAttentionBackward(
   const scoreRow = defineScoreRow(module, arithmetic);
   const addRows = defineAddRows(module);
   const scaleRow = defineScaleRow(module);
-  module.define('attentionBackward', 'iiiiiiiiiiiiiiifiiiiiifi', (fn, ...args) => {
+  module.define('attentionBackward', 'iiiiiiiiiiiiiiifiiiiiifii', (fn, ...args) => {
     const [
       dq,
       dk,
@@ -55,6 +55,7 @@ export function defineAttentionBackward(
       counters,
       threshold,
       factor,
+      addend,
       scratch,
     ] = args;
     const panelsOf = (n: typeof length) => i32.div_u(i32.add(n, columns - 1), columns);
@@ -102,8 +103,15 @@ export function defineAttentionBackward(
     /** `gradient` += x · the rows of a head, x [count, depth]. */
     const addProduct = (gradient: typeof dq, count: typeof dq, x: typeof dq, source: typeof dq, depth: typeof dq) => {
       fn.call(packValues, rows, source, depth, headSize, stride);
-      fn.call(product, sums, x, rows, count, depth, headPanels, scoreStride, rowStride, panelStep, zeros);
-      fn.call(addRows, gradient, sums, count, headSize, stride, rowStride);
+      fn.if(
+        i32.and(headSize, columns - 1),
+        () => {
+          // The last panel is wider than what is left of the head.
+          fn.call(product, sums, x, rows, count, depth, headPanels, scoreStride, rowStride, panelStep, zeros);
+          fn.call(addRows, gradient, sums, count, headSize, stride, rowStride);
+        },
+        () => fn.call(product, gradient, x, rows, count, depth, headPanels, scoreStride, stride, panelStep, addend),
+      );
     };
     fn.repeat(heads, () => {
       // Scores, and the gradients of probabilities.

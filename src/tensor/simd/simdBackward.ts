@@ -233,8 +233,11 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     spans: Int32Array | null,
     dropout: AttentionDropout | null,
     queryOffsets = offsets,
+    writes = false,
   ): void {
     const width = heads * headSize;
+    const writesPanels = writes && headSize % this.columns === 0 && pairsEverywhere(offsets, queryOffsets);
+    if (writes && !writesPanels) for (const gradient of [dq, dk, dv]) gradient?.fill(0);
     const [queryNumbers, numbers] = [dy.length, k.length];
     const squares = (bias?.length ?? 0) / heads;
     this.with([dq, dk, dv, dBias], [dy, q, k, v, bias, spans], (addresses) => {
@@ -270,6 +273,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
             4 * squares,
             this.zeros,
             ...mask(first, queryOffsets[s], offsets[s]),
+            writesPanels ? this.zeros : 0,
           ]);
         }
         longest = Math.max(longest, length);
@@ -365,9 +369,11 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     eps: number,
     rows: number,
     size: number,
+    writes = false,
   ): void {
     if (size % 4 !== 0) {
-      referenceBackward.layerNormBackward(dx, dResidual, dWeight, dBias, dy, x, residual, weight, eps, rows, size);
+      const sizes = [eps, rows, size, writes] as const;
+      referenceBackward.layerNormBackward(dx, dResidual, dWeight, dBias, dy, x, residual, weight, ...sizes);
       return;
     }
     const suffix = residual ? 'Residual' : '';
@@ -389,6 +395,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
           statistics + 8 * first,
           last - first,
           size,
+          writes ? 0 : -1,
           eps,
         ]),
         undefined,
@@ -469,3 +476,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
   readonly normalizeRowsBackward = referenceBackward.normalizeRowsBackward;
   readonly gatherBackward = referenceBackward.gatherBackward;
 }
+
+/** Whether every sequence that has tokens has queries too. */
+const pairsEverywhere = (offsets: Int32Array, queryOffsets: Int32Array): boolean =>
+  offsets.every((end, s) => s === 0 || end === offsets[s - 1] || queryOffsets[s] > queryOffsets[s - 1]);

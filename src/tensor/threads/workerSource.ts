@@ -11,7 +11,7 @@
 export const workerSource = `
 'use strict';
 const [GIVEN, CLAIM, DONE, FAILED, READY, SCRATCH, SCRATCH_BYTES, CODE_BYTES] = [0, 1, 2, 3, 4, 5, 6, 7];
-const SLOT = 26;
+const SLOT = 28;
 const SPINS = 20000;
 function work({ module, memory, state: at, calls: from, length, thread }) {
   const functions = [];
