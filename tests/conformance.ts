@@ -300,6 +300,37 @@ export const checks: Record<string, (kernels: Kernels, setup: Setup) => void> = 
     }
   },
 
+  'attention: queries alone give the bits that they give among all, context and probabilities'(kernels, { floats }) {
+    const [heads, headSize, lengths] = [3, 5, [4, 0, 9, 1, 17]];
+    const { q, k, v, offsets, width } = attentionInputs(lengths, heads, headSize, floats);
+    const squares = sumOver(5, (s) => lengths[s] ** 2);
+    const bias = floats(heads * squares).fill(0.3);
+    bias.forEach((_, i) => (bias[i] = Math.sin(i)));
+    const [y, probabilities] = [floats(q.length), floats(heads * squares)];
+    kernels.attention(y, probabilities, q, k, v, offsets, heads, headSize, 0.4, bias);
+    const queries = [[1, 3], [], [], [0], [0, 1, 5, 6, 7, 16]]; // of each sequence
+    const queryOffsets = Int32Array.of(0, 2, 2, 2, 3, 9);
+    const rows = queries.flatMap((own, s) => own.map((i) => offsets[s] + i));
+    const begins = lengths.map((_, s) => sumOver(s, (before) => lengths[before] ** 2));
+    const pairs = [0, 1, 2].flatMap((head) =>
+      queries.flatMap((own, s) =>
+        own.flatMap((i) =>
+          Array.from({ length: lengths[s] }, (_, j) => head * squares + begins[s] + i * lengths[s] + j),
+        ),
+      ),
+    );
+    const rowsOf = (x: FloatArray) => rows.flatMap((row) => [...x.slice(row * width, (row + 1) * width)]);
+    const ownBias = into(
+      floats,
+      pairs.map((at) => bias[at]),
+    );
+    const ownQ = into(floats, rowsOf(q));
+    const [ownY, ownProbabilities] = [floats(ownQ.length), floats(pairs.length)];
+    kernels.attention(ownY, ownProbabilities, ownQ, k, v, offsets, heads, headSize, 0.4, ownBias, null, queryOffsets);
+    expect([...ownY]).toEqual(rowsOf(y));
+    expect([...ownProbabilities]).toEqual(pairs.map((at) => probabilities[at]));
+  },
+
   'attention: scores of thousands neither overflow nor vanish'(kernels, { floats }) {
     const q = into(floats, [300, -300, 0, 0]); // scores of the first query: 90000, -90000
     const k = into(floats, [300, 0, -300, 0]);

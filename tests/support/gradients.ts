@@ -40,6 +40,7 @@ import {
   subtract,
   sum,
   withGradients,
+  zeroGradients,
   type ActivationName,
   type Pooling,
   type Tensor,
@@ -136,6 +137,35 @@ export const cases: Record<string, Case> = {
       ]),
     ),
   ),
+  ...Object.fromEntries(
+    // A sequence without queries, one with all of its tokens for queries, and one with some.
+    [5, 8, 16].flatMap((headSize) =>
+      [false, true].map((drops): [string, Case] => [
+        `attention of some queries, heads of ${headSize}${drops ? ', dropout' : ''}`,
+        {
+          shapes: {
+            q: [7, 2 * headSize],
+            k: [tokens, 2 * headSize],
+            v: [tokens, 2 * headSize],
+            bias: [2, 3 * 3 + 4 * 9],
+          },
+          f: ({ q, k, v, bias }) =>
+            attention(q, k, v, {
+              offsets,
+              queryOffsets: Int32Array.of(0, 3, 3, 3, 3, 7),
+              heads: 2,
+              bias,
+              dropout: drops ? { probability: 0.3, tokens: { keys: keys.slice(0, 7), columns } } : null,
+            }).context,
+        },
+      ]),
+    ),
+  ),
+  'attention of queries in every sequence, heads of 8': {
+    shapes: { q: [5, 16], k: [tokens, 16], v: [tokens, 16] },
+    f: ({ q, k, v }) =>
+      attention(q, k, v, { offsets, queryOffsets: Int32Array.of(0, 1, 1, 2, 3, 5), heads: 2 }).context,
+  },
   ...Object.fromEntries(
     [5, 8].flatMap((headSize): [string, Case][] => [
       [
@@ -298,17 +328,26 @@ export function run(engine: Engine, test: Case, change?: { name: string; index: 
     }
   }
   const parameters = { ...tensors, ...matrices };
-  const loss = withGradients(
-    Object.values(parameters),
-    (backward) => {
-      const y = test.f(tensors, matrices);
-      const weights = numbersOf('weights', y.size, { ...test, values: (x) => x });
-      const loss = sum(multiply(y.reshape([y.size]), engine.tensor(weights, [y.size])));
-      backward(loss);
-      return loss.data[0];
-    },
-    { seed: 3 },
-  );
+  const step = () =>
+    withGradients(
+      Object.values(parameters),
+      (backward) => {
+        const y = test.f(tensors, matrices);
+        const weights = numbersOf('weights', y.size, { ...test, values: (x) => x });
+        const loss = sum(multiply(y.reshape([y.size]), engine.tensor(weights, [y.size])));
+        backward(loss);
+        return loss.data[0];
+      },
+      { seed: 3 },
+    );
+  if (change === undefined) {
+    // What memory holds from before must not count: that of gradients of results, nor that of the last step's.
+    engine.scope(() => void engine.empty([2 ** 18]).data.fill(NaN));
+    step();
+    for (const { grad } of Object.values(parameters)) grad!.data.fill(NaN);
+    zeroGradients(Object.values(parameters));
+  }
+  const loss = step();
   const gradients = Object.fromEntries(
     Object.entries(parameters).map(([name, parameter]) => [
       name,

@@ -225,6 +225,17 @@ describe.each([
         'attention: k: expected [27, 15], got [27, 5]',
       );
       expect(() => attention(q, k, engine.zeros([26, 15]), { offsets, heads: 3 })).toThrow('attention: v');
+      const few = engine.zeros([3, 15]);
+      const ofSome = (queryOffsets: number[], more = {}) =>
+        attention(few, k, v, { offsets, queryOffsets: Int32Array.from(queryOffsets), heads: 3, ...more });
+      expect(ofSome([0, 0, 0, 1, 1, 3]).context.shape).toEqual([3, 15]);
+      expect(() => ofSome([0, 0, 0, 1, 1, 2])).toThrow(
+        'attention: queries: offsets: expected rising numbers from 0 to 3',
+      );
+      expect(() => ofSome([0, 1, 2, 3])).toThrow('attention: offsets of queries: expected [6], got [4]');
+      expect(() => ofSome([0, 2, 2, 3, 3, 3])).toThrow('attention: queries of sequence 0: expected at most 1, its tokens, got 2'); // prettier-ignore
+      const window = { columns: Int32Array.from({ length: 27 }, (_, i) => i), reach: 2 };
+      expect(() => ofSome([0, 0, 0, 1, 1, 3], { window })).toThrow('attention: queries within a window: expected [27], got [3]'); // prettier-ignore
       for (const bad of [[0, 26], [1, 27], [0, 9, 5, 27], []]) {
         expect(() => attention(q, k, v, { offsets: Int32Array.from(bad), heads: 3 })).toThrow(
           'attention: offsets: expected rising numbers from 0 to 27',

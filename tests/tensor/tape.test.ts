@@ -14,6 +14,7 @@ import {
   sum,
   withGradients,
   withoutGradients,
+  zeroGradients,
   type BackwardKernels,
   type Tensor,
 } from '../../src/tensor/index.ts';
@@ -48,6 +49,23 @@ describe('withGradients', () => {
     expect([...x.grad!.data]).toEqual([6, 12]); // 2x + 2·2x
     square(0.5);
     expect([...x.grad!.data]).toEqual([11, 22]);
+  });
+
+  it('begins at zero after zeroGradients, whether the first gradient is all of it or none comes', () => {
+    const own = new Engine({ kernels: 'simd', threads: 1 });
+    const [x, unused] = [parameter([8, 8], own), parameter([2], own)];
+    const step = () => withGradients([x, unused], (backward) => backward(total(linear(x, x)))); // x twice: one gradient for two inputs
+    step();
+    const first = [...x.grad!.data];
+    step();
+    expect([...x.grad!.data]).toEqual(first.map((g) => 2 * g));
+    unused.grad!.data.fill(NaN);
+    zeroGradients([x, unused]);
+    expect([...unused.grad!.data]).toEqual([0, 0]);
+    step();
+    expect([...x.grad!.data]).toEqual(first);
+    zeroGradients([x]);
+    expect([...x.grad!.data]).toEqual(first.map(() => 0));
   });
 
   it('records nothing without a tape, nor for what no gradient is wanted of', () => {

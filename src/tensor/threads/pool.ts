@@ -8,7 +8,7 @@ import { workerSource } from './workerSource.ts';
 const [GIVEN, CLAIM, DONE, FAILED, READY, SCRATCH, SCRATCH_BYTES, CODE_BYTES] = [0, 1, 2, 3, 4, 5, 6, 7];
 const STATE_LENGTH = 8;
 /** Numbers of a call: its function, how many arguments, and these, 26 at most. */
-const SLOT = 28;
+export const SLOT = 28;
 /** Calls at a time, as many as the claim word can count. */
 const MOST_CALLS = 4095;
 const SPINS = 20_000;

@@ -1,6 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { backwardKernels } from '../../../src/tensor/index.ts';
 import { makeKernels } from '../../../src/tensor/simd/start.ts';
+import { SLOT } from '../../../src/tensor/threads/pool.ts';
+import { workerSource } from '../../../src/tensor/threads/workerSource.ts';
 import { arithmetics } from '../../support/kernelSets.ts';
 
 const tile = { rows: 4, vectors: 2 };
@@ -48,6 +50,13 @@ describe('worker threads that are given the kernels of training when it begins',
     for (let i = 0; i < 20; i++) expect(update(set)).toEqual(alone);
     const alone20 = 20 * 11; // calls that one thread would have to make
     expect(calls).toBeLessThan(alone20);
+  });
+
+  it('have room for the arguments of every kernel, with scratch memory where it takes some', () => {
+    const most = Object.entries(kernels.machine.exports).map(([name, { length }]) => `${length} ${name}`);
+    expect(most.filter((one) => parseInt(one) > SLOT - 2)).toEqual([]);
+    expect(most.filter((one) => parseInt(one) > 20).length).toBeGreaterThan(0);
+    expect(workerSource).toContain(`const SLOT = ${SLOT};`);
   });
 
   it('go on with the kernels that they had', async () => {
