@@ -1,6 +1,13 @@
 import { Dropout, LayerNorm, Linear, Module, PackedBatch } from '../layers/index.ts';
 import type { MatrixParameter, ModelInputs, Parameter, Weights } from '../layers/index.ts';
-import { activation as activate, linear, type ActivationName, type Tensor } from '../tensor/index.ts';
+import {
+  activation as activate,
+  linear,
+  poolSequences,
+  selectRows,
+  type ActivationName,
+  type Tensor,
+} from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
 import type { FirstTokenHead, HeadLayer } from './families/family.ts';
 import { lossOf, type Labels } from './losses.ts';
@@ -27,9 +34,21 @@ export abstract class BertWithHead extends BertPreTrainedModel {
     return lossOf(output, labels, this.config.problemType);
   }
 
-  /** States of all tokens, or of those asked for. */
+  /** States of all tokens, or of those asked for, in their order; and what the pooler says, if there is one. */
   protected statesOf(inputs: Inputs, options: ForwardOptions, tokens: Int32Array | undefined): EncoderOutput {
-    return tokens ? this.bert.forwardTokens(inputs, tokens, options) : this.bert.forward(inputs, options);
+    const { bert } = this;
+    if (tokens === undefined) return bert.forward(inputs, options);
+    const batch = PackedBatch.from(inputs);
+    const first = bert.pooler ? batch.edgeTokens('first') : [];
+    const wanted = Int32Array.from(new Set([...first, ...tokens])).sort();
+    const output = bert.forwardTokens(batch, wanted, options);
+    const states = output.lastHiddenState;
+    const rows = new Map(Array.from(wanted, (token, row) => [token, row]));
+    const lastHiddenState = selectRows(states, tokens.map((token) => rows.get(token)!)); // prettier-ignore
+    // The first token of a sequence is the first of those that are wanted, too.
+    const pooled = () => poolSequences(states, batch.offsetsAmong(wanted), 'first');
+    const poolerOutput = output.poolerOutput ?? (bert.pooler && bert.pooler.forward(pooled()));
+    return { ...output, lastHiddenState, poolerOutput };
   }
 
   /** A head on each token's vector, after a layer of its own if there is one: [totalTokens, hiddenSize] → [totalTokens, …] */
@@ -70,13 +89,10 @@ export abstract class BertWithSequenceHead extends BertWithHead {
     const { bert, firstToken, dropout, classifier } = this;
     const batch = PackedBatch.from(inputs);
     return this.engine.scope(() => {
-      if (firstToken === null) {
-        const { lastHiddenState: _, poolerOutput, ...rest } = bert.forwardTokens(batch, new Int32Array(0), options);
-        const logits = classifier.forward(dropout.forward(poolerOutput!, batch.sequenceKeys));
-        return { ...rest, logits, logitsPer: 'sequence' };
-      }
-      const { pooled, poolerOutput: _, ...rest } = bert.forwardPooled(batch, firstToken.pooling, options);
-      const logits = classifier.forward(dropout.forward(firstToken.forward(pooled, batch), batch.sequenceKeys));
+      const pooling = firstToken?.pooling ?? 'first';
+      const { pooled, poolerOutput, ...rest } = bert.forwardPooled(batch, pooling, options);
+      const x = firstToken ? firstToken.forward(pooled, batch) : (poolerOutput ?? bert.pooler!.forward(pooled));
+      const logits = classifier.forward(dropout.forward(x, batch.sequenceKeys));
       return { ...rest, logits, logitsPer: 'sequence' };
     });
   }

@@ -4,7 +4,7 @@ import { poolSequences, selectRows, type Pooling, type Tensor } from '../tensor/
 import type { BertConfig } from './config.ts';
 import { BertEmbeddings } from './embeddings.ts';
 import { BertEncoder } from './encoder.ts';
-import type { EncoderOutput, ForwardOptions, PooledOutput } from './outputs.ts';
+import type { EncoderOutput, ForwardOptions, PooledOutput, TokensOutput } from './outputs.ts';
 import { BertPreTrainedModel, randomWeights } from './preTrainedModel.ts';
 
 /** The first token of each sequence, through a linear layer and tanh: what [CLS] says of the whole text. */
@@ -16,9 +16,9 @@ export class BertPooler extends Module {
     this.dense = new Linear(weights.scope('dense'), config.hiddenSize, config.hiddenSize);
   }
 
-  /** x: [totalTokens, hiddenSize], or first tokens alone with offsets of theirs → [sequences, hiddenSize] */
-  forward(x: Tensor, { offsets }: Pick<PackedBatch, 'offsets'>): Tensor {
-    return this.dense.forward(poolSequences(x, offsets, 'first'), 'tanh');
+  /** x: [sequences, hiddenSize], states of their first tokens → same */
+  forward(x: Tensor): Tensor {
+    return this.dense.forward(x, 'tanh');
   }
 }
 
@@ -60,37 +60,25 @@ export class BertModel extends BertPreTrainedModel {
     const batch = PackedBatch.from(inputs);
     return this.engine.scope(() => {
       const lastHiddenState = this.encoder.forward(this.embed(batch), batch, trace);
-      const poolerOutput = this.pooler ? this.pooler.forward(lastHiddenState, batch) : null;
-      return { batch, lastHiddenState, poolerOutput, ...trace };
+      const first = this.pooler && poolSequences(lastHiddenState, batch.offsets, 'first');
+      return { batch, lastHiddenState, poolerOutput: first && this.pooler!.forward(first), ...trace };
     });
   }
 
   /**
-   * The same for those who read the last states of some tokens alone: behind its attention, the last layer computes no others.
+   * The last states of some tokens, for those who read no others: behind its attention, the last layer computes no others.
    *
-   * @param tokens counted through the batch as it is packed, in any order
-   * @returns      `lastHiddenState` [tokens.length, hiddenSize], the same numbers as among all, and what `forward` has besides
-   * @throws InputError as `forward`, or if there is no such token
+   * @param tokens counted through the batch as it is packed, rising
+   * @returns      `lastHiddenState` [tokens.length, hiddenSize], the same numbers as among all
+   * @throws InputError as `forward`, or if there are no such tokens
    */
-  forwardTokens(inputs: ModelInputs | PackedBatch, tokens: Int32Array, options: ForwardOptions = {}): EncoderOutput {
-    const trace = traceOf(options);
+  forwardTokens(inputs: ModelInputs | PackedBatch, tokens: Int32Array, options: ForwardOptions = {}): TokensOutput {
     const batch = PackedBatch.from(inputs);
-    const bad = tokens.find((token) => !(token >= 0 && token < batch.totalTokens));
-    if (bad !== undefined) {
-      throw new InputError({ what: 'token asked for', expected: `0 to ${batch.totalTokens - 1}`, got: `${bad}` });
+    const { totalTokens } = batch;
+    if (!tokens.every((token, i) => token >= 0 && token < totalTokens && (i === 0 || token > tokens[i - 1]))) {
+      throw new InputError({ what: 'tokens', expected: `rising, 0 to ${totalTokens - 1}`, got: tokens.join() });
     }
-    return this.engine.scope(() => {
-      if (trace.hiddenStates !== undefined || this.#isWatched()) {
-        const output = this.forward(batch, options); // someone wants to see them all
-        return { ...output, lastHiddenState: selectRows(output.lastHiddenState, tokens) };
-      }
-      const first = this.pooler ? batch.edgeTokens('first') : [];
-      const wanted = Int32Array.from(new Set([...first, ...tokens])).sort();
-      const states = this.encoder.forward(this.embed(batch), batch, trace, wanted);
-      const offsets = batch.offsetsAmong(wanted); // first tokens come first among them too
-      const poolerOutput = this.pooler ? this.pooler.forward(states, { offsets }) : null;
-      return { batch, lastHiddenState: rowsAmong(states, wanted, tokens), poolerOutput, ...trace };
-    });
+    return this.#states(batch, tokens, options);
   }
 
   /** `pooled` [sequences, hiddenSize]: one vector per sequence, made of its tokens' last states. Errors as of `forward`. */
@@ -98,18 +86,29 @@ export class BertModel extends BertPreTrainedModel {
     const batch = PackedBatch.from(inputs);
     const edge = pooling === 'first' || pooling === 'last' ? batch.edgeTokens(pooling) : null;
     return this.engine.scope(() => {
-      const { lastHiddenState, ...rest } = edge
-        ? this.forwardTokens(batch, edge, options)
-        : this.forward(batch, options);
+      const { lastHiddenState, ...rest } = this.#states(batch, edge, options);
       const offsets = edge ? batch.offsetsAmong(edge) : batch.offsets;
       return { ...rest, pooled: poolSequences(lastHiddenState, offsets, pooling) };
     });
   }
 
+  /** Of all tokens, if null, or some: by `forward` when somebody wants to see more than that. */
+  #states(batch: PackedBatch, tokens: Int32Array | null, options: ForwardOptions): TokensOutput {
+    const trace = traceOf(options);
+    return this.engine.scope(() => {
+      if (!trace.hiddenStates && !this.#isWatched()) {
+        return { batch, lastHiddenState: this.encoder.forward(this.embed(batch), batch, trace, tokens), ...trace };
+      }
+      const all = this.forward(batch, options);
+      return tokens ? { ...all, lastHiddenState: selectRows(all.lastHiddenState, tokens) } : all;
+    });
+  }
+
   /** Whether a hook or an observer sees what `forwardTokens` would leave out. */
   #isWatched(): boolean {
-    const { layers, finalNorm } = this.encoder;
-    return [this, this.encoder, finalNorm, ...(layers.at(-1)?.modules() ?? [])].some((module) => module?.isWatched);
+    const { pooler, encoder } = this;
+    const { layers, finalNorm } = encoder;
+    return [this, pooler, encoder, finalNorm, ...layers.at(-1)!.modules()].some((module) => module?.isWatched);
   }
 
   /** What the encoder is given: [totalTokens, hiddenSize] */
@@ -127,11 +126,4 @@ function traceOf(options: ForwardOptions): Trace {
     ...(options.outputHiddenStates && { hiddenStates: [] }),
     ...(options.outputAttentions && { attentions: [] }),
   };
-}
-
-/** Rows of x, which has those of `tokens`, for `wanted` ones of them. */
-function rowsAmong(x: Tensor, tokens: Int32Array, wanted: Int32Array): Tensor {
-  if (tokens.length === wanted.length && tokens.every((token, row) => token === wanted[row])) return x;
-  const rows = new Map(Array.from(tokens, (token, row) => [token, row]));
-  return selectRows(x, wanted.map((token) => rows.get(token)!)); // prettier-ignore
 }

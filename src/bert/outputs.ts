@@ -27,9 +27,14 @@ export interface ModelOutput {
   attentions?: Tensor[];
 }
 
-export interface EncoderOutput extends ModelOutput {
-  /** [totalTokens, hiddenSize] */
+export interface TokensOutput extends ModelOutput {
+  /** [totalTokens, hiddenSize], or of the tokens asked for */
   lastHiddenState: Tensor;
+  /** [sequences, hiddenSize]; where some tokens were asked for, only if all were computed. */
+  poolerOutput?: Tensor | null;
+}
+
+export interface EncoderOutput extends TokensOutput {
   /** [sequences, hiddenSize] */
   poolerOutput: Tensor | null;
 }
@@ -37,8 +42,8 @@ export interface EncoderOutput extends ModelOutput {
 export interface PooledOutput extends ModelOutput {
   /** [sequences, hiddenSize] */
   pooled: Tensor;
-  /** [sequences, hiddenSize] */
-  poolerOutput: Tensor | null;
+  /** [sequences, hiddenSize]; only if all tokens were computed. */
+  poolerOutput?: Tensor | null;
 }
 
 export interface LogitsOutput extends ModelOutput {

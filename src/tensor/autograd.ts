@@ -31,7 +31,18 @@ import type { FloatArray } from './kernels/kernels.ts';
  *
  * The tape owns an engine scope: what is computed inside lives until its end, inner scopes included, since backward needs it.
  */
-export type Backward = (dy: Tensor, gradients: readonly (Tensor | null)[], kernels: BackwardKernels) => void;
+export type Backward = (
+  dy: Tensor,
+  gradients: readonly (Tensor | null)[],
+  kernels: BackwardKernels,
+  areFirst: AreFirst,
+) => void;
+
+/**
+ * Whether nothing was added to these gradients yet, which are each another's: whoever asks then writes all of their numbers, in
+ * place of adding to them.
+ */
+export type AreFirst = (...gradients: (Tensor | null)[]) => boolean;
 
 /** A tensor or a matrix that gradients can be asked for. */
 export type Differentiable = Tensor | Matrix;
@@ -70,17 +81,13 @@ class Gradient extends Tensor {
   }
 }
 
-/**
- * Whether nothing was added to these gradients yet, which are each another's: whoever asks then writes all of their numbers, in
- * place of adding to them.
- */
-export function areFirst(...gradients: (Tensor | null)[]): boolean {
+const areFirst: AreFirst = (...gradients) => {
   const wanted = gradients.filter((gradient) => gradient !== null);
   const fresh = wanted.filter((gradient) => gradient instanceof Gradient && gradient.isZero) as Gradient[];
   if (new Set(fresh).size < wanted.length) return false;
   for (const gradient of fresh) gradient.isZero = false;
   return true;
-}
+};
 
 /** Gradients belong to numbers, so a tensor and its reshaped views share one. */
 const keyOf = (x: Differentiable): object => ('block' in x ? x.block : x.packed);
@@ -186,6 +193,7 @@ export class Tape {
           dy,
           inputs.map((x) => (x !== null && this.#knows(x) ? this.#gradientOf(x) : null)),
           this.kernels,
+          areFirst,
         );
         this.#flowing.delete(output);
         this.engine.giveBack(dy); // its memory serves the next gradient of that size

@@ -232,8 +232,10 @@ describe.each([
       expect(() => ofSome([0, 0, 0, 1, 1, 2])).toThrow(
         'attention: queries: offsets: expected rising numbers from 0 to 3',
       );
-      expect(() => ofSome([0, 1, 2, 3])).toThrow('attention: offsets of queries: expected [6], got [4]');
-      expect(() => ofSome([0, 2, 2, 3, 3, 3])).toThrow('attention: queries of sequence 0: expected at most 1, its tokens, got 2'); // prettier-ignore
+      expect(() => ofSome([0, 1, 2, 3])).toThrow(
+        'attention: queries: expected as many sequences, none with more queries than tokens, got offsets 0,1,2,3',
+      );
+      expect(() => ofSome([0, 2, 2, 3, 3, 3])).toThrow('none with more queries than tokens, got offsets 0,2,2,3,3,3'); // prettier-ignore
       const window = { columns: Int32Array.from({ length: 27 }, (_, i) => i), reach: 2 };
       expect(() => ofSome([0, 0, 0, 1, 1, 3], { window })).toThrow('attention: queries within a window: expected [27], got [3]'); // prettier-ignore
       for (const bad of [[0, 26], [1, 27], [0, 9, 5, 27], []]) {

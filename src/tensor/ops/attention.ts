@@ -1,5 +1,5 @@
 import { ShapeError } from '../../errors.ts';
-import { areFirst, record } from '../autograd.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import type { AttentionDropout } from '../kernels/backwardKernels.ts';
 import { expectRank, expectShape } from '../shape.ts';
@@ -70,7 +70,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     throw new ShapeError({ what: 'attention: q', expected: `a width divisible by ${heads} heads`, got: `${width}` });
   }
   expectOffsets('attention', offsets, totalTokens);
-  if (queryOffsets !== offsets) expectQueries(queryOffsets, offsets, queries);
+  expectOffsets('attention: queries', queryOffsets, queries);
+  const most = (end: number, s: number) => end - (queryOffsets[s - 1] ?? 0) <= offsets[s] - (offsets[s - 1] ?? 0);
+  if (queryOffsets.length !== offsets.length || !queryOffsets.every(most)) {
+    const expected = 'as many sequences, none with more queries than tokens';
+    throw new ShapeError({ what: 'attention: queries', expected, got: `offsets ${queryOffsets.join()}` });
+  }
   const pairs = pairsOf(offsets, queryOffsets);
   if (bias) expectShape('attention: bias', bias.shape, [heads, pairs]);
   if (window) {
@@ -95,7 +100,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     const added = bias && bias.data;
     engine.kernels.attention(...outputs, q.data, k.data, v.data, ...sizes, added, spans, queryOffsets);
   }
-  record(context, [q, k, v, bias], (dy, [dq, dk, dv, dBias], backward) => {
+  record(context, [q, k, v, bias], (dy, [dq, dk, dv, dBias], backward, areFirst) => {
     const writes = areFirst(dq, dk, dv);
     const gradients = [dq && dq.data, dk && dk.data, dv && dv.data, dBias && dBias.data] as const;
     const inputs = [dy.data, q.data, k.data, v.data] as const;
@@ -115,17 +120,6 @@ export function expectOffsets(op: string, offsets: Int32Array, totalTokens: numb
       got: `${offsets.length} of them, from ${offsets[0]} to ${offsets.at(-1)}`,
     });
   }
-}
-
-/** @throws ShapeError unless the queries are those of the sequences, none with more than its tokens */
-function expectQueries(queryOffsets: Int32Array, offsets: Int32Array, queries: number): void {
-  expectOffsets('attention: queries', queryOffsets, queries);
-  expectShape('attention: offsets of queries', [queryOffsets.length], [offsets.length]);
-  const many = queryOffsets.findIndex((end, s) => s > 0 && end - queryOffsets[s - 1] > offsets[s] - offsets[s - 1]) - 1;
-  if (many < 0) return;
-  const [got, expected] = [queryOffsets, offsets].map((ends) => ends[many + 1] - ends[many]);
-  const what = `attention: queries of sequence ${many}`;
-  throw new ShapeError({ what, expected: `at most ${expected}, its tokens`, got: `${got}` });
 }
 
 /** First token that each token sees, and the one after the last, counted within its sequence: [totalTokens, 2] */

@@ -1,5 +1,5 @@
 import { ConfigError, ShapeError } from '../../errors.ts';
-import { areFirst, record, type Tape } from '../autograd.ts';
+import { record, type Tape } from '../autograd.ts';
 import type { Engine } from '../engine.ts';
 import type { DropoutMask } from '../kernels/backwardKernels.ts';
 import type { Tensor } from '../tensor.ts';
@@ -19,10 +19,9 @@ export function dropout(x: Tensor, probability: number, keys: Int32Array): Tenso
   const size = keys.length === 0 ? 0 : x.size / keys.length;
   const y = engine.empty(x.shape);
   tape.kernels.dropout(y.data, x.data, mask, size);
-  return record(y, [x], (dy, [dx], backward) => {
-    if (areFirst(dx)) backward.dropout(dx!.data, dy.data, mask, size);
-    else backward.dropoutBackward(dx!.data, dy.data, mask, size);
-  });
+  return record(y, [x], (dy, [dx], backward, areFirst) =>
+    backward[areFirst(dx) ? 'dropout' : 'dropoutBackward'](dx!.data, dy.data, mask, size),
+  );
 }
 
 /** The tape that random ops draw from. @throws ConfigError when none is open */

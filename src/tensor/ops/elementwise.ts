@@ -1,5 +1,5 @@
 import { ShapeError } from '../../errors.ts';
-import { areFirst, record } from '../autograd.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import type { ActivationName, BinaryOperation, FunctionName } from '../kernels/kernels.ts';
 import { sameShape, showShape } from '../shape.ts';
@@ -34,23 +34,18 @@ export const softplus = (x: Tensor): Tensor => apply(x, 'softplus');
 /** Square root. */
 export const sqrt = (x: Tensor): Tensor => apply(x, 'sqrt');
 
-function apply(x: Tensor, name: FunctionName): Tensor {
-  const { engine } = x;
-  if (engine.tape?.wants(x)) return withSlopes(x, name, engine.empty(x.shape));
-  const y = engine.empty(x.shape);
-  engine.kernels.activation(y.data, x.data, name);
-  return y;
-}
-
-/** An activation on an open tape, of numbers that nobody else reads: its slopes take their place. */
-export const activateInPlace = (x: Tensor, name: ActivationName): Tensor => withSlopes(x, name, x);
-
-/** f(x), with its slopes kept in another tensor, or in x: with them backward is a product. */
-function withSlopes(x: Tensor, name: FunctionName, slopes: Tensor): Tensor {
+/** f(x). On an open tape its slopes are kept, in x's place if nobody else reads x: with them backward is a product. */
+export function apply(x: Tensor, name: FunctionName, inPlace = false): Tensor {
   const { engine } = x;
   const y = engine.empty(x.shape);
-  engine.tape!.kernels.activationWithSlopes(y.data, slopes.data, x.data, name);
-  return record(y, [x], (dy, [dx], backward) => {
+  const { tape } = engine;
+  if (!tape?.wants(x)) {
+    engine.kernels.activation(y.data, x.data, name);
+    return y;
+  }
+  const slopes = inPlace ? x : engine.empty(x.shape);
+  tape.kernels.activationWithSlopes(y.data, slopes.data, x.data, name);
+  return record(y, [x], (dy, [dx], backward, areFirst) => {
     if (areFirst(dx)) engine.kernels.binary(dx!.data, dy.data, slopes.data, 'multiply');
     else backward.addProducts(dx!.data, dy.data, slopes.data);
   });

@@ -1,5 +1,5 @@
 import { ConfigError } from '../../errors.ts';
-import { areFirst, record } from '../autograd.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import { expectRank, expectShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -36,7 +36,7 @@ export function layerNorm(
   }
   const y = engine.empty(x.shape);
   engine.kernels.layerNorm(y.data, x.data, residual && residual.data, weight.data, bias && bias.data, eps, rows, size);
-  return record(y, [x, residual, weight, bias], (dy, [dx, dResidual, dWeight, dBias], backward) => {
+  return record(y, [x, residual, weight, bias], (dy, [dx, dResidual, dWeight, dBias], backward, areFirst) => {
     const writes = areFirst(dx, dResidual);
     backward.layerNormBackward(
       dx && dx.data,

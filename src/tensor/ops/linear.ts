@@ -1,11 +1,11 @@
 import { ConfigError, ShapeError } from '../../errors.ts';
-import { areFirst, record } from '../autograd.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import type { ActivationName } from '../kernels/kernels.ts';
 import { expectRank, expectShape, showShape } from '../shape.ts';
 import { Matrix } from '../matrix.ts';
 import type { Tensor } from '../tensor.ts';
-import { activateInPlace } from './elementwise.ts';
+import { apply } from './elementwise.ts';
 
 /**
  * A fully connected layer with its activation: y = activation(x · weightᵀ + bias).
@@ -40,12 +40,12 @@ export function linear(
     });
   }
   // Slopes of the activation are taken at the sums, and kept in their place.
-  if (isRecorded && activation !== 'linear') return activateInPlace(linear(x, weight, bias), activation);
+  if (isRecorded && activation !== 'linear') return apply(linear(x, weight, bias), activation, true);
   const y = engine.empty([rows, outFeatures]);
   const weights = () => (weight instanceof Matrix ? weight.packed : weight.data);
   const sizes = [rows, inFeatures, outFeatures] as const;
   engine.kernels.linear(y.data, x.data, weights(), bias && bias.data, activation, ...sizes);
-  return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias], backward) => {
+  return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias], backward, areFirst) => {
     const first = { dx: areFirst(dx), dWeight: areFirst(dWeight) };
     const gradients = [dx && dx.data, dWeight && dWeight.data, dBias && dBias.data] as const;
     backward.linearBackward(...gradients, dy.data, x.data, weights(), ...sizes, first);

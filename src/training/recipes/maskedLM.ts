@@ -1,4 +1,4 @@
-import type { BertForMaskedLM, BertForPreTraining, EncoderOutput } from '../../bert/index.ts';
+import type { AnyOutput, BertForMaskedLM, BertForPreTraining } from '../../bert/index.ts';
 import { ConfigError, InputError } from '../../errors.ts';
 import { PackedBatch } from '../../layers/index.ts';
 import { perplexity } from '../../metrics/index.ts';
@@ -101,12 +101,11 @@ export class MaskedLanguageModelling implements Recipe<readonly string[], TokenE
   /** Only the hidden tokens are guessed: a score for every word of the vocabulary costs as much as a few layers. */
   #losses(examples: ExampleBatch<TokenExample>): { words: Tensor; isNext?: Tensor; count: number } {
     const { batch, rows, labels } = this.mask(examples);
-    const { bert, predictions } = this.model;
-    const output: EncoderOutput = bert.forwardTokens(batch, rows);
-    const words = crossEntropy(predictions.forward(output.lastHiddenState), labels);
-    if (!('seqRelationship' in this.model)) return { words, count: rows.length };
+    const output: AnyOutput = this.model.forward(batch, { predictionTokens: rows });
+    const words = crossEntropy(output.logits ?? output.predictionLogits!, labels);
+    if (output.seqRelationshipLogits === undefined) return { words, count: rows.length };
     const next = Int32Array.from(examples.examples, ({ nextSentenceLabel = 0 }) => nextSentenceLabel);
-    const isNext = crossEntropy(this.model.seqRelationship.forward(output.poolerOutput!), next);
+    const isNext = crossEntropy(output.seqRelationshipLogits, next);
     return { words, isNext, count: rows.length };
   }
 
