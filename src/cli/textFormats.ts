@@ -83,7 +83,9 @@ export function parseJsonLines(text: string, file: string): { value: unknown; wh
 
 function textOfJson(value: unknown, where: string): TextInput {
   if (typeof value === 'string') return value;
-  const { text, text_pair: pair = null } = (value ?? {}) as { text?: unknown; text_pair?: unknown };
+  const fields = Object(value) as { text?: unknown; text_pair?: unknown };
+  for (const name of ['text', 'text_pair']) columnOf(name, Object.keys(fields), where, 'field');
+  const { text, text_pair: pair = null } = fields;
   if (typeof text === 'string' && pair === null) return text;
   if (typeof text === 'string' && typeof pair === 'string') return [text, pair];
   const expected = 'a string, or an object with a string in "text" (and in "text_pair", if there is one)';
@@ -116,8 +118,8 @@ function parseCsv(text: string, file: string): Row[] {
 function textsOfRows([header, ...rows]: Row[], file: string): TextInput[] {
   if (header === undefined) return [];
   const names = header.fields.map((name) => name.trim());
-  const first = columnOf('text', names, file);
-  const second = columnOf('text_pair', names, file);
+  const first = columnOf('text', names, `${file}:1`);
+  const second = columnOf('text_pair', names, `${file}:1`);
   if (first < 0) {
     throw new InputError({
       what: `${file}:1`,
@@ -135,17 +137,17 @@ function textsOfRows([header, ...rows]: Row[], file: string): TextInput[] {
 }
 
 /**
- * The place of a column; -1 when there is none.
+ * The place of a column, or of a field; -1 when there is none.
  *
- * @throws InputError for a column that is there twice, or under a name that is nearly this one, such as `Text-Pair`:
- *         to leave it out would change the texts without a word
+ * @throws InputError for one that is there twice, or under a name that is nearly this one, such as `Text-Pair`: to leave it out
+ *         would change the texts without a word
  */
-function columnOf(name: string, names: readonly string[], file: string): number {
+function columnOf(name: string, names: readonly string[], where: string, kind = 'column'): number {
   const alike = [...names.filter((other) => other === name), ...misspelt(name, names)];
   if (alike.length > 1 || (alike.length === 1 && alike[0] !== name)) {
-    const expected = `one column "${name}"`;
+    const expected = `one ${kind} "${name}"`;
     const got = alike.map(show).join(' and ');
-    throw new InputError({ what: `${file}:1`, expected, got, fix: 'correct the header' });
+    throw new InputError({ what: where, expected, got, fix: `correct the ${kind}'s name` });
   }
   return names.indexOf(name);
 }

@@ -182,7 +182,7 @@ describe('text files', () => {
     'nearly the name of a column': embed(
       'a.csv',
       'text,Text-Pair\na,b\n',
-      /a\.csv:1: expected one column "text_pair", got "Text-Pair"; correct the header/,
+      /a\.csv:1: expected one column "text_pair", got "Text-Pair"; correct the column's name/,
     ),
     'a TSV header in capitals': embed('a.tsv', 'Text\na\n', /a\.tsv:1: expected one column "text", got "Text"/),
     'a wrong TSV header': embed('a.tsv', 'sentence\tlabel\na\t1\n', /a\.tsv:1: .*header/),

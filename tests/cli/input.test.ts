@@ -29,6 +29,9 @@ describe('jsonl', () => {
   test('blank lines are skipped, and counted', () => {
     expect(parse('"a"\n\n"b"\n', 'jsonl')).toEqual(['a', 'b']);
     expect(() => parse('"a"\n\n{', 'jsonl')).toThrow('f:3: expected a line of JSON, got "{"');
+    const near = `"a"\n{"text": "b", "Text-Pair": "c"}`; // without a word, its second text would be left out
+    expect(() => parse(near, 'jsonl')).toThrow('f:2: expected one field "text_pair", got "Text-Pair"; correct the field\'s name'); // prettier-ignore
+    expect(parse('{"text": "b", "note": "c"}', 'jsonl')).toEqual(['b']);
   });
 });
 
