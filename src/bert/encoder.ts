@@ -93,11 +93,14 @@ export class PreNormLayer extends BertLayer {
 const dropped = (dropout: Dropout | null, x: Tensor, keys: Int32Array): Tensor =>
   dropout ? dropout.forward(x, keys) : x;
 
+/** Those rows, where whoever computed x was not able to leave others out. */
+const rowsOf = (x: Tensor, tokens: Int32Array | null): Tensor =>
+  tokens === null || x.shape[0] === tokens.length ? x : selectRows(x, tokens);
+
 /** Rows of what attention gave, unless it gave no others, and of the layer's input, with the keys by which dropout knows them. */
 function wantedRows(context: Tensor, x: Tensor, { tokenKeys }: PackedBatch, tokens: Int32Array | null) {
   if (tokens === null) return [context, x, tokenKeys] as const;
-  const rows = context.shape[0] === tokens.length ? context : selectRows(context, tokens);
-  return [rows, selectRows(x, tokens), tokens.map((token) => tokenKeys[token])] as const;
+  return [rowsOf(context, tokens), selectRows(x, tokens), tokens.map((token) => tokenKeys[token])] as const;
 }
 
 const plainAttention = ({ hiddenSize, numAttentionHeads, attentionSize }: BertConfig, layer: Weights) =>
@@ -172,7 +175,7 @@ export class BertEncoder extends Module {
       const output = isKept
         ? layer.forward(x, batch, trace, relations, wanted)
         : recomputed(layer, x, batch, relations, wanted);
-      x = after ? after.forward(x, output, batch) : output;
+      x = after ? after.forward(x, output, batch) : rowsOf(output, wanted);
       trace.hiddenStates?.push(x);
     });
     if (this.finalNorm !== null) {

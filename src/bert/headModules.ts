@@ -11,7 +11,7 @@ import {
 import type { BertConfig } from './config.ts';
 import type { FirstTokenHead, HeadLayer } from './families/family.ts';
 import { lossOf, type Labels } from './losses.ts';
-import { BertModel } from './model.ts';
+import { BertModel, expectTokens } from './model.ts';
 import type { EncoderOutput, ForwardOptions, LogitsOutput, ModelOutput } from './outputs.ts';
 import { BertPreTrainedModel } from './preTrainedModel.ts';
 
@@ -37,8 +37,9 @@ export abstract class BertWithHead extends BertPreTrainedModel {
   /** States of all tokens, or of those asked for, in their order; and what the pooler says, if there is one. */
   protected statesOf(inputs: Inputs, options: ForwardOptions, tokens: Int32Array | undefined): EncoderOutput {
     const { bert } = this;
-    if (tokens === undefined) return bert.forward(inputs, options);
+    if (!tokens) return bert.forward(inputs, options);
     const batch = PackedBatch.from(inputs);
+    expectTokens('predictionTokens', tokens, batch);
     const first = bert.pooler ? batch.edgeTokens('first') : [];
     const wanted = Int32Array.from(new Set([...first, ...tokens])).sort();
     const output = bert.forwardTokens(batch, wanted, options);
@@ -91,7 +92,7 @@ export abstract class BertWithSequenceHead extends BertWithHead {
     return this.engine.scope(() => {
       const pooling = firstToken?.pooling ?? 'first';
       const { pooled, poolerOutput, ...rest } = bert.forwardPooled(batch, pooling, options);
-      const x = firstToken ? firstToken.forward(pooled, batch) : (poolerOutput ?? bert.pooler!.forward(pooled));
+      const x = firstToken ? firstToken.forward(pooled, batch) : poolerOutput!;
       const logits = classifier.forward(dropout.forward(x, batch.sequenceKeys));
       return { ...rest, logits, logitsPer: 'sequence' };
     });

@@ -1,4 +1,4 @@
-import { expectOptions, InputError } from '../errors.ts';
+import { expectOptions, InputError, show } from '../errors.ts';
 import { Linear, Module, PackedBatch, type ModelInputs, type Trace, type Weights } from '../layers/index.ts';
 import { poolSequences, selectRows, type Pooling, type Tensor } from '../tensor/index.ts';
 import type { BertConfig } from './config.ts';
@@ -74,9 +74,11 @@ export class BertModel extends BertPreTrainedModel {
    */
   forwardTokens(inputs: ModelInputs | PackedBatch, tokens: Int32Array, options: ForwardOptions = {}): TokensOutput {
     const batch = PackedBatch.from(inputs);
-    const { totalTokens } = batch;
-    if (!tokens.every((token, i) => token >= 0 && token < totalTokens && (i === 0 || token > tokens[i - 1]))) {
-      throw new InputError({ what: 'tokens', expected: `rising, 0 to ${totalTokens - 1}`, got: tokens.join() });
+    expectTokens('tokens', tokens, batch);
+    const falling = tokens.findIndex((token, i) => i > 0 && token <= tokens[i - 1]);
+    if (falling > 0) {
+      const got = `${tokens[falling]} after ${tokens[falling - 1]}`;
+      throw new InputError({ what: 'tokens', expected: 'rising numbers', got });
     }
     return this.#states(batch, tokens, options);
   }
@@ -86,9 +88,10 @@ export class BertModel extends BertPreTrainedModel {
     const batch = PackedBatch.from(inputs);
     const edge = pooling === 'first' || pooling === 'last' ? batch.edgeTokens(pooling) : null;
     return this.engine.scope(() => {
-      const { lastHiddenState, ...rest } = this.#states(batch, edge, options);
-      const offsets = edge ? batch.offsetsAmong(edge) : batch.offsets;
-      return { ...rest, pooled: poolSequences(lastHiddenState, offsets, pooling) };
+      const { lastHiddenState, poolerOutput, ...rest } = this.#states(batch, edge, options);
+      const pooled = poolSequences(lastHiddenState, edge ? batch.offsetsAmong(edge) : batch.offsets, pooling);
+      const pooler = pooling === 'first' ? this.pooler : null;
+      return { ...rest, pooled, poolerOutput: pooler && (poolerOutput ?? pooler.forward(pooled)) };
     });
   }
 
@@ -116,6 +119,14 @@ export class BertModel extends BertPreTrainedModel {
     const embedded = this.embeddings.forward(batch);
     return this.projection ? this.projection.forward(embedded) : embedded;
   }
+}
+
+/** @throws InputError unless they are tokens of the batch */
+export function expectTokens(what: string, tokens: Int32Array, { totalTokens }: PackedBatch): void {
+  const given: unknown = tokens;
+  const bad = given instanceof Int32Array ? given.find((token) => !(token >= 0 && token < totalTokens)) : given;
+  if (bad === undefined && given !== undefined) return;
+  throw new InputError({ what, expected: `an Int32Array of 0 to ${totalTokens - 1}`, got: show(bad) });
 }
 
 /** @throws ConfigError for an option that no model has */

@@ -42,8 +42,8 @@ export interface EncoderOutput extends TokensOutput {
 export interface PooledOutput extends ModelOutput {
   /** [sequences, hiddenSize] */
   pooled: Tensor;
-  /** [sequences, hiddenSize]; only if all tokens were computed. */
-  poolerOutput?: Tensor | null;
+  /** [sequences, hiddenSize], of first tokens; null of others, and without a pooler. */
+  poolerOutput: Tensor | null;
 }
 
 export interface LogitsOutput extends ModelOutput {

@@ -1,4 +1,4 @@
-import { activation as activate, add, linear, type ActivationName, type Tensor } from '../tensor/index.ts';
+import { activationInPlace, add, linear, type ActivationName, type Tensor } from '../tensor/index.ts';
 import type { LoraAdapter } from './lora.ts';
 import { Module } from './module.ts';
 import type { MatrixParameter, Parameter, Weights } from './weights.ts';
@@ -20,6 +20,6 @@ export class Linear extends Module {
   forward(x: Tensor, activation: ActivationName = 'linear'): Tensor {
     if (this.adapters.length === 0) return linear(x, this.weight, this.bias, activation);
     const sum = this.adapters.reduce((y, adapter) => add(y, adapter.forward(x)), linear(x, this.weight, this.bias));
-    return activation === 'linear' ? sum : activate(sum, activation);
+    return activation === 'linear' ? sum : activationInPlace(sum, activation);
   }
 }

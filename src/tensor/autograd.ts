@@ -5,7 +5,7 @@ import type { BackwardKernels } from './kernels/backwardKernels.ts';
 import type { Matrix } from './matrix.ts';
 import type { Block } from './memory.ts';
 import { randomStream } from './random.ts';
-import { showShape } from './shape.ts';
+import { showShape, type Shape } from './shape.ts';
 import { Tensor } from './tensor.ts';
 import type { FloatArray } from './kernels/kernels.ts';
 
@@ -26,8 +26,9 @@ import type { FloatArray } from './kernels/kernels.ts';
  *
  * What an optimizer relies on: `parameter.grad` is made by the first `withGradients` that names the parameter and stays, as
  * the parameter does; `grad.data` is laid out as `parameter.data`, element for element (of a matrix, packed as the kernels
- * read it, with padding that is zero in both). Take `data` anew after `zeroGradients` and after anything was made by the engine:
- * zeros are written when they are asked for, and memory that grows moves. A step writes to `data` in place, so that the weights can be used at once.
+ * read it, with padding that is zero in both). Take `data`, and a gradient's reshaped view, anew after `zeroGradients` and after
+ * anything was made by the engine: zeros are written when they are asked for, and memory that grows moves. A step writes to
+ * `data` in place, so that the weights can be used at once.
  *
  * The tape owns an engine scope: what is computed inside lives until its end, inner scopes included, since backward needs it.
  */
@@ -78,6 +79,11 @@ class Gradient extends Tensor {
     if (this.isZero) data.fill(0);
     this.isZero = false;
     return data;
+  }
+
+  override reshape(shape: Shape): Tensor {
+    void this.data; // the view knows nothing of zeros
+    return super.reshape(shape);
   }
 }
 

@@ -42,6 +42,7 @@ export { dropout } from './ops/dropout.ts';
 export {
   abs,
   activation,
+  activationInPlace,
   add,
   divide,
   exp,

@@ -6,6 +6,7 @@ import {
   type BertPreTrainedModel,
   type LogitsOutput,
 } from '../../src/bert/index.ts';
+import { InputError } from '../../src/errors.ts';
 import { LayerNorm, PackedBatch } from '../../src/layers/index.ts';
 import {
   Engine,
@@ -198,9 +199,19 @@ describe('heads', () => {
 
   it('refuse tokens that are not there, or not in order', async () => {
     const model = encoderOf(await load('maskedLanguageModel', engines.simd()));
-    for (const bad of [[0, 99], [-1], [3, 3], [4, 2]]) {
-      const expected = `tokens: expected rising, 0 to 18, got ${bad.join()}`;
-      expect(() => model.forwardTokens(batch, Int32Array.from(bad))).toThrow(expected);
+    const run = (tokens: unknown) => () => model.forwardTokens(batch, tokens as Int32Array);
+    for (const [bad, got] of [
+      [Int32Array.of(0, 99, 100), 'an Int32Array of 0 to 18, got 99'],
+      [Int32Array.of(-1), 'an Int32Array of 0 to 18, got -1'],
+      [[0], 'an Int32Array of 0 to 18, got [0]'],
+      [null, 'an Int32Array of 0 to 18, got null'],
+      [undefined, 'an Int32Array of 0 to 18, got undefined'],
+      [Int32Array.of(3, 3), 'rising numbers, got 3 after 3'],
+      [Int32Array.of(1, 4, 2), 'rising numbers, got 2 after 4'],
+    ] as const) {
+      expect(run(bad)).toThrow(InputError);
+      expect(run(bad)).toThrow(`tokens: expected ${got}`);
     }
+    expect(() => model.forwardPooled(batch, 'cls' as 'first')).toThrow('pooling: expected first, last, mean');
   });
 });

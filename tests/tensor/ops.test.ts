@@ -182,6 +182,11 @@ describe.each([
     });
   });
 
+  it('sum of no numbers is zero, whatever memory holds', () => {
+    engine.scope(() => void engine.empty([64]).data.fill(7));
+    expect(engine.scope(() => [...sum(engine.empty([2, 0])).data, ...sum(engine.empty([0])).data])).toEqual([0, 0, 0]);
+  });
+
   describe('attention', () => {
     const [q, k, v] = ['q', 'k', 'v'].map((name) => golden(`attention.${name}`));
     const offsets = torchIntegers('attention.offsets');

@@ -41,14 +41,15 @@ export interface AdamStep {
 
 /**
  * The arithmetic of training, beside the `Kernels` of the same engine and on the same packed weights; `backwardKernels` gives an
- * engine's, and only what asks for them has them in its bundle. A backward kernel is given the gradient dy of an op's output and *adds* to the gradients of its
- * inputs, which begin at zero: what is used twice has the sum. A null gradient is not wanted. Gradients are laid out as what
+ * engine's, and only what asks for them has them in its bundle. A backward kernel is given the gradient dy of an op's output and *adds*
+ * to the gradients of its inputs, so that what is used twice has the sum; some are told that they come first (`writes`): they
+ * write all of a gradient, whatever its memory holds. A null gradient is not wanted. Gradients are laid out as what
  * they belong to: that of a packed matrix is packed, and its padding stays zero.
  */
 export interface BackwardKernels {
   /**
-   * Of `linear` without an activation: dx += dy·weight, dWeight += dyᵀ·x, dBias += Σ dy over rows. What is in `first` is written,
-   * not added to.
+   * Of `linear` without an activation: dx += dy·weight, dWeight += dyᵀ·x, dBias += Σ dy over rows. What `writes` names is
+   * written, not added to.
    * dWeight has the layout of weight. A q8 weight has no gradient of its own, and lets none through (the op refuses).
    */
   linearBackward(
@@ -61,7 +62,7 @@ export interface BackwardKernels {
     rows: number,
     inFeatures: number,
     outFeatures: number,
-    first?: { dx: boolean; dWeight: boolean },
+    writes?: { dx: boolean; dWeight: boolean },
   ): void;
 
   /** da += dy·bᵀ, db += aᵀ·dy, with a [m,k] and b [k,n]. */

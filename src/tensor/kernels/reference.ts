@@ -174,12 +174,13 @@ function isQuantized(weight: FloatArray | PackedMatrix): weight is PackedMatrix 
   return 'dtype' in weight && weight.dtype === 'q8';
 }
 
-/** `attention`; `drop`, if given, changes the probabilities of a query, in a row of q, over the tokens of the sequence that starts at `begin`. */
+/** `attention`; `drop`, if given, changes the probabilities of the query in a row of q, whose sequence starts at `begin`. */
 export function attend(
   drop: ((weights: Float64Array, begin: number, head: number, query: number) => void) | null,
   ...args: Parameters<Kernels['attention']>
 ): void {
-  const [y, probabilities, q, k, v, offsets, heads, headSize, scale, bias = null, spans = null, rows = offsets] = args;
+  const [y, probabilities, q, k, v, offsets, heads, headSize, scale, bias = null, spans = null] = args;
+  const queryOffsets = args[11] ?? offsets;
   const width = heads * headSize;
   const squares = ((probabilities ?? bias)?.length ?? 0) / heads;
   let square = 0; // where this sequence's probabilities begin, within a head's
@@ -190,9 +191,9 @@ export function attend(
     const context = new Float64Array(headSize);
     for (let head = 0; head < heads; head++) {
       const column = head * headSize;
-      for (let row = rows[s]; row < rows[s + 1]; row++) {
+      for (let row = queryOffsets[s]; row < queryOffsets[s + 1]; row++) {
         const query = row * width + column;
-        const pairs = head * squares + square + (row - rows[s]) * length; // of this query with each token
+        const pairs = head * squares + square + (row - queryOffsets[s]) * length; // of this query with each token
         const first = spans ? spans[2 * row] : 0;
         const last = spans ? spans[2 * row + 1] : length;
 
@@ -215,7 +216,7 @@ export function attend(
         y.set(context, query);
       }
     }
-    square += (rows[s + 1] - rows[s]) * length;
+    square += (queryOffsets[s + 1] - queryOffsets[s]) * length;
   }
 }
 

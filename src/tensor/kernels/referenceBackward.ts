@@ -9,9 +9,9 @@ import { softmaxRow } from './special.ts';
 
 /** The specification of the backward kernels: plain loops, sums in float64 that are rounded once, when added to a gradient. */
 export const referenceBackward: BackwardKernels = {
-  linearBackward(dx, dWeight, dBias, dy, x, weights, rows, inFeatures, outFeatures, first) {
-    if (first?.dx) dx?.fill(0);
-    if (first?.dWeight) dWeight?.fill(0);
+  linearBackward(dx, dWeight, dBias, dy, x, weights, rows, inFeatures, outFeatures, writes) {
+    if (writes?.dx) dx?.fill(0);
+    if (writes?.dWeight) dWeight?.fill(0);
     const weight = 'data' in weights ? (weights.data as FloatArray) : weights;
     const sum = new Float64Array(inFeatures);
     for (let r = 0; dx && r < rows; r++) {
@@ -58,7 +58,7 @@ export const referenceBackward: BackwardKernels = {
     bias,
     spans,
     dropout,
-    rows = offsets,
+    queryOffsets = offsets,
     writes = false,
   ) {
     if (writes) for (const gradient of [dq, dk, dv]) gradient?.fill(0);
@@ -72,9 +72,9 @@ export const referenceBackward: BackwardKernels = {
       for (let head = 0; head < heads; head++) {
         const at = (i: number) => (begin + i) * width + head * headSize;
         const sums = { q: new Float64Array(headSize), k: zeroRows(length, headSize), v: zeroRows(length, headSize) };
-        for (let row = rows[s]; row < rows[s + 1]; row++) {
+        for (let row = queryOffsets[s]; row < queryOffsets[s + 1]; row++) {
           const query = row * width + head * headSize;
-          const pairs = head * squares + square + (row - rows[s]) * length;
+          const pairs = head * squares + square + (row - queryOffsets[s]) * length;
           const [first, last] = spans ? spans.subarray(2 * row) : [0, length];
           for (let j = first; j < last; j++) {
             weights[j] = scale * dot(q, query, k, at(j), headSize) + (bias ? bias[pairs + j] : 0);
@@ -100,7 +100,7 @@ export const referenceBackward: BackwardKernels = {
         if (dk) sums.k.forEach((sum, j) => addTo(dk, at(j), sum));
         if (dv) sums.v.forEach((sum, j) => addTo(dv, at(j), sum));
       }
-      square += (rows[s + 1] - rows[s]) * length;
+      square += (queryOffsets[s + 1] - queryOffsets[s]) * length;
     }
   },
 

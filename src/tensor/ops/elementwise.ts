@@ -34,8 +34,11 @@ export const softplus = (x: Tensor): Tensor => apply(x, 'softplus');
 /** Square root. */
 export const sqrt = (x: Tensor): Tensor => apply(x, 'sqrt');
 
-/** f(x). On an open tape its slopes are kept, in x's place if nobody else reads x: with them backward is a product. */
-export function apply(x: Tensor, name: FunctionName, inPlace = false): Tensor {
+/** `activation` of numbers that nobody else reads, on an open tape: their slopes take their place. */
+export const activationInPlace = (x: Tensor, name: ActivationName): Tensor => apply(x, name, true);
+
+/** f(x). On an open tape its slopes are kept, in x's place or beside it: with them backward is a product. */
+function apply(x: Tensor, name: FunctionName, inPlace = false): Tensor {
   const { engine } = x;
   const y = engine.empty(x.shape);
   const { tape } = engine;

@@ -5,7 +5,7 @@ import type { ActivationName } from '../kernels/kernels.ts';
 import { expectRank, expectShape, showShape } from '../shape.ts';
 import { Matrix } from '../matrix.ts';
 import type { Tensor } from '../tensor.ts';
-import { apply } from './elementwise.ts';
+import { activationInPlace } from './elementwise.ts';
 
 /**
  * A fully connected layer with its activation: y = activation(x · weightᵀ + bias).
@@ -40,15 +40,15 @@ export function linear(
     });
   }
   // Slopes of the activation are taken at the sums, and kept in their place.
-  if (isRecorded && activation !== 'linear') return apply(linear(x, weight, bias), activation, true);
+  if (isRecorded && activation !== 'linear') return activationInPlace(linear(x, weight, bias), activation);
   const y = engine.empty([rows, outFeatures]);
   const weights = () => (weight instanceof Matrix ? weight.packed : weight.data);
   const sizes = [rows, inFeatures, outFeatures] as const;
   engine.kernels.linear(y.data, x.data, weights(), bias && bias.data, activation, ...sizes);
   return record(y, [x, weight, bias], (dy, [dx, dWeight, dBias], backward, areFirst) => {
-    const first = { dx: areFirst(dx), dWeight: areFirst(dWeight) };
+    const writes = { dx: areFirst(dx), dWeight: areFirst(dWeight) };
     const gradients = [dx && dx.data, dWeight && dWeight.data, dBias && dBias.data] as const;
-    backward.linearBackward(...gradients, dy.data, x.data, weights(), ...sizes, first);
+    backward.linearBackward(...gradients, dy.data, x.data, weights(), ...sizes, writes);
   });
 }
 

@@ -1,3 +1,4 @@
+import { ConfigError, show } from '../../errors.ts';
 import { record } from '../autograd.ts';
 import { backwardKernels } from '../backward.ts';
 import { sharedEngine } from '../engine.ts';
@@ -28,7 +29,7 @@ export function logSoftmax(x: Tensor): Tensor {
 export function sum(x: Tensor): Tensor {
   const { kernels } = x.engine;
   const y = x.engine.empty(x.shape.slice(0, -1));
-  kernels.sumRows(y.data, x.data, ...rowsAndSize(x));
+  kernels.sumRows(y.data, x.data, y.size, rowsAndSize(x)[1]); // of no columns, zeros
   return record(y, [x], (dy, [dx], backward) => backward.sumRowsBackward(dx!.data, dy.data, ...rowsAndSize(x)));
 }
 
@@ -48,16 +49,21 @@ export function normalizeRows(x: Tensor): Tensor {
   );
 }
 
+const poolings: readonly Pooling[] = ['first', 'last', 'mean', 'max', 'meanSqrtLength', 'weightedMean'];
+
 /**
  * One vector per sequence of a packed batch, made of its tokens' vectors. An empty sequence gives zeros.
  *
  * @param x       [totalTokens, size]
  * @param offsets [sequences + 1]; sequence s is rows offsets[s] to offsets[s+1]
  * @returns       [sequences, size]
+ * @throws ConfigError for a pooling that is none
  */
 export function poolSequences(x: Tensor, offsets: Int32Array, how: Pooling): Tensor {
   const engine = sharedEngine('poolSequences', x);
   expectRank('poolSequences: x', x.shape, 2);
+  if (!poolings.includes(how))
+    throw new ConfigError({ what: 'pooling', expected: poolings.join(', '), got: show(how) });
   const [totalTokens, size] = x.shape;
   expectOffsets('poolSequences', offsets, totalTokens);
   const y = engine.empty([offsets.length - 1, size]);

@@ -25,7 +25,7 @@ const withSlopes: Partial<Record<ActivationName, WithSlope>> = {
   sigmoid: sigmoidWithSlope,
 };
 
-/** `activateWithSlopes`: y = f(x) and slopes = f′(x), which may take the place of x, of activation `number`, for `vectors` · 4 numbers. */
+/** `activateWithSlopes`: y = f(x) and slopes = f′(x), in x's place if they have its address, of activation `number`; `vectors` · 4 numbers. */
 export function defineActivateWithSlopes(module: ModuleBuilder, arithmetic: Arithmetic): void {
   const loops = vectorActivations.map(([[name]]) =>
     module.define(`${name}WithSlopes`, 'iiii', (fn, y, slopes, x, vectors) => {

@@ -15,8 +15,8 @@ export function attentionBackwardScratchBytes(length: number, headSize: number, 
 
 /**
  * `attentionBackward`: gradients of q, k and v for some heads of one sequence, added at dq, dk and dv (none of them 0), and at
- * dBias unless it is 0; written at the former when `addend` is `zeros`, not 0, and heads fill their panels. The probabilities are computed again, as `attention` does. Arguments as there;
- * there are no more queries than keys.
+ * dBias unless it is 0; written at the former when `addend` is `zeros`, not 0, and heads fill their panels. The probabilities are
+ * computed again, as `attention` does. Arguments as there; there are no more queries than keys.
  */
 export function defineAttentionBackward(
   module: ModuleBuilder,

@@ -18,8 +18,8 @@ const sumOf = (x: Address, residual: Address | null) => ({
 });
 
 /**
- * `layerNormBackward[Residual]`: dx += dz (and dResidual += dz) row by row, or with a `kept` of 0 in place of -1 dx = dz, with z's mean and 1 / √(variance + eps) computed
- * again and left in `statistics`, two numbers a row; `layerNormSums[Residual]`: dWeight += Σ dy∘n and dBias += Σ dy over all
+ * `layerNormBackward[Residual]`: dx += dz (and dResidual += dz) row by row, or with a `kept` of 0 in place of -1 dx = dz, with
+ * z's mean and 1 / √(variance + eps) computed again and left in `statistics`, two numbers a row; `layerNormSums[Residual]`: dWeight += Σ dy∘n and dBias += Σ dy over all
  * rows, for a stretch of `vectors` · 4 columns.
  */
 export function defineLayerNormBackward(module: ModuleBuilder, arithmetic: Arithmetic): void {

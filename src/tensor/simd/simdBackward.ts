@@ -236,7 +236,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     writes = false,
   ): void {
     const width = heads * headSize;
-    const writesPanels = writes && headSize % this.columns === 0 && pairsEverywhere(offsets, queryOffsets);
+    const writesPanels = writes && headSize % this.columns === 0 && everySequenceHasQueries(offsets, queryOffsets);
     if (writes && !writesPanels) for (const gradient of [dq, dk, dv]) gradient?.fill(0);
     const [queryNumbers, numbers] = [dy.length, k.length];
     const squares = (bias?.length ?? 0) / heads;
@@ -478,5 +478,5 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
 }
 
 /** Whether every sequence that has tokens has queries too. */
-const pairsEverywhere = (offsets: Int32Array, queryOffsets: Int32Array): boolean =>
+const everySequenceHasQueries = (offsets: Int32Array, queryOffsets: Int32Array): boolean =>
   offsets.every((end, s) => s === 0 || end === offsets[s - 1] || queryOffsets[s] > queryOffsets[s - 1]);
