@@ -23,7 +23,7 @@ export function addModelOptions(command: Command): Command {
     .option('--model <dir>', 'folder or address of a model (default: the one shipped with the package)')
     .option('--dtype <type>', 'weights: auto (as stored), f32 or q8', oneOf('--dtype', ['auto', 'f32', 'q8']), 'auto')
     .option('--threads <n>', 'threads, or auto: one per core', parseThreads, 'auto')
-    .option('--turbo', 'ask V8 for 256-bit vectors (Node 24 and later)')
+    .option('--turbo', 'ask V8 for 256-bit vectors (Node 24 and later) or fused multiply-add (Node 20)')
     .option('--kernels <set>', 'auto, simd or reference', oneOf('--kernels', ['auto', 'simd', 'reference']), 'auto')
     .option('--json', 'print JSON, one object per line');
 }

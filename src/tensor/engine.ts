@@ -25,7 +25,7 @@ export interface EngineOptions {
   threads?: number | 'auto';
   /** In browsers whose page policy forbids blob: workers: the address of a script with the text of `workerSource`. */
   workerUrl?: string;
-  /** Let V8 pair vector operations (a flag of the whole process, Node 24 and later). Default false. */
+  /** Ask V8 for pairs of vectors (Node 24 and later) or fused multiply-add (Node 20): flags of the whole process. Default false. */
   turbo?: boolean;
 }
 
@@ -36,6 +36,7 @@ export interface EngineInfo {
   arithmetic: string;
   /** Rows and columns of a product that are summed at a time. */
   tile: string | null;
+  /** Whether V8 was asked for more than it has by itself. */
   turbo: boolean;
   threads: number;
   /** Of the engine's own memory, in bytes; 0 when that is the garbage collector's. */

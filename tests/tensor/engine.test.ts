@@ -1,6 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ConfigError, ScopeError, ShapeError } from '../../src/errors.ts';
-import { add, Engine, linear, referenceKernels, scale, type Tensor } from '../../src/tensor/index.ts';
+import { add, Engine, linear, referenceKernels, scale, type EngineInfo, type Tensor } from '../../src/tensor/index.ts';
 import { hasRelaxedFma } from '../support/kernelSets.ts';
 
 const engine = new Engine({ kernels: 'simd', threads: 1 });
@@ -71,6 +72,32 @@ describe('Engine', () => {
       ]);
     }
   });
+
+  it(
+    'asks V8 for what turbo is in this version, and says so; results stay within rounding',
+    { timeout: 60_000 },
+    () => {
+      // In a process of its own, whose flags those are.
+      const script = `
+      const { Engine, linear } = await import(${JSON.stringify(new URL('../../src/tensor/index.ts', import.meta.url).href)});
+      const run = (engine) => {
+        const [x, w] = [40, 24].map((rows) => engine.tensor(Float32Array.from({ length: 64 * rows }, (_, i) => Math.sin(i)), [rows, 64]));
+        return [...linear(x, w).data];
+      };
+      const plain = run(new Engine({ threads: 1 }));
+      const engine = new Engine({ threads: 1, turbo: true });
+      const largest = Math.max(...run(engine).map((y, i) => Math.abs(y - plain[i])));
+      console.log(JSON.stringify({ info: engine.info(), largest }));`;
+      const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { encoding: 'utf8' }); // prettier-ignore
+      expect(stderr).toBe('');
+      const { info, largest } = JSON.parse(stdout) as { info: EngineInfo; largest: number };
+      const version = parseInt(process.versions.v8);
+      const [turbo, tile] = version === 11 ? [true, '4x8'] : version >= 13 ? [true, '6x16'] : [false, '6x8'];
+      expect(info).toMatchObject({ kernels: 'simd', arithmetic: 'float32 relaxed fma', turbo, tile });
+      expect(info.notes.some((note) => note.startsWith('turbo'))).toBe(!turbo);
+      expect(largest).toBeLessThan(1e-4);
+    },
+  );
 
   it('has reference kernels when asked to', () => {
     const { notes, ...info } = new Engine({ kernels: 'reference' }).info();

@@ -33,8 +33,8 @@ export function startSimd({ threads, turbo, workerUrl }: Required<Omit<MachineOp
   if (typeof WebAssembly !== 'object') return 'there is no WebAssembly here';
   try {
     if (!validates(mulAdd)) return 'this WebAssembly has no SIMD';
-    const arithmetic = validates(relaxedFma) ? relaxedFma : mulAdd;
     const noTurbo = turbo ? enableTurbo() : 'not asked for (turbo: true)';
+    const arithmetic = validates(relaxedFma) ? relaxedFma : mulAdd;
     const tile = chooseTile(arithmetic, noTurbo === null);
     const group = byteGroup(arithmetic);
     const notes: string[] = [];
@@ -67,9 +67,20 @@ function whyNoThreads(): string | null {
 
 /** Registers are what bounds a tile: 16 of them, half as many numbers in each without revectorization. */
 function chooseTile(arithmetic: Arithmetic, turbo: boolean): Tile {
-  if (turbo) return arithmetic === relaxedFma ? { rows: 6, vectors: 4 } : { rows: 4, vectors: 4 };
-  return arithmetic === relaxedFma ? { rows: 6, vectors: 2 } : { rows: 4, vectors: 2 };
+  const rows = arithmetic === relaxedFma && !isExperiment() ? 6 : 4;
+  return { rows, vectors: turbo && !isExperiment() ? 4 : 2 };
 }
+
+/**
+ * Whether relaxed SIMD is still an experiment, as in V8 11.3 of Node 20: fused multiply-add is right there, and fastest with fewer
+ * registers; its baseline compiler gets the dot product of bytes wrong.
+ */
+export const isExperiment = (): boolean => v8Version() === 11;
+
+const v8Version = (): number => {
+  const { process } = globalThis as { process?: NodeJS.Process };
+  return Math.floor(Number.parseFloat(process?.versions?.v8 ?? '0'));
+};
 
 function validates(arithmetic: Arithmetic): boolean {
   const module = new ModuleBuilder();
@@ -85,7 +96,7 @@ function validates(arithmetic: Arithmetic): boolean {
  * several, which are slower than pairs are; they show by what they do with bytes above 127, which the standard leaves open.
  */
 export function byteGroup(arithmetic: Arithmetic): Group {
-  if (arithmetic === mulAdd) return 2;
+  if (arithmetic === mulAdd || isExperiment()) return 2;
   const module = new ModuleBuilder();
   module.define('dot', 'ii', (_fn, a, b) => {
     const sum = i32x4.relaxed_dot_i8x16_i7x16_add_s(i32x4.splat(a), i32x4.splat(b), v128.const(0));
@@ -104,7 +115,7 @@ export function byteGroup(arithmetic: Arithmetic): Group {
 }
 
 /**
- * Sets V8's flag. @returns why not, or null
+ * Sets V8's flag, for pairs of vectors or, in Node 20, for relaxed SIMD. @returns why not, or null
  *
  * Nothing is compared with the reference kernels here: V8 puts in what it has paired function by function, from another
  * thread, long after the first call, and tells nobody, so that a check at the start would try the code of the baseline compiler, and a
@@ -113,10 +124,11 @@ export function byteGroup(arithmetic: Arithmetic): Group {
  */
 function enableTurbo(): string | null {
   const { process } = globalThis as { process?: NodeJS.Process };
-  const version = Number(process?.versions?.v8?.split('.')[0] ?? 0);
   if (!process?.getBuiltinModule || process.versions.bun || process.versions.deno)
     return 'only Node can be asked for it';
-  if (version < 13) return `V8 ${process.versions.v8} is too old (Node 24 and later have it)`;
-  (process.getBuiltinModule('node:v8') as typeof nodeV8).setFlagsFromString('--experimental-wasm-revectorize');
+  if (!isExperiment() && v8Version() < 13)
+    return `V8 ${process.versions.v8} has nothing to ask for (Node 20, 24 and later have)`;
+  const flag = isExperiment() ? 'relaxed-simd' : 'revectorize';
+  (process.getBuiltinModule('node:v8') as typeof nodeV8).setFlagsFromString(`--experimental-wasm-${flag}`);
   return null;
 }
