@@ -69,7 +69,7 @@ export class BertModel extends BertPreTrainedModel {
    * The last states of some tokens, for those who read no others: behind its attention, the last layer computes no others.
    *
    * @param tokens counted through the batch as it is packed, rising
-   * @returns      `lastHiddenState` [tokens.length, hiddenSize], the same numbers as among all
+   * @returns      `lastHiddenState` [tokens.length, hiddenSize], the same numbers as among all; not for `padded`
    * @throws InputError as `forward`, or if there are no such tokens
    */
   forwardTokens(inputs: ModelInputs | PackedBatch, tokens: Int32Array, options: ForwardOptions = {}): TokensOutput {
@@ -111,7 +111,8 @@ export class BertModel extends BertPreTrainedModel {
   #isWatched(): boolean {
     const { pooler, encoder } = this;
     const { layers, finalNorm } = encoder;
-    return [this, pooler, encoder, finalNorm, ...layers.at(-1)!.modules()].some((module) => module?.isWatched);
+    const seen = [this, encoder, finalNorm, ...(pooler?.modules() ?? []), ...layers.at(-1)!.modules()];
+    return seen.some((module) => module?.isWatched);
   }
 
   /** What the encoder is given: [totalTokens, hiddenSize] */

@@ -40,8 +40,8 @@ export type Backward = (
 ) => void;
 
 /**
- * Whether nothing was added to these gradients yet, which are each another's: whoever asks then writes all of their numbers, in
- * place of adding to them.
+ * Whether these gradients, no two of them the same, have had nothing added to them. After a yes they count as having something:
+ * whoever asked must write every number of theirs, in place of adding to them.
  */
 export type AreFirst = (...gradients: (Tensor | null)[]) => boolean;
 
@@ -67,7 +67,7 @@ interface Node {
 
 /** A gradient that is zero until something is added to it, without being filled: what is added first mostly is all of it. */
 class Gradient extends Tensor {
-  /** Whether what its memory holds does not count. */
+  /** It is zero, and its memory holds something else. */
   isZero = true;
 
   constructor({ engine, block, shape, scope }: Tensor) {

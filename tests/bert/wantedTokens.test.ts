@@ -149,6 +149,7 @@ describe('the last layer', () => {
     const looks: ((model: BertPreTrainedModel) => () => void)[] = [
       (model) => model.observe(() => {}),
       (model) => model.hook('output.LayerNorm', () => {}),
+      (model) => model.hook('pooler.dense', () => {}),
       (model) =>
         encoderOf(model)
           .encoder.layers.at(-1)!

@@ -38,7 +38,9 @@ export function startSimd({ threads, turbo, workerUrl }: Required<Omit<MachineOp
     const tile = chooseTile(arithmetic, noTurbo === null);
     const group = byteGroup(arithmetic);
     const notes: string[] = [];
-    if (arithmetic === mulAdd) notes.push('fused multiply-add: no relaxed SIMD here (Node 22 and Chrome 114 have it)');
+    if (arithmetic === mulAdd)
+      notes.push(`fused multiply-add: no relaxed SIMD here (Node 22 and Chrome 114 have it${isExperiment() ? ', Node 20 with turbo' : ''})`); // prettier-ignore
+    else if (isExperiment()) notes.push('int8: the dot product of bytes is wrong in this V8 (Node 24 has it)');
     else if (group === 2) notes.push('int8: no dot product of bytes here (AVX-VNNI, dotprod of ARM)');
     if (noTurbo !== null) notes.push(`turbo: ${noTurbo}`);
     const noThreads = threads > 1 ? whyNoThreads() : 'one was asked for (threads: "auto" takes every core)';
@@ -65,7 +67,7 @@ function whyNoThreads(): string | null {
   return 'there is no SharedArrayBuffer here (a page must be cross-origin isolated: COOP and COEP headers)';
 }
 
-/** Registers are what bounds a tile: 16 of them, half as many numbers in each without revectorization. */
+/** Registers are what bounds a tile: 16 of them, with 8 numbers in each where turbo pairs vectors, else 4. */
 function chooseTile(arithmetic: Arithmetic, turbo: boolean): Tile {
   const rows = arithmetic === relaxedFma && !isExperiment() ? 6 : 4;
   return { rows, vectors: turbo && !isExperiment() ? 4 : 2 };
@@ -75,11 +77,12 @@ function chooseTile(arithmetic: Arithmetic, turbo: boolean): Tile {
  * Whether relaxed SIMD is still an experiment, as in V8 11.3 of Node 20: fused multiply-add is right there, and fastest with fewer
  * registers; its baseline compiler gets the dot product of bytes wrong.
  */
-export const isExperiment = (): boolean => v8Version() === 11;
+export const isExperiment = (): boolean => v8Version() === 11.3;
 
+/** Its first two numbers, of Node; 0 elsewhere. */
 const v8Version = (): number => {
   const { process } = globalThis as { process?: NodeJS.Process };
-  return Math.floor(Number.parseFloat(process?.versions?.v8 ?? '0'));
+  return process?.versions?.bun ? 0 : Number.parseFloat(process?.versions?.v8 ?? '0');
 };
 
 function validates(arithmetic: Arithmetic): boolean {
