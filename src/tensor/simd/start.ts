@@ -38,9 +38,12 @@ export function startSimd({ threads, turbo, workerUrl }: Required<Omit<MachineOp
     const tile = chooseTile(arithmetic, noTurbo === null);
     const group = byteGroup(arithmetic);
     const notes: string[] = [];
-    if (arithmetic === mulAdd)
-      notes.push(`fused multiply-add: no relaxed SIMD here (Node 22 and Chrome 114 have it${isExperiment() ? ', Node 20 with turbo' : ''})`); // prettier-ignore
-    else if (isExperiment()) notes.push('int8: the dot product of bytes is wrong in this V8 (Node 24 has it)');
+    if (arithmetic === mulAdd) {
+      const why = isExperiment()
+        ? 'not asked for (turbo: true)'
+        : 'no relaxed SIMD here (Node 22 and Chrome 114 have it)';
+      notes.push(`fused multiply-add: ${why}`);
+    } else if (isExperiment()) notes.push('int8: the dot product of bytes is wrong in this V8 (Node 24 has it)');
     else if (group === 2) notes.push('int8: no dot product of bytes here (AVX-VNNI, dotprod of ARM)');
     if (noTurbo !== null) notes.push(`turbo: ${noTurbo}`);
     const noThreads = threads > 1 ? whyNoThreads() : 'one was asked for (threads: "auto" takes every core)';
