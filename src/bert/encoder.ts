@@ -64,10 +64,20 @@ export class BertLayer extends Module {
     relations: Relations = {},
     tokens: Int32Array | null = null,
   ): Tensor {
-    const context = this.attention.forward(x, batch, trace, relations, tokens);
-    const [attended, input, keys] = wantedRows(context, x, batch, tokens);
-    const projected = this.attentionOutput.forward(attended);
-    const normed = this.attentionNorm!.forward(dropped(this.attentionDropout, projected, keys), input); // residual, then norm
+    const context = this.attention.forward(this.attentionInput(x), batch, trace, relations, tokens);
+    if (tokens === null) return this.afterAttention(context, x, batch.tokenKeys);
+    const keys = tokens.map((token) => batch.tokenKeys[token]);
+    return this.afterAttention(rowsOf(context, tokens), selectRows(x, tokens), keys);
+  }
+
+  protected attentionInput(x: Tensor): Tensor {
+    return x;
+  }
+
+  /** context, x: [rows, …], what attention gave and the layer's input; `keys` name the rows, for dropout. */
+  protected afterAttention(context: Tensor, x: Tensor, keys: Int32Array): Tensor {
+    const attended = this.attentionOutput.forward(context);
+    const normed = this.attentionNorm!.forward(dropped(this.attentionDropout, attended, keys), x); // residual, then norm
     const transformed = this.feedForward.forward(normed, keys);
     return this.outputNorm.forward(dropped(this.outputDropout, transformed, keys), normed);
   }
@@ -75,16 +85,12 @@ export class BertLayer extends Module {
 
 /** The same with the norms before attention and feed-forward (Xiong et al. 2020, arXiv:2002.04745). */
 export class PreNormLayer extends BertLayer {
-  override forward(
-    x: Tensor,
-    batch: PackedBatch,
-    trace: Trace = {},
-    relations: Relations = {},
-    tokens: Int32Array | null = null,
-  ): Tensor {
-    const context = this.attention.forward(this.attentionNorm?.forward(x) ?? x, batch, trace, relations, tokens);
-    const [attended, input, keys] = wantedRows(context, x, batch, tokens);
-    const sum = add(input, dropped(this.attentionDropout, this.attentionOutput.forward(attended), keys));
+  protected override attentionInput(x: Tensor): Tensor {
+    return this.attentionNorm ? this.attentionNorm.forward(x) : x;
+  }
+
+  protected override afterAttention(context: Tensor, x: Tensor, keys: Int32Array): Tensor {
+    const sum = add(x, dropped(this.attentionDropout, this.attentionOutput.forward(context), keys));
     const transformed = this.feedForward.forward(this.outputNorm.forward(sum), keys);
     return add(sum, dropped(this.outputDropout, transformed, keys));
   }
@@ -93,15 +99,9 @@ export class PreNormLayer extends BertLayer {
 const dropped = (dropout: Dropout | null, x: Tensor, keys: Int32Array): Tensor =>
   dropout ? dropout.forward(x, keys) : x;
 
-/** Those rows, where whoever computed x was not able to leave others out. */
+/** Rows of x for these tokens: all that it has, unless whoever computed it was not able to leave others out. */
 const rowsOf = (x: Tensor, tokens: Int32Array | null): Tensor =>
   tokens === null || x.shape[0] === tokens.length ? x : selectRows(x, tokens);
-
-/** Rows of what attention gave, unless it gave no others, and of the layer's input, with the keys by which dropout knows them. */
-function wantedRows(context: Tensor, x: Tensor, { tokenKeys }: PackedBatch, tokens: Int32Array | null) {
-  if (tokens === null) return [context, x, tokenKeys] as const;
-  return [rowsOf(context, tokens), selectRows(x, tokens), tokens.map((token) => tokenKeys[token])] as const;
-}
 
 const plainAttention = ({ hiddenSize, numAttentionHeads, attentionSize }: BertConfig, layer: Weights) =>
   new MultiHeadSelfAttention(layer.scope('attention.self'), hiddenSize, numAttentionHeads, attentionSize);
@@ -166,22 +166,21 @@ export class BertEncoder extends Module {
    */
   forward(x: Tensor, batch: PackedBatch, trace: Trace = {}, tokens: Int32Array | null = null): Tensor {
     const relations = this.relations?.forward(batch, x.engine);
-    const selecting = this.afterFirstLayer !== null && this.layers.length === 1 ? -1 : this.layers.length - 1;
     trace.hiddenStates?.push(x);
     this.layers.forEach((layer, i) => {
       const isKept = !this.gradientCheckpointing || trace.attentions !== undefined;
       const after = i === 0 ? this.afterFirstLayer : null;
-      const wanted = i === selecting ? tokens : null;
+      const wanted = i === this.layers.length - 1 && !after ? tokens : null; // a convolution reads all
       const output = isKept
         ? layer.forward(x, batch, trace, relations, wanted)
         : recomputed(layer, x, batch, relations, wanted);
-      x = after ? after.forward(x, output, batch) : rowsOf(output, wanted);
+      x = after ? after.forward(x, output, batch) : output;
       trace.hiddenStates?.push(x);
     });
     if (this.finalNorm !== null) {
       x = this.finalNorm.forward(x);
       trace.hiddenStates?.splice(-1, 1, x); // the last state is the normed one, as in transformers
     }
-    return tokens !== null && selecting < 0 ? selectRows(x, tokens) : x;
+    return rowsOf(x, tokens);
   }
 }

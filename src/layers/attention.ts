@@ -90,7 +90,7 @@ export class MultiHeadSelfAttention extends SelfAttention {
     { bias = undefined }: Relations = {},
     tokens: Int32Array | null = null,
   ): Tensor {
-    const queries = bias || trace.attentions ? null : tokens; // scores of all, or of those
+    const queries = bias || trace.attentions ? null : tokens; // a bias, and a trace, are of all queries
     const q = this.query.forward(queries ? selectRows(x, queries) : x);
     const [k, v] = [this.key.forward(x), this.value.forward(x)];
     return this.attend([q, k, v], batch, trace, bias && { bias }, queries);

@@ -2,12 +2,12 @@ import { InputError, ScopeError } from '../errors.ts';
 import { backwardKernels } from './backward.ts';
 import { sharedEngine, type Engine } from './engine.ts';
 import type { BackwardKernels } from './kernels/backwardKernels.ts';
+import type { FloatArray } from './kernels/kernels.ts';
 import type { Matrix } from './matrix.ts';
 import type { Block } from './memory.ts';
 import { randomStream } from './random.ts';
 import { showShape, type Shape } from './shape.ts';
 import { Tensor } from './tensor.ts';
-import type { FloatArray } from './kernels/kernels.ts';
 
 /**
  * Automatic differentiation: while a tape is open, ops record how the gradient of their output becomes gradients of their

@@ -89,16 +89,15 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const spans = window && spansOf(window, offsets);
   const sizes = [offsets, heads, headSize, scale] as const;
   const outputs = [context.data, probabilities && probabilities.data] as const;
+  const given = [q.data, k.data, v.data, ...sizes, bias && bias.data, spans] as const;
   let mask: AttentionDropout | null = null;
   if (dropout && dropout.probability > 0) {
     const { keys, columns } = dropout.tokens;
     const tape = openTape(engine);
     mask = { ...dropoutMask(tape, dropout.probability, keys, queries), columns };
-    const given = [q.data, k.data, v.data, ...sizes, bias && bias.data, spans] as const;
     tape.kernels.attentionDropout(...outputs, ...given, mask, queryOffsets);
   } else {
-    const added = bias && bias.data;
-    engine.kernels.attention(...outputs, q.data, k.data, v.data, ...sizes, added, spans, queryOffsets);
+    engine.kernels.attention(...outputs, ...given, queryOffsets);
   }
   record(context, [q, k, v, bias], (dy, [dq, dk, dv, dBias], backward, areFirst) => {
     const writes = areFirst(dq, dk, dv);

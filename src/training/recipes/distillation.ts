@@ -153,7 +153,7 @@ export class MaskedLMDistillation implements Recipe<readonly string[], TokenExam
     const { batch, rows, labels } = this.#words.mask(examples);
     const { soft, words, cosine } = this.#weights;
     const run = (model: BertForMaskedLM) => {
-      if (cosine === 0) return model.forward(batch, { predictionTokens: rows });
+      if (cosine === 0) return { states: null, logits: model.forward(batch, { predictionTokens: rows }).logits };
       const { bert, predictions } = model;
       const states = bert.forward(batch).lastHiddenState;
       return { states, logits: predictions.forward(selectRows(states, rows)) };
@@ -162,7 +162,7 @@ export class MaskedLMDistillation implements Recipe<readonly string[], TokenExam
     const own = run(this.model);
     const parts = [scale(distillationLoss(own.logits, taught.logits, this.#temperature), soft)];
     if (words > 0) parts.push(scale(crossEntropy(own.logits, labels), words));
-    if ('states' in own && 'states' in taught) parts.push(scale(unlike(own.states, taught.states), cosine));
+    if (own.states && taught.states) parts.push(scale(unlike(own.states, taught.states), cosine));
     return parts.reduce((sum, part) => add(sum, part));
   }
 
