@@ -115,26 +115,13 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
         }),
       ),
     );
+    const sizes = { rows, depth: outFeatures, xStride: 4 * outFeatures };
+    const to = { yStride: 4 * inFeatures, yStep: 4 * columns };
+    this.#product(dx, dy, turned, { ...sizes, ...to, panels: whole }, writes && rest === 0);
     // The last panel is wider than what is left of dx: it is computed aside.
     const aside = rest > 0 ? this.memory.take(4 * rows * columns) : 0;
-    const call = (first: number, last: number, y: number, stride: number, zeros: number): KernelCall => [
-      'product',
-      y,
-      dy,
-      turned + first * panelBytes,
-      rows,
-      outFeatures,
-      last - first,
-      4 * outFeatures,
-      stride,
-      4 * columns,
-      zeros,
-    ];
-    const calls = this.divide(whole, 2 * rows * inFeatures * outFeatures).map(([first, last]) =>
-      call(first, last, dx + 4 * first * columns, 4 * inFeatures, writes && rest === 0 ? this.zeros : 0),
-    );
-    if (rest > 0) calls.push(call(whole, whole + 1, aside, 4 * columns, this.zeros));
-    this.runner.run(calls, undefined, true);
+    const last = turned + whole * panelBytes;
+    if (rest > 0) this.#product(aside, dy, last, { ...sizes, yStride: 4 * columns, yStep: 0, panels: 1 }, true);
     if (rest > 0) this.exports.addRows(dx + 4 * whole * columns, aside, rows, rest, 4 * inFeatures, 4 * columns);
     this.memory.release(mark);
   }
@@ -166,25 +153,30 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
         ];
       }),
     );
-    const panelBytes = 4 * rows * columns;
-    const step = 4 * columns * inFeatures;
-    this.runner.run(
-      this.divide(this.panels(outFeatures), 2 * rows * inFeatures * outFeatures).map(([first, last]): KernelCall => [
-        'product',
-        dWeight + first * step,
-        turned,
-        panels + first * panelBytes,
-        inFeatures,
-        rows,
-        last - first,
-        stride,
-        4 * columns,
-        step,
-        writes ? this.zeros : 0,
-      ]),
-      undefined,
-      true,
-    );
+    const sizes = { rows: inFeatures, depth: rows, panels: this.panels(outFeatures) };
+    const strides = { xStride: stride, yStride: 4 * columns, yStep: 4 * columns * inFeatures };
+    this.#product(dWeight, turned, panels, { ...sizes, ...strides }, writes);
+  }
+
+  /** y += x · panels; or, when it `writes`, y = x · panels. */
+  #product(y: number, x: number, panels: number, sizes: ProductSizes, writes: boolean): void {
+    const { rows, depth, panels: count, xStride, yStride, yStep } = sizes;
+    const zeros = writes ? this.zeros : 0;
+    const panelBytes = 4 * depth * this.columns;
+    const calls = this.divide(count, 2 * rows * depth * count * this.columns).map(([first, last]): KernelCall => [
+      'product',
+      y + first * yStep,
+      x,
+      panels + first * panelBytes,
+      rows,
+      depth,
+      last - first,
+      xStride,
+      yStride,
+      yStep,
+      zeros,
+    ]);
+    this.runner.run(calls, undefined, true);
   }
 
   /** [rows, size] → panels of columns, [panel][rows][columns], in scratch memory. */
@@ -476,6 +468,9 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
   readonly normalizeRowsBackward = referenceBackward.normalizeRowsBackward;
   readonly gatherBackward = referenceBackward.gatherBackward;
 }
+
+/** Of a product: x is [rows][depth], panels [panels][depth][columns]; strides of rows, and from a panel's columns of y to the next ones, in bytes. */
+type ProductSizes = Record<'rows' | 'depth' | 'panels' | 'xStride' | 'yStride' | 'yStep', number>;
 
 /** Whether every sequence that has tokens has queries too. */
 const everySequenceHasQueries = (offsets: Int32Array, queryOffsets: Int32Array): boolean =>
