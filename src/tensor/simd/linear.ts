@@ -96,18 +96,22 @@ const DEPTH_BLOCK = 256;
 
 /** `addPanel`: y = addend + x · panel; the addend's rows are `addendStride` bytes apart, 0 for one row of zeros. */
 export function defineAddPanel(module: ModuleBuilder, tile: Tile, tileRows: TileRows): FunctionReference<null> {
-  return module.define('addPanel', 'iiiiiiiii', (fn, y, addend, addendStride, x, panel, rows, depth, xStride, yStride) => {
-    const part = fn.local('i32');
-    fn.while(depth, () => {
-      fn.set(part, i32.min(depth, DEPTH_BLOCK));
-      fn.call(tileRows, rows, y, x, panel, addend, part, xStride, yStride, addendStride);
-      fn.set(addend, y);
-      fn.set(addendStride, yStride);
-      fn.advance(x, i32.shl(part, 2));
-      fn.advance(panel, i32.mul(part, 16 * tile.vectors));
-      fn.set(depth, i32.sub(depth, part));
-    });
-  });
+  return module.define(
+    'addPanel',
+    'iiiiiiiii',
+    (fn, y, addend, addendStride, x, panel, rows, depth, xStride, yStride) => {
+      const part = fn.local('i32');
+      fn.while(depth, () => {
+        fn.set(part, i32.min(depth, DEPTH_BLOCK));
+        fn.call(tileRows, rows, y, x, panel, addend, part, xStride, yStride, addendStride);
+        fn.set(addend, y);
+        fn.set(addendStride, yStride);
+        fn.advance(x, i32.shl(part, 2));
+        fn.advance(panel, i32.mul(part, 16 * tile.vectors));
+        fn.set(depth, i32.sub(depth, part));
+      });
+    },
+  );
 }
 
 /**

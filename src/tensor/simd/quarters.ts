@@ -1,13 +1,13 @@
 /**
- * Products of float32 by quarters: seven multiplications instead of eight, for gradients, which sum over rows anyway.
- * Source: Strassen, Gaussian elimination is not optimal, 1969, in Winograd's form of 15 additions.
+ * Products of float32 by quarters: seven multiplications instead of eight, as in strassen.ts. Only gradients are made so: a row of y
+ * depends on another one in its rounding.
  *
  *     x = | A11 A12 |   two panels = | B11 B12 |
  *         | A21 A22 |                | B21 B22 |
  *
- * x is halved by rows and by depth, panels go by two. A sum's error is relative to the largest of its quarters' numbers, no longer of
- * its own row and column: where one of them is all zeros, and so is the gradient, which Adam would divide by its own size, the
- * product is made as usual.
+ * x is halved by rows and by depth, panels go by two. Rounding is relative to the largest numbers of four quarters, no longer to
+ * those of a sum's own row and column. So where a row or a column is all zeros, products are made as usual: a gradient that
+ * is zero must stay so, since Adam divides it by its size.
  */
 import { call, type FunctionReference, type ModuleBuilder } from './assembler.ts';
 import type { Local, Value } from './instructions/encoding.ts';
@@ -83,7 +83,10 @@ function defineSumPanelPair(module: ModuleBuilder, { vectors }: Tile): FunctionR
       });
       for (const at of [...from, ...to]) fn.advance(at, 16 * vectors);
     });
-    return columns.flat().map((bits) => i32x4.all_true(withoutSigns(bits))).reduce(i32.and);
+    return columns
+      .flat()
+      .map((bits) => i32x4.all_true(withoutSigns(bits)))
+      .reduce(i32.and);
   });
 }
 
@@ -100,105 +103,107 @@ export function defineProductOfQuarters(
   addPanel: FunctionReference<null>,
   addRows: FunctionReference<null>,
 ): void {
-  const panelBytes = 16 * tile.vectors;
+  const columns = 4 * tile.vectors;
+  const panelBytes = 4 * columns;
   const sumPanelPair = defineSumPanelPair(module, tile);
+  const addLast = defineAddLast(module, tile);
   module.define('productOfQuarters', 'iiiiiiiiiiiiiii', (fn, ...args) => {
-    const [y, x, sums, panels, rows, depth, pairs, xStride, sumStride, yStride, yStep, panelStep, writes, zeros, scratch] =
-      args;
+    const [y, x, sums, panels, rows, depth, pairs, xStride, sumStride, yStride, yStep, panelStep, writes] = args;
+    const [zeros, scratch] = args.slice(13);
     const halfDepth = fn.let(i32.shr_u(depth, 1));
     const half = fn.let(i32.shl(halfDepth, 2)); // bytes of half a row of x
     const halfPanel = fn.let(i32.mul(halfDepth, panelBytes));
-    const toLower = fn.let(i32.mul(rows, xStride));
+    const xLower = fn.let(i32.mul(rows, xStride));
+    const yLower = fn.let(i32.mul(rows, yStride));
     const products = fn.let(i32.add(scratch, i32.mul(halfPanel, 4 * PAIRS)));
-    const [u2, u3, u4] = rowAddresses(fn, products, i32.mul(rows, panelBytes), 3);
-    const marks = fn.let(i32.add(products, i32.mul(rows, 3 * panelBytes))); // whether a pair is of quarters
-    const [group, left, xBlock, sumBlock, yBlock, panel, pairSums, mark] = fn.locals('i32');
-    const [c11, c12, c21, c22, a, b, c] = fn.locals('i32');
-    const nextPair = () => {
-      fn.advance(panel, i32.shl(panelStep, 1));
-      fn.advance(pairSums, i32.mul(halfPanel, 4));
-      fn.advance(mark, 4);
-    };
-    const restart = () => {
+    const [u2, u3, u4, marks] = rowAddresses(fn, products, i32.mul(rows, panelBytes), 4);
+    const [group, left, xBlock, sumBlock, yBlock, block, panel, pairSums, mark] = fn.locals('i32');
+    const [c11, c12, c21, c22] = fn.locals('i32');
+    const fromFirstPair = (body: () => void) => {
       fn.set(panel, panels);
       fn.set(pairSums, scratch);
       fn.set(mark, marks);
+      fn.repeat(group, () => {
+        body();
+        fn.advance(panel, i32.shl(panelStep, 1));
+        fn.advance(pairSums, i32.mul(halfPanel, 4));
+        fn.advance(mark, 4);
+      });
+    };
+
+    const a = (lower: number, right: number) => i32.add(xBlock, i32.add(i32.mul(xLower, lower), i32.mul(half, right)));
+    const b = (lower: number, right: number) =>
+      i32.add(panel, i32.add(i32.mul(halfPanel, lower), i32.mul(panelStep, right)));
+    const s = (number: number) => i32.add(sumBlock, i32.mul(half, number));
+    const t = (number: number) => i32.add(pairSums, i32.mul(halfPanel, number));
+
+    const byQuarters = () => {
+      /** A product of two quarters, added to what is at an address; `addend` is one of rows, or zeros. */
+      const multiply = (
+        to: Local<'i32'>,
+        addend: Local<'i32'>,
+        ofX: Value<'i32'>,
+        ofPanel: Value<'i32'>,
+        stride: Value<'i32'>,
+      ) =>
+        fn.call(
+          addPanel,
+          to,
+          addend,
+          addend === zeros ? 0 : panelBytes,
+          ofX,
+          ofPanel,
+          block,
+          halfDepth,
+          stride,
+          panelBytes,
+        );
+      /** The same, to a quarter of y. */
+      const finish = (
+        to: Local<'i32'>,
+        addend: Local<'i32'>,
+        ofX: Value<'i32'>,
+        ofPanel: Value<'i32'>,
+        stride: Value<'i32'>,
+      ) => {
+        fn.if(i32.eq(writes, 0), () => fn.call(addRows, to, addend, block, columns, yStride, panelBytes));
+        const [from, fromStride] = [i32.select(addend, to, writes), i32.select(panelBytes, yStride, writes)];
+        fn.call(addPanel, to, from, fromStride, ofX, ofPanel, block, halfDepth, stride, yStride);
+      };
+      multiply(u2, zeros, a(0, 0), b(0, 0), xStride);
+      finish(c11, u2, a(0, 1), b(1, 0), xStride);
+      multiply(u2, u2, s(S2), t(T2), sumStride);
+      multiply(u4, u2, s(S1), t(T1), sumStride);
+      finish(c12, u4, s(S4), b(1, 1), sumStride);
+      multiply(u3, u2, s(S3), t(T3), sumStride);
+      finish(c21, u3, a(1, 1), t(T4), xStride);
+      fn.call(addLast, c22, u2, u3, u4, block, yStride, writes);
+    };
+    const asUsual = () => {
+      [c11, c12, c21, c22].forEach((to, quarter) => {
+        const [from, fromStride] = [i32.select(zeros, to, writes), i32.select(0, yStride, writes)];
+        const [ofX, ofPanel] = [a(quarter >> 1, 0), b(0, quarter & 1)];
+        fn.call(addPanel, to, from, fromStride, ofX, ofPanel, block, depth, xStride, yStride);
+      });
     };
 
     fn.while(pairs, () => {
       fn.set(group, i32.min(pairs, PAIRS));
-      restart();
-      fn.repeat(group, () => {
-        fn.store(i32.store(mark, call(sumPanelPair, [pairSums, panel, panelStep, depth])));
-        nextPair();
-      });
+      fromFirstPair(() => fn.store(i32.store(mark, call(sumPanelPair, [pairSums, panel, panelStep, depth]))));
       fn.set(left, rows);
       fn.set(xBlock, x);
       fn.set(sumBlock, sums);
       fn.set(yBlock, y);
-      // Of a row come seven quarters; two thirds of the cache are the panels'.
-      forBlocks(fn, left, i32.mul(depth, 3 * 14), (block) => {
-        /** A product, added to rows of `stride`, 0 for one row of zeros. */
-        const add = (
-          to: Local<'i32'>,
-          [addend, stride]: readonly [Value<'i32'>, Value<'i32'> | number],
-          x: Value<'i32'>,
-          panel: Value<'i32'>,
-          depth: Value<'i32'>,
-          xStride: Value<'i32'>,
-          yStride: Value<'i32'> | number = panelBytes,
-        ) => fn.call(addPanel, to, addend, stride, x, panel, block, depth, xStride, yStride);
-        const A = (lower: 0 | 1, right: 0 | 1) => {
-          const row = lower ? i32.add(xBlock, toLower) : xBlock;
-          return right ? i32.add(row, half) : row;
-        };
-        const B = (lower: 0 | 1, right: 0 | 1) => {
-          const column = right ? i32.add(panel, panelStep) : panel;
-          return lower ? i32.add(column, halfPanel) : column;
-        };
-        const S = (i: number) => i32.add(sumBlock, i32.mul(half, i));
-        const T = (i: number) => i32.add(pairSums, i32.mul(halfPanel, i));
-        const byQuarters = () => {
-          const zero = [zeros, 0] as const;
-          const of = (product: Local<'i32'>) => [product, panelBytes] as const;
-          /** What the last product of a quarter of y is added to. */
-          const begun = (c: Local<'i32'>, product: Local<'i32'>) => {
-            fn.if(i32.eq(writes, 0), () => fn.call(addRows, c, product, block, 4 * tile.vectors, yStride, panelBytes));
-            return [i32.select(product, c, writes), i32.select(panelBytes, yStride, writes)] as const;
-          };
-          add(u2, zero, A(0, 0), B(0, 0), halfDepth, xStride);
-          add(c11, begun(c11, u2), A(0, 1), B(1, 0), halfDepth, xStride, yStride);
-          add(u2, of(u2), S(S2), T(T2), halfDepth, sumStride);
-          add(u4, of(u2), S(S1), T(T1), halfDepth, sumStride);
-          add(c12, begun(c12, u4), S(S4), B(1, 1), halfDepth, sumStride, yStride);
-          add(u3, of(u2), S(S3), T(T3), halfDepth, sumStride);
-          add(c21, begun(c21, u3), A(1, 1), T(T4), halfDepth, xStride, yStride);
-          [u2, u3, u4].forEach((product, i) => fn.set([a, b, c][i], product));
-          fn.repeatAtLeastOnce(block, () => {
-            const columns = Array.from({ length: tile.vectors }, (_, v) => 16 * v);
-            const last = columns.map((v) => fn.let(f32x4.add(f32x4.load(c, v), f32x4.sub(f32x4.load(b, v), f32x4.load(a, v)))));
-            fn.if(i32.eq(writes, 0), () => columns.forEach((v, i) => fn.set(last[i], f32x4.add(last[i], f32x4.load(c22, v)))));
-            columns.forEach((v, i) => fn.store(f32x4.store(c22, last[i], v)));
-            for (const product of [a, b, c]) fn.advance(product, panelBytes);
-            fn.advance(c22, yStride);
-          });
-        };
-        const asUsual = () => {
-          [c11, c12, c21, c22].forEach((quarter, i) => {
-            const addend = [i32.select(zeros, quarter, writes), i32.select(0, yStride, writes)] as const;
-            const [lower, right] = [(i >> 1) as 0 | 1, (i & 1) as 0 | 1];
-            add(quarter, addend, A(lower, 0), B(0, right), depth, xStride, yStride);
-          });
-        };
-        restart();
+      // Of a row there are seven quarters; two thirds of the cache are for the panels'.
+      forBlocks(fn, left, i32.mul(depth, 3 * 7 * 2), (size) => {
+        fn.set(block, size);
         fn.set(c11, yBlock);
-        fn.repeat(group, () => {
+        fromFirstPair(() => {
           fn.set(c12, i32.add(c11, yStep));
-          fn.set(c21, i32.add(c11, i32.mul(rows, yStride)));
+          fn.set(c21, i32.add(c11, yLower));
           fn.set(c22, i32.add(c21, yStep));
           fn.if(i32.load(mark), byQuarters, asUsual);
           fn.advance(c11, i32.shl(yStep, 1));
-          nextPair();
         });
         fn.advance(xBlock, i32.mul(xStride, block));
         fn.advance(sumBlock, i32.mul(sumStride, block));
@@ -207,6 +212,23 @@ export function defineProductOfQuarters(
       fn.set(panels, panel);
       fn.advance(y, i32.mul(i32.shl(yStep, 1), group));
       fn.set(pairs, i32.sub(pairs, group));
+    });
+  });
+}
+
+/** `addLast`: the last quarter of y, u4 + (u3 - u2), written or added. */
+function defineAddLast(module: ModuleBuilder, { vectors }: Tile): FunctionReference<null> {
+  return module.define('addLast', 'iiiiiii', (fn, y, u2, u3, u4, rows, yStride, writes) => {
+    fn.repeatAtLeastOnce(rows, () => {
+      const places = Array.from({ length: vectors }, (_, v) => 16 * v);
+      const sums = places.map((at) =>
+        fn.let(f32x4.add(f32x4.load(u4, at), f32x4.sub(f32x4.load(u3, at), f32x4.load(u2, at)))),
+      );
+      const add = (at: number, i: number) => fn.set(sums[i], f32x4.add(f32x4.load(y, at), sums[i]));
+      fn.if(i32.eq(writes, 0), () => places.forEach(add));
+      places.forEach((at, i) => fn.store(f32x4.store(y, sums[i], at)));
+      for (const u of [u2, u3, u4]) fn.advance(u, 16 * vectors);
+      fn.advance(y, yStride);
     });
   });
 }
