@@ -250,6 +250,10 @@ export abstract class SimdLinearBackward extends SimdTraining implements Pick<Ba
     ]);
   }
 
+  protected int32(address: number, length: number): Int32Array {
+    return new Int32Array(this.memory.memory.buffer, address, length);
+  }
+
   /** [rows, size] → panels of columns, [panel][rows][columns], in scratch memory. */
   #packColumns(x: number, rows: number, size: number): number {
     const { columns } = this;
