@@ -99,7 +99,7 @@ describe('withGradients', () => {
 
   it('gives the memory of a step back: more steps take no more', () => {
     const own = new Engine({ kernels: 'simd', threads: 1 });
-    const x = parameter([300, 300], own);
+    const x = parameter([400, 400], own);
     const step = () =>
       withGradients([x], (backward) => {
         let y = x;
@@ -111,7 +111,7 @@ describe('withGradients', () => {
     for (let i = 0; i < 5; i++) step();
     expect(own.info().memory).toBe(memory);
     // 40 results, and no more than a few of their 40 gradients at a time.
-    expect(memory).toBeLessThan(60 * 4 * 300 * 300);
+    expect(memory).toBeLessThan(60 * 4 * 400 * 400);
   });
 
   it('names what is wrong', () => {

@@ -22,13 +22,12 @@ export function defineAttentionBackward(
   module: ModuleBuilder,
   tile: Tile,
   arithmetic: Arithmetic,
-  functions: AttentionFunctions & Record<'maskRow' | 'product' | 'transpose', FunctionReference<null>>,
+  functions: AttentionFunctions & Record<'maskRow' | 'product' | 'transpose' | 'addRows', FunctionReference<null>>,
 ): void {
-  const { product, transpose, softmaxRow, maskRow, addScaled, packKeys, packValues } = functions;
+  const { product, transpose, addRows, softmaxRow, maskRow, addScaled, packKeys, packValues } = functions;
   const columns = 4 * tile.vectors;
   const panelBytes = 4 * columns;
   const scoreRow = defineScoreRow(module, arithmetic);
-  const addRows = defineAddRows(module);
   const scaleRow = defineScaleRow(module);
   module.define('attentionBackward', 'iiiiiiiiiiiiiiifiiiiiifii', (fn, ...args) => {
     const [
@@ -212,7 +211,7 @@ function defineScaleRow(module: ModuleBuilder): FunctionReference<null> {
 }
 
 /** `addRows`: y += x, `size` numbers in each row; strides in bytes. */
-function defineAddRows(module: ModuleBuilder): FunctionReference<null> {
+export function defineAddRows(module: ModuleBuilder): FunctionReference<null> {
   return module.define('addRows', 'iiiiii', (fn, y, x, rows, size, yStride, xStride) => {
     const [from, to] = fn.locals('i32');
     fn.repeat(rows, () => {

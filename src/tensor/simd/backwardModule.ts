@@ -1,9 +1,10 @@
 import { defineActivateWithSlopes } from './activationBackward.ts';
 import { defineAddScaled, defineAttention, definePackers } from './attention.ts';
-import { defineAttentionBackward } from './attentionBackward.ts';
-import { defineProduct, defineTileRows } from './linear.ts';
+import { defineAddRows, defineAttentionBackward } from './attentionBackward.ts';
+import { defineAddPanel, defineProduct, defineTileRows } from './linear.ts';
 import type { KernelModule } from './machine.ts';
 import { defineMaskRow } from './mask.ts';
+import { defineProductOfQuarters, defineSumQuarters } from './quarters.ts';
 import { defineSoftmaxRow } from './rows.ts';
 import { defineAdamW, defineAddRow, defineLayerNormBackward, defineSumSquares } from './rowsBackward.ts';
 import { defineSumPanels, defineTranspose, defineTurnPanel } from './transpose.ts';
@@ -18,11 +19,15 @@ export const defineBackwardKernels: KernelModule = (module, tile, arithmetic) =>
     ...definePackers(module, tile),
   };
   defineAttention(module, tile, tileRows, functions);
-  const product = defineProduct(module, tile, tileRows);
+  const addPanel = defineAddPanel(module, tile, tileRows);
+  const product = defineProduct(module, tile, addPanel);
+  const addRows = defineAddRows(module);
+  defineSumQuarters(module);
+  defineProductOfQuarters(module, tile, addPanel, addRows);
   const transpose = defineTranspose(module);
   defineTurnPanel(module, 4 * tile.vectors, transpose);
   defineSumPanels(module, tile.vectors);
-  defineAttentionBackward(module, tile, arithmetic, { ...functions, product, transpose });
+  defineAttentionBackward(module, tile, arithmetic, { ...functions, product, transpose, addRows });
   defineLayerNormBackward(module, arithmetic);
   defineActivateWithSlopes(module, arithmetic);
   defineAddRow(module, 4 * tile.vectors);

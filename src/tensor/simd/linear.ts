@@ -94,32 +94,47 @@ function defineFetch(module: ModuleBuilder): FunctionReference<'i32'> {
 /** Terms of a product by which panels are cut, so that one piece stays in the nearest cache; whole chunks of a sum. */
 const DEPTH_BLOCK = 256;
 
+/** `addPanel`: y = addend + x · panel; the addend's rows are `addendStride` bytes apart, 0 for one row of zeros. */
+export function defineAddPanel(module: ModuleBuilder, tile: Tile, tileRows: TileRows): FunctionReference<null> {
+  return module.define(
+    'addPanel',
+    'iiiiiiiii',
+    (fn, y, addend, addendStride, x, panel, rows, depth, xStride, yStride) => {
+      const part = fn.local('i32');
+      fn.while(depth, () => {
+        fn.set(part, i32.min(depth, DEPTH_BLOCK));
+        fn.call(tileRows, rows, y, x, panel, addend, part, xStride, yStride, addendStride);
+        fn.set(addend, y);
+        fn.set(addendStride, yStride);
+        fn.advance(x, i32.shl(part, 2));
+        fn.advance(panel, i32.mul(part, 16 * tile.vectors));
+        fn.set(depth, i32.sub(depth, part));
+      });
+    },
+  );
+}
+
 /**
  * `product`: y += x · panels for `count` panels, or, with a panel of `zeros`, y = x · panels. `yStep` are the bytes from one
  * panel's columns of y to the next one's. Rows go by blocks, as in `linear`.
  */
-export function defineProduct(module: ModuleBuilder, tile: Tile, tileRows: TileRows): FunctionReference<null> {
+export function defineProduct(
+  module: ModuleBuilder,
+  tile: Tile,
+  addPanel: FunctionReference<null>,
+): FunctionReference<null> {
   const panelBytes = 16 * tile.vectors;
   return module.define('product', 'iiiiiiiiii', (fn, ...args) => {
     const [y, x, panels, rows, depth, count, xStride, yStride, yStep, zeros] = args;
-    const [panel, yPanel, xPart, depthLeft, part, addend, addendStride] = fn.locals('i32');
+    const [panel, yPanel] = fn.locals('i32');
     forBlocks(fn, rows, i32.add(i32.shl(depth, 2), i32.mul(count, panelBytes)), (block) => {
       fn.set(panel, panels);
       fn.set(yPanel, y);
       fn.repeat(count, () => {
-        fn.set(xPart, x);
-        fn.set(depthLeft, depth);
-        fn.set(addend, i32.select(zeros, yPanel, zeros));
-        fn.set(addendStride, i32.select(0, yStride, zeros));
-        fn.while(depthLeft, () => {
-          fn.set(part, i32.min(depthLeft, DEPTH_BLOCK));
-          fn.call(tileRows, block, yPanel, xPart, panel, addend, part, xStride, yStride, addendStride);
-          fn.set(addend, yPanel);
-          fn.set(addendStride, yStride);
-          fn.advance(xPart, i32.shl(part, 2));
-          fn.advance(panel, i32.mul(part, panelBytes));
-          fn.set(depthLeft, i32.sub(depthLeft, part));
-        });
+        const addend = i32.select(zeros, yPanel, zeros);
+        const addendStride = i32.select(0, yStride, zeros);
+        fn.call(addPanel, yPanel, addend, addendStride, x, panel, block, depth, xStride, yStride);
+        fn.advance(panel, i32.mul(depth, panelBytes));
         fn.advance(yPanel, yStep);
       });
       fn.advance(x, i32.mul(xStride, block));

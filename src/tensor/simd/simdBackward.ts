@@ -7,13 +7,10 @@ import { attentionBackwardScratchBytes } from './attentionBackward.ts';
 import { defineBackwardKernels } from './backwardModule.ts';
 import type { KernelCall } from './runner.ts';
 import { noMask, type MaskArguments, type SimdKernels } from './simdKernels.ts';
-import { SimdTraining } from './simdTraining.ts';
-
-/** Bytes by which rows of a transpose are further apart than they are long, so that they do not compete for one place in the cache. */
-const APART = 64;
+import { SimdLinearBackward } from './simdLinearBackward.ts';
 
 /** The backward kernels in WebAssembly. What is rare or tiny stays with the reference kernels. */
-export class SimdBackward extends SimdTraining implements BackwardKernels {
+export class SimdBackward extends SimdLinearBackward implements BackwardKernels {
   readonly #kernels: SimdKernels;
 
   /** Loads the module of training into what these kernels run on. */
@@ -21,199 +18,6 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     kernels.machine.load(defineBackwardKernels);
     super(kernels.machine);
     this.#kernels = kernels;
-  }
-
-  linearBackward(
-    dx: FloatArray | null,
-    dWeight: FloatArray | null,
-    dBias: FloatArray | null,
-    dy: FloatArray,
-    x: FloatArray,
-    weight: FloatArray | PackedMatrix,
-    rows: number,
-    inFeatures: number,
-    outFeatures: number,
-    { dx: writesX, dWeight: writesWeight } = { dx: false, dWeight: false },
-  ): void {
-    const isPacked = 'dtype' in weight && rows > 0 && outFeatures > 0 && inFeatures > 0;
-    if (writesX && !(isPacked && inFeatures % this.columns === 0)) dx?.fill(0);
-    if (writesWeight && !isPacked) dWeight?.fill(0);
-    if (rows === 0 || outFeatures === 0) return;
-    if (!('dtype' in weight) || inFeatures === 0) {
-      const rowMajor = 'dtype' in weight ? new Float32Array(0) : weight;
-      return this.#rowMajorBackward(dx, dWeight, dBias, dy, x, rowMajor, rows, inFeatures, outFeatures);
-    }
-    const inputs = dx ? [dy, x, weight.data] : [dy, x];
-    this.with([dx, dWeight, dBias], inputs, ([dxAt, dWeightAt, dBiasAt, dyAt, xAt, packed]) => {
-      if (dxAt !== 0) this.#addInputGradient(dxAt, dyAt, packed, rows, inFeatures, outFeatures, writesX);
-      if (dWeightAt === 0 && dBiasAt === 0) return;
-      const mark = this.memory.mark();
-      const panels = this.#packColumns(dyAt, rows, outFeatures);
-      if (dBiasAt !== 0) this.#addPanelSums(dBiasAt, panels, rows, outFeatures);
-      if (dWeightAt !== 0) this.#addWeightGradient(dWeightAt, xAt, panels, rows, inFeatures, outFeatures, writesWeight);
-      this.memory.release(mark);
-    });
-  }
-
-  /** Of a weight that is not packed: packed for this once, and its gradient brought back. */
-  #rowMajorBackward(
-    dx: FloatArray | null,
-    dWeight: FloatArray | null,
-    dBias: FloatArray | null,
-    dy: FloatArray,
-    x: FloatArray,
-    weight: FloatArray,
-    rows: number,
-    inFeatures: number,
-    outFeatures: number,
-  ): void {
-    if (inFeatures === 0) {
-      referenceBackward.linearBackward(null, null, dBias, dy, x, weight, rows, inFeatures, outFeatures);
-      return;
-    }
-    const [gradient, kept] = [
-      dWeight && new Float32Array(this.packedLength(outFeatures, inFeatures, 'f32')),
-      dWeight && this.lasting(dWeight),
-    ];
-    const matrix = this.pack(weight, outFeatures, inFeatures);
-    this.linearBackward(dx, gradient, dBias, dy, x, matrix, rows, inFeatures, outFeatures);
-    if (!gradient || !kept) return;
-    const { data } = kept;
-    for (let o = 0; o < outFeatures; o++) {
-      const start = this.rowAddress(matrix, o) / 4;
-      for (let i = 0; i < inFeatures; i++) data[o * inFeatures + i] += gradient[start + i * this.columns];
-    }
-  }
-
-  /** dx += dy · weight, with the weight's panels turned; or, when it `writes` whole panels, dx = … */
-  #addInputGradient(
-    dx: number,
-    dy: number,
-    packed: number,
-    rows: number,
-    inFeatures: number,
-    outFeatures: number,
-    writes: boolean,
-  ): void {
-    const { columns } = this;
-    const mark = this.memory.mark();
-    const panels = this.panels(inFeatures);
-    const panelBytes = 4 * outFeatures * columns;
-    const turned = this.memory.take(panels * panelBytes);
-    const rest = inFeatures % columns;
-    const whole = Math.floor(inFeatures / columns);
-    const bytes = new Uint8Array(this.memory.memory.buffer);
-    if (rest > 0) bytes.fill(0, turned + whole * panelBytes, turned + panels * panelBytes);
-    const step = 4 * columns * inFeatures;
-    this.runner.run(
-      this.divide(panels, 4 * inFeatures * outFeatures).flatMap(([first, last]) =>
-        Array.from({ length: last - first }, (_, i): KernelCall => {
-          const p = first + i;
-          const from = packed + 4 * p * columns * columns;
-          const inputs = Math.min(columns, inFeatures - p * columns);
-          return ['turnPanel', turned + p * panelBytes, from, inputs, outFeatures, step];
-        }),
-      ),
-    );
-    // The last panel is wider than what is left of dx: it is computed aside.
-    const aside = rest > 0 ? this.memory.take(4 * rows * columns) : 0;
-    const call = (first: number, last: number, y: number, stride: number, zeros: number): KernelCall => [
-      'product',
-      y,
-      dy,
-      turned + first * panelBytes,
-      rows,
-      outFeatures,
-      last - first,
-      4 * outFeatures,
-      stride,
-      4 * columns,
-      zeros,
-    ];
-    const calls = this.divide(whole, 2 * rows * inFeatures * outFeatures).map(([first, last]) =>
-      call(first, last, dx + 4 * first * columns, 4 * inFeatures, writes && rest === 0 ? this.zeros : 0),
-    );
-    if (rest > 0) calls.push(call(whole, whole + 1, aside, 4 * columns, this.zeros));
-    this.runner.run(calls, undefined, true);
-    if (rest > 0) this.exports.addRows(dx + 4 * whole * columns, aside, rows, rest, 4 * inFeatures, 4 * columns);
-    this.memory.release(mark);
-  }
-
-  /** dWeight += dyᵀ · x, where the weight's panels have it; or, when it `writes`, dWeight = … */
-  #addWeightGradient(
-    dWeight: number,
-    x: number,
-    panels: number,
-    rows: number,
-    inFeatures: number,
-    outFeatures: number,
-    writes: boolean,
-  ): void {
-    const { columns } = this;
-    const stride = Math.ceil(rows / 16) * 64 + APART;
-    const turned = this.memory.take(inFeatures * stride);
-    this.runner.run(
-      this.divide(Math.ceil(rows / 16), 4 * rows * inFeatures).map(([first, last]): KernelCall => {
-        const [begin, end] = [16 * first, Math.min(16 * last, rows)];
-        return [
-          'transpose',
-          turned + 4 * begin,
-          x + 4 * begin * inFeatures,
-          end - begin,
-          inFeatures,
-          stride,
-          4 * inFeatures,
-        ];
-      }),
-    );
-    const panelBytes = 4 * rows * columns;
-    const step = 4 * columns * inFeatures;
-    this.runner.run(
-      this.divide(this.panels(outFeatures), 2 * rows * inFeatures * outFeatures).map(([first, last]): KernelCall => [
-        'product',
-        dWeight + first * step,
-        turned,
-        panels + first * panelBytes,
-        inFeatures,
-        rows,
-        last - first,
-        stride,
-        4 * columns,
-        step,
-        writes ? this.zeros : 0,
-      ]),
-      undefined,
-      true,
-    );
-  }
-
-  /** [rows, size] → panels of columns, [panel][rows][columns], in scratch memory. */
-  #packColumns(x: number, rows: number, size: number): number {
-    const { columns } = this;
-    const panels = this.memory.take(4 * this.panels(size) * columns * rows);
-    this.runner.run(
-      this.divide(this.panels(size), 4 * rows * size).map(([first, last]): KernelCall => {
-        const [begin, end] = [first * columns, Math.min(last * columns, size)];
-        return ['packValues', panels + 4 * begin * rows, x + 4 * begin, rows, end - begin, 4 * size];
-      }),
-    );
-    return panels;
-  }
-
-  #addPanelSums(y: number, panels: number, rows: number, size: number): void {
-    const { columns } = this;
-    const count = this.panels(size);
-    const sums = this.memory.take(4 * count * columns);
-    this.runner.run(
-      this.divide(count, 2 * rows * size).map(([first, last]): KernelCall => [
-        'sumPanels',
-        sums + 4 * first * columns,
-        panels + 4 * first * columns * rows,
-        rows,
-        last - first,
-      ]),
-    );
-    this.exports.addRows(y, sums, 1, size, 0, 0);
   }
 
   attentionBackward(
@@ -310,7 +114,7 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
       const { stream, probability, keys, columns } = dropout;
       const bases = this.memory.take(4 * heads * queries);
       const counters = this.memory.take(4 * columns.length + 32); // read eight at a time
-      const [basesView, countersView] = [this.#int32(bases, heads * queries), this.#int32(counters, columns.length)];
+      const [basesView, countersView] = [this.int32(bases, heads * queries), this.int32(counters, columns.length)];
       for (let query = 0; query < queries; query++) {
         const row = maskRow(stream, keys[query]);
         for (let head = 0; head < heads; head++) basesView[head * queries + query] = maskBits(row, head);
@@ -319,10 +123,6 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
       const rest = [maskThreshold(probability), 1 / (1 - probability)];
       return (head, query, token) => [bases + 4 * (head * queries + query), 4 * queries, counters + 4 * token, ...rest];
     };
-  }
-
-  #int32(address: number, length: number): Int32Array {
-    return new Int32Array(this.memory.memory.buffer, address, length);
   }
 
   dropout(y: FloatArray, x: FloatArray, mask: DropoutMask, size: number): void {
@@ -339,8 +139,8 @@ export class SimdBackward extends SimdTraining implements BackwardKernels {
     this.with([y], [x], ([to, from]) => {
       const bases = this.memory.take(4 * keys.length);
       const counters = this.memory.take(4 * size);
-      this.#int32(bases, keys.length).set(keys.map((key) => maskRow(stream, key)));
-      const countersView = this.#int32(counters, size);
+      this.int32(bases, keys.length).set(keys.map((key) => maskRow(stream, key)));
+      const countersView = this.int32(counters, size);
       for (let i = 0; i < size; i++) countersView[i] = Math.imul(i, GOLDEN);
       const calls = this.divide(keys.length, 12 * keys.length * size).map(([first, last]): KernelCall => [
         name,

@@ -11,6 +11,7 @@ export const max_s = vectorBinary(184);
 export const shl = shifting(171);
 export const shr_u = shifting(173);
 export const extract_lane = extracting('i32', 27);
+export const all_true = unary<'v128', 'i32'>('i32', simd(163));
 /** Pairs of 16-bit products, added: the integer product's inner step. */
 export const dot_i16x8_s = vectorBinary(186);
 /** c + fours of 8-bit products, of int8 a and of b from 0 to 127: beyond those machines differ. */

@@ -1,0 +1,168 @@
+import { describe, expect, it } from 'vitest';
+import type { Matrix } from '../../../src/tensor/index.ts';
+import { backwardKernels, Engine } from '../../../src/tensor/index.ts';
+import { referenceBackward } from '../../../src/tensor/kernels/referenceBackward.ts';
+import { mulAdd, relaxedFma } from '../../../src/tensor/simd/arithmetic.ts';
+import { makeKernels } from '../../../src/tensor/simd/start.ts';
+import { random } from '../../conformance.ts';
+import { hasRelaxedFma, tiles } from '../../support/kernelSets.ts';
+
+const doubles = (length: number) => new Float64Array(length);
+
+interface Inputs {
+  rows: number;
+  inFeatures: number;
+  outFeatures: number;
+  dy: Float64Array;
+  x: Float64Array;
+  weight: Float64Array;
+}
+
+/** Float32 numbers, kept as float64. */
+function inputs(rows: number, inFeatures: number, outFeatures: number): Inputs {
+  const [dy, x, weight] = [
+    [rows, outFeatures],
+    [rows, inFeatures],
+    [outFeatures, inFeatures],
+  ].map(([a, b], i) => random(a * b, doubles, `quarters ${i}`).map(Math.fround) as Float64Array);
+  return { rows, inFeatures, outFeatures, dy, x, weight };
+}
+
+interface Gradients {
+  dx: Float64Array;
+  dWeight: Float64Array;
+  dBias: Float64Array;
+}
+
+function expectedOf({ rows, inFeatures, outFeatures, dy, x, weight }: Inputs): Gradients {
+  const gradients = { dx: doubles(x.length), dWeight: doubles(weight.length), dBias: doubles(outFeatures) };
+  const { dx, dWeight, dBias } = gradients;
+  referenceBackward.linearBackward(dx, dWeight, dBias, dy, x, weight, rows, inFeatures, outFeatures);
+  return gradients;
+}
+
+/** An engine that counts the products that it made by quarters. */
+function counting(tile: (typeof tiles)[number], threads = 1, arithmetic = mulAdd) {
+  const { kernels } = makeKernels(tile, arithmetic, { threads });
+  const engine = new Engine({ kernels });
+  const backward = backwardKernels(engine);
+  const counted = { products: 0 };
+  const { runner } = kernels.machine;
+  const run = runner.run.bind(runner);
+  runner.run = (calls, ...rest) => {
+    if (calls.some(([name]) => name === 'productOfQuarters')) counted.products++;
+    run(calls, ...rest);
+  };
+  return { engine, backward, counted };
+}
+
+/** Gradients, added to `before` or, without it, written where memory has other numbers. */
+function gradientsOf({ engine, backward }: ReturnType<typeof counting>, given: Inputs, before?: Gradients): Gradients {
+  const { rows, inFeatures, outFeatures } = given;
+  const [dy, x] = [given.dy, given.x].map((numbers) => Float32Array.from(numbers));
+  const matrixOf = (numbers: Float64Array) => {
+    const matrix: Matrix = engine.keepMatrix(outFeatures, inFeatures, 'f32');
+    matrix.set(numbers);
+    return matrix;
+  };
+  const weight = matrixOf(given.weight);
+  const dWeight = matrixOf(before?.dWeight ?? doubles(given.weight.length).fill(NaN));
+  const dx = before ? Float32Array.from(before.dx) : new Float32Array(x.length).fill(NaN);
+  const dBias = before ? Float32Array.from(before.dBias) : new Float32Array(outFeatures);
+  const writes = { dx: !before, dWeight: !before };
+  backward.linearBackward(dx, dWeight.data, dBias, dy, x, weight.packed, rows, inFeatures, outFeatures, writes);
+  expect(nonzero(dWeight.data)).toBe(nonzero(dWeight.toTensor().data)); // padding is zero
+  const [all, bias] = [dWeight.toTensor().data, dBias].map((numbers) => Float64Array.from(numbers));
+  return { dx: Float64Array.from(dx), dWeight: all, dBias: bias };
+}
+
+const nonzero = (numbers: ArrayLike<number>) => Array.from(numbers).filter((x) => x !== 0).length;
+
+/** The largest difference, as a share of the largest number. */
+function distance(actual: Float64Array, expected: Float64Array): number {
+  const largest = expected.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
+  const furthest = expected.reduce((max, x, i) => {
+    const difference = Math.abs(actual[i] - x);
+    return difference <= max ? max : difference; // NaN counts
+  }, 0);
+  return furthest / largest;
+}
+
+describe('gradients of linear by quarters', () => {
+  const sets = tiles.map((tile) => counting(tile));
+  const two = counting(tiles[0], 2);
+
+  it.each([
+    ['the fewest', 128, 128, 128],
+    ['an odd row, depths that are no multiple of 8, a panel that is alone, one that is not full', 263, 202, 276],
+    ['more pairs of panels than go together', 140, 130, 600],
+    ['more rows than are packed at a time', 4300, 128, 128],
+  ])('are those of float64: %s', (_, ...sizes) => {
+    const given = inputs(...sizes);
+    const expected = expectedOf(given);
+    const before = expectedOf({ ...given, x: given.x.map((x) => x / 2) as Float64Array });
+    const added = {
+      dx: expected.dx.map((x, i) => x + before.dx[i]) as Float64Array,
+      dWeight: expected.dWeight.map((x, i) => x + before.dWeight[i]) as Float64Array,
+      dBias: expected.dBias.map((x, i) => x + before.dBias[i]) as Float64Array,
+    };
+    for (const set of [...sets, two]) {
+      const { products } = set.counted;
+      const [written, sum] = [gradientsOf(set, given), gradientsOf(set, given, before)];
+      for (const [actual, exact] of [
+        [written, expected],
+        [sum, added],
+      ]) {
+        for (const name of ['dx', 'dWeight', 'dBias'] as const) {
+          expect(distance(actual[name], exact[name]), name).toBeLessThan(2e-6);
+        }
+      }
+      expect(set.counted.products - products).toBeGreaterThanOrEqual(4);
+      // The twin: one number that is off by a hundred-thousandth.
+      written.dx[7] += 1e-5 * Math.abs(expected.dx.reduce((max, x) => Math.max(max, Math.abs(x)), 0));
+      expect(distance(written.dx, expected.dx)).toBeGreaterThan(2e-6);
+    }
+  });
+
+  it('are the same bits on two threads', () => {
+    const given = inputs(263, 202, 276);
+    expect(gradientsOf(two, given)).toEqual(gradientsOf(sets[0], given));
+  });
+
+  it.each(['feature', 'output', 'row'])('are exactly zero where a %s has none', (what) => {
+    const given = inputs(160, 136, 144);
+    const { rows, inFeatures, outFeatures, dy, x } = given;
+    const [feature, output, row] = [70, 13, 90];
+    const fill = (by: number) => {
+      if (what === 'row') return dy.fill(by, row * outFeatures, (row + 1) * outFeatures);
+      const [numbers, size, column] = what === 'feature' ? [x, inFeatures, feature] : [dy, outFeatures, output];
+      for (let r = 0; r < rows; r++) numbers[r * size + column] = -by;
+      return numbers;
+    };
+    const without = ({ dx, dWeight }: Gradients) => {
+      if (what === 'feature') return dWeight.filter((_, i) => i % inFeatures === feature);
+      if (what === 'output') return dWeight.subarray(output * inFeatures, (output + 1) * inFeatures);
+      return dx.subarray(row * inFeatures, (row + 1) * inFeatures);
+    };
+    for (const set of [...sets, two]) {
+      fill(0);
+      expect(nonzero(without(gradientsOf(set, given)))).toBe(0);
+      // The twin: of the smallest numbers the gradient is as large as the rounding of others.
+      fill(1e-30);
+      expect(without(gradientsOf(set, given)).some((number) => Math.abs(number) > 1e-12)).toBe(true);
+    }
+  });
+
+  it('are left to larger products, and to arithmetic without fused multiply-add', () => {
+    const set = sets[0];
+    const { products } = set.counted;
+    gradientsOf(set, inputs(127, 128, 128));
+    expect(set.counted.products).toBe(products);
+    gradientsOf(set, inputs(128, 128, 128));
+    expect(set.counted.products).toBe(products + 2);
+    if (!hasRelaxedFma) return;
+    const fused = counting(tiles[0], 1, relaxedFma);
+    gradientsOf(fused, inputs(128, 128, 128));
+    expect(fused.counted.products).toBe(0);
+  });
+});
