@@ -65,26 +65,83 @@ interface Node {
   backward: Backward;
 }
 
-/** A gradient that is zero until something is added to it, without being filled: what is added first mostly is all of it. */
+/** Some of a tensor's numbers. */
+export type Run = readonly [begin: number, end: number];
+
+/**
+ * A gradient that is zero until something is added to it, without being filled: what is added first mostly is all of it. That of
+ * a table, of whose rows a batch looks up a few, knows where it was ever written: elsewhere its memory is zeros, never touched.
+ */
 class Gradient extends Tensor {
   /** It is zero, and its memory holds something else. */
   isZero = true;
+  /** Whether each part, of so many numbers, was ever written; null when all may have been. */
+  #written: { length: number; parts: Uint8Array } | null;
 
-  constructor({ engine, block, shape, scope }: Tensor) {
+  /** @param isNew whether its memory is zeros */
+  constructor({ engine, block, shape, scope }: Tensor, isNew: boolean) {
     super(engine, block, shape, scope);
+    this.#written = isNew ? { length: 0, parts: new Uint8Array(0) } : null;
   }
 
+  /** To be written anywhere. */
   override get data(): FloatArray {
+    const data = this.read();
+    this.#written = null;
+    return data;
+  }
+
+  /** To be read. */
+  read(): FloatArray {
     const data = super.data;
-    if (this.isZero) data.fill(0);
+    if (this.isZero) for (const run of this.runs()) data.fill(0, ...run);
     this.isZero = false;
     return data;
+  }
+
+  /** To be written at these parts of `length` numbers. */
+  dataOf(parts: Int32Array, length: number): FloatArray {
+    const data = this.read();
+    if (this.#written?.length === 0) this.#written = { length, parts: new Uint8Array(Math.ceil(data.length / length)) };
+    if (this.#written?.length === length) for (const part of parts) this.#written.parts[part] = 1;
+    else this.#written = null;
+    return data;
+  }
+
+  /** Where it may be other than zero, or was at some time. */
+  runs(): Run[] {
+    if (this.#written === null) return [[0, this.size]];
+    const { length, parts } = this.#written;
+    const runs: Run[] = [];
+    for (let begin = parts.indexOf(1); begin >= 0;) {
+      const gap = parts.indexOf(0, begin);
+      const end = gap < 0 ? parts.length : gap;
+      runs.push([begin * length, Math.min(end * length, this.size)]);
+      begin = parts.indexOf(1, end);
+    }
+    return runs;
   }
 
   override reshape(shape: Shape): Tensor {
     void this.data; // the view knows nothing of zeros
     return super.reshape(shape);
   }
+}
+
+/** The numbers of a table's gradient, to be added to in these rows alone; `together`: rows that lie together, number by number. */
+export function dataOfRows(gradient: Tensor, rows: Int32Array, rowLength: number, together = 0): FloatArray {
+  if (!(gradient instanceof Gradient) || together === 0) return gradient.data;
+  const wanted = rows.filter((row) => row >= 0);
+  return gradient.dataOf(
+    wanted.map((row) => Math.floor(row / together)),
+    together * rowLength,
+  );
+}
+
+/** A gradient's numbers, to be read, and where they may be other than zero, or were in a step before. */
+export function readGradient(gradient: Tensor): { values: FloatArray; runs: readonly Run[] } {
+  if (gradient instanceof Gradient) return { values: gradient.read(), runs: gradient.runs() };
+  return { values: gradient.data, runs: [[0, gradient.size]] };
 }
 
 const areFirst: AreFirst = (...gradients) => {
@@ -211,7 +268,7 @@ export class Tape {
     const key = keyOf(x);
     const known = this.#leaves.get(key) ?? this.#flowing.get(key);
     if (known !== undefined) return known;
-    const gradient = new Gradient(this.engine.empty(x.shape));
+    const gradient = new Gradient(this.engine.empty(x.shape), false);
     this.#flowing.set(key, gradient);
     return gradient;
   }
@@ -252,7 +309,7 @@ export function withGradients<T>(
   const leaves = new Map<object, Tensor>();
   for (const p of parameters) {
     if ('requiresGrad' in p && p.requiresGrad === false) continue; // frozen
-    p.grad ??= new Gradient(engine.keep([p.data.length]));
+    p.grad ??= new Gradient(engine.keep([p.data.length]), true);
     leaves.set(keyOf(p), p.grad);
   }
   const tape = new Tape(engine, leaves, { seed, step });

@@ -48,6 +48,12 @@ export interface AdamStep {
  */
 export interface BackwardKernels {
   /**
+   * Rows of a packed float32 matrix whose numbers lie together, as many times as long as one: those from r · rowsTogether on.
+   * Without it, what a row's gradient touches is not known.
+   */
+  readonly rowsTogether?: number;
+
+  /**
    * Of `linear` without an activation: dx += dy·weight, dWeight += dyᵀ·x, dBias += Σ dy over rows. What `writes` names is
    * written, not added to.
    * dWeight has the layout of weight. A q8 weight has no gradient of its own, and lets none through (the op refuses).
@@ -257,7 +263,15 @@ export interface BackwardKernels {
   /**
    * Adam and AdamW, element by element, in place: g = gradScale·grad + l2·p; m = beta1·m + (1 - beta1)·g;
    * v = beta2·v + (1 - beta2)·g²; p = decay·p - stepSize·m / (√v·inverseRootCorrection + eps).
-   * Source: torch.optim.AdamW, Adam.
+   * `runs`, in order, are where grad or m or v may be other than zero; elsewhere p = decay·p, which is the same, and no more is read.
+   * Without them it is everywhere. Source: torch.optim.AdamW, Adam.
    */
-  adamW(p: FloatArray, grad: FloatArray, m: FloatArray, v: FloatArray, step: AdamStep): void;
+  adamW(
+    p: FloatArray,
+    grad: FloatArray,
+    m: FloatArray,
+    v: FloatArray,
+    step: AdamStep,
+    runs?: readonly (readonly [begin: number, end: number])[] | null,
+  ): void;
 }
