@@ -1,7 +1,7 @@
 import { InputError, ScopeError } from '../errors.ts';
 import { backwardKernels } from './backward.ts';
 import { sharedEngine, type Engine } from './engine.ts';
-import type { BackwardKernels } from './kernels/backwardKernels.ts';
+import type { BackwardKernels, Run } from './kernels/backwardKernels.ts';
 import type { FloatArray } from './kernels/kernels.ts';
 import type { Matrix } from './matrix.ts';
 import type { Block } from './memory.ts';
@@ -37,6 +37,7 @@ export type Backward = (
   gradients: readonly (Tensor | null)[],
   kernels: BackwardKernels,
   areFirst: AreFirst,
+  dataOfRows: DataOfRows,
 ) => void;
 
 /**
@@ -44,6 +45,9 @@ export type Backward = (
  * whoever asked must write every number of theirs, in place of adding to them.
  */
 export type AreFirst = (...gradients: (Tensor | null)[]) => boolean;
+
+/** The numbers of a table's gradient, to be added to in these rows alone; negative ones are none. */
+export type DataOfRows = (gradient: Tensor, table: Differentiable, rows: Int32Array) => FloatArray;
 
 /** A tensor or a matrix that gradients can be asked for. */
 export type Differentiable = Tensor | Matrix;
@@ -64,9 +68,6 @@ interface Node {
   inputs: readonly (Differentiable | null)[];
   backward: Backward;
 }
-
-/** Some of a tensor's numbers. */
-export type Run = readonly [begin: number, end: number];
 
 /**
  * A gradient that is zero until something is added to it, without being filled: what is added first mostly is all of it. That of
@@ -126,16 +127,6 @@ class Gradient extends Tensor {
     void this.data; // the view knows nothing of zeros
     return super.reshape(shape);
   }
-}
-
-/** The numbers of a table's gradient, to be added to in these rows alone; `together`: rows that lie together, number by number. */
-export function dataOfRows(gradient: Tensor, rows: Int32Array, rowLength: number, together = 0): FloatArray {
-  if (!(gradient instanceof Gradient) || together === 0) return gradient.data;
-  const wanted = rows.filter((row) => row >= 0);
-  return gradient.dataOf(
-    wanted.map((row) => Math.floor(row / together)),
-    together * rowLength,
-  );
 }
 
 /** A gradient's numbers, to be read, and where they may be other than zero, or were in a step before. */
@@ -257,12 +248,20 @@ export class Tape {
           inputs.map((x) => (x !== null && this.#knows(x) ? this.#gradientOf(x) : null)),
           this.kernels,
           areFirst,
+          this.#dataOfRows,
         );
         this.#flowing.delete(output);
         this.engine.giveBack(dy); // its memory serves the next gradient of that size
       }
     });
   }
+
+  readonly #dataOfRows: DataOfRows = (gradient, table, rows) => {
+    const together = 'packed' in table ? this.kernels.rowsTogether : 1;
+    if (!(gradient instanceof Gradient) || !together) return gradient.data;
+    const parts = rows.filter((row) => row >= 0).map((row) => Math.floor(row / together));
+    return gradient.dataOf(parts, together * table.shape[1]);
+  };
 
   #gradientOf(x: Differentiable): Tensor {
     const key = keyOf(x);

@@ -22,6 +22,9 @@ export interface AttentionDropout extends DropoutMask {
   columns: Int32Array;
 }
 
+/** Numbers that lie together. */
+export type Run = readonly [begin: number, end: number];
+
 /** One step of Adam: see `BackwardKernels.adamW`. */
 export interface AdamStep {
   /** Learning rate / (1 - beta1ᵗ). */
@@ -272,6 +275,6 @@ export interface BackwardKernels {
     m: FloatArray,
     v: FloatArray,
     step: AdamStep,
-    runs?: readonly (readonly [begin: number, end: number])[] | null,
+    runs?: readonly Run[] | null,
   ): void;
 }

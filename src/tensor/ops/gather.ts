@@ -1,5 +1,5 @@
 import { InputError, ShapeError } from '../../errors.ts';
-import { dataOfRows, record } from '../autograd.ts';
+import { record } from '../autograd.ts';
 import { sharedEngine } from '../engine.ts';
 import { expectRank, expectShape, showShape, sizeOf, type Shape } from '../shape.ts';
 import { Matrix } from '../matrix.ts';
@@ -64,12 +64,9 @@ export function embeddingSum(
   const y = engine.empty([rows, size]);
   const numbers = () => tables.map((table) => (table instanceof Matrix ? table.packed : table.data));
   engine.kernels.embeddingSum(y.data, numbers(), ids, size);
-  return record(y, tables, (dy, gradients, backward) => {
+  return record(y, tables, (dy, gradients, backward, _areFirst, dataOfRows) => {
     const wanted = ids.map((rows, t) => rows.map((id) => (id === paddingIds[t] ? -1 : id)));
-    const dTables = gradients.map((gradient, t) => {
-      const together = tables[t] instanceof Matrix ? backward.rowsTogether : 1;
-      return gradient && dataOfRows(gradient, wanted[t], size, together);
-    });
+    const dTables = gradients.map((gradient, t) => gradient && dataOfRows(gradient, tables[t], wanted[t]));
     backward.embeddingSumBackward(dTables, numbers(), dy.data, wanted, size);
   });
 }

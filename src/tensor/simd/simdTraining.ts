@@ -1,4 +1,4 @@
-import type { AdamStep, BackwardKernels } from '../kernels/backwardKernels.ts';
+import type { AdamStep, BackwardKernels, Run } from '../kernels/backwardKernels.ts';
 import type { FloatArray } from '../kernels/kernels.ts';
 import { referenceBackward } from '../kernels/referenceBackward.ts';
 import type { KernelCall } from './runner.ts';
@@ -107,7 +107,7 @@ export abstract class SimdTraining
     m: FloatArray,
     v: FloatArray,
     step: AdamStep,
-    runs: readonly (readonly [number, number])[] | null = null,
+    runs: readonly Run[] | null = null,
   ): void {
     const { stepSize, beta1, beta2, eps, inverseRootCorrection, decay, l2, gradScale } = step;
     const whole = p.length - (p.length % 4);
