@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { BertForSequenceClassification, Engine } from '../src/index.ts';
+import { AdamW, clipFactor, gradientNorm } from '../src/training/index.ts';
 import { backwardKernels, withGradients, zeroGradients } from '../src/tensor/index.ts';
 
 const words = process.argv.slice(2);
@@ -15,7 +16,7 @@ const engine = new Engine({ turbo: words.includes('turbo'), threads: option('thr
 const backward = backwardKernels(engine);
 const model = await BertForSequenceClassification.fromPretrained(folder, { engine, initializeMissing: true });
 const parameters = model.parameters();
-const moments = parameters.map(({ data: { length } }) => [0, 1].map(() => engine.keep([length])));
+const optimizer = new AdamW(parameters, { lr: 5e-5 });
 const [sequences, length] = [16, 64];
 const inputIds = Array.from({ length: sequences }, (_, s) =>
   Array.from({ length }, (_, i) => 1000 + ((s * 7919 + i * 104729) % 20000)),
@@ -56,21 +57,7 @@ function step(number: number): number {
     },
     { step: number },
   );
-  let squares = 0;
-  for (const { grad } of parameters) squares += backward.sumSquares(grad!.data);
-  const t = number + 1;
-  parameters.forEach(({ data, grad }, i) =>
-    backward.adamW(data, grad!.data, moments[i][0].data, moments[i][1].data, {
-      stepSize: 5e-5 / (1 - 0.9 ** t),
-      beta1: 0.9,
-      beta2: 0.999,
-      eps: 1e-8,
-      inverseRootCorrection: 1 / Math.sqrt(1 - 0.999 ** t),
-      decay: 1 - 5e-5 * 0.01,
-      l2: 0,
-      gradScale: Math.min(1, 1 / Math.sqrt(squares)),
-    }),
-  );
+  optimizer.step(1, clipFactor(gradientNorm(parameters), 1));
   return loss;
 }
 

@@ -25,7 +25,7 @@ const GENERATED = [
   'src/tokenizer/normalFormTables.ts',
   'src/tokenizer/unicodeTables.ts',
 ];
-const BUDGETS = { lines: '7100', 'file-lines': '450', kilobytes: '131', 'embed-kilobytes': '57' };
+const BUDGETS = { lines: '7100', 'file-lines': '450', kilobytes: '132', 'embed-kilobytes': '57' };
 
 /** Lines on which code stands: a line of comment, or a blank one, is none. */
 export function codeLines(text) {

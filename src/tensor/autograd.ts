@@ -1,7 +1,7 @@
 import { InputError, ScopeError } from '../errors.ts';
 import { backwardKernels } from './backward.ts';
 import { sharedEngine, type Engine } from './engine.ts';
-import type { BackwardKernels } from './kernels/backwardKernels.ts';
+import type { BackwardKernels, Run } from './kernels/backwardKernels.ts';
 import type { FloatArray } from './kernels/kernels.ts';
 import type { Matrix } from './matrix.ts';
 import type { Block } from './memory.ts';
@@ -37,6 +37,7 @@ export type Backward = (
   gradients: readonly (Tensor | null)[],
   kernels: BackwardKernels,
   areFirst: AreFirst,
+  dataOfRows: DataOfRows,
 ) => void;
 
 /**
@@ -44,6 +45,9 @@ export type Backward = (
  * whoever asked must write every number of theirs, in place of adding to them.
  */
 export type AreFirst = (...gradients: (Tensor | null)[]) => boolean;
+
+/** The numbers of a table's gradient, to be added to in these rows alone; negative ones are none. */
+export type DataOfRows = (gradient: Tensor, table: Differentiable, rows: Int32Array) => FloatArray;
 
 /** A tensor or a matrix that gradients can be asked for. */
 export type Differentiable = Tensor | Matrix;
@@ -65,26 +69,70 @@ interface Node {
   backward: Backward;
 }
 
-/** A gradient that is zero until something is added to it, without being filled: what is added first mostly is all of it. */
+/**
+ * A gradient that is zero until something is added to it, without being filled: what is added first mostly is all of it. That of
+ * a table, of whose rows a batch looks up a few, knows where it was ever written: elsewhere its memory is zeros, never touched.
+ */
 class Gradient extends Tensor {
   /** It is zero, and its memory holds something else. */
   isZero = true;
+  /** Whether each part, of so many numbers, was ever written; null when all may have been. */
+  #written: { length: number; parts: Uint8Array } | null;
 
-  constructor({ engine, block, shape, scope }: Tensor) {
+  /** @param isNew whether its memory is zeros */
+  constructor({ engine, block, shape, scope }: Tensor, isNew: boolean) {
     super(engine, block, shape, scope);
+    this.#written = isNew ? { length: 0, parts: new Uint8Array(0) } : null;
   }
 
+  /** To be written anywhere. */
   override get data(): FloatArray {
+    const data = this.read();
+    this.#written = null;
+    return data;
+  }
+
+  /** To be read. */
+  read(): FloatArray {
     const data = super.data;
-    if (this.isZero) data.fill(0);
+    if (this.isZero) for (const run of this.runs()) data.fill(0, ...run);
     this.isZero = false;
     return data;
+  }
+
+  /** To be written at these parts of `length` numbers. */
+  dataOf(parts: Int32Array, length: number): FloatArray {
+    const data = this.read();
+    if (this.#written?.length === 0) this.#written = { length, parts: new Uint8Array(Math.ceil(data.length / length)) };
+    if (this.#written?.length === length) for (const part of parts) this.#written.parts[part] = 1;
+    else this.#written = null;
+    return data;
+  }
+
+  /** Where it may be other than zero, or was at some time. */
+  runs(): Run[] {
+    if (this.#written === null) return [[0, this.size]];
+    const { length, parts } = this.#written;
+    const runs: Run[] = [];
+    for (let begin = parts.indexOf(1); begin >= 0;) {
+      const gap = parts.indexOf(0, begin);
+      const end = gap < 0 ? parts.length : gap;
+      runs.push([begin * length, Math.min(end * length, this.size)]);
+      begin = parts.indexOf(1, end);
+    }
+    return runs;
   }
 
   override reshape(shape: Shape): Tensor {
     void this.data; // the view knows nothing of zeros
     return super.reshape(shape);
   }
+}
+
+/** A gradient's numbers, to be read, and where they may be other than zero, or were in a step before. */
+export function readGradient(gradient: Tensor): { values: FloatArray; runs: readonly Run[] } {
+  if (gradient instanceof Gradient) return { values: gradient.read(), runs: gradient.runs() };
+  return { values: gradient.data, runs: [[0, gradient.size]] };
 }
 
 const areFirst: AreFirst = (...gradients) => {
@@ -200,6 +248,7 @@ export class Tape {
           inputs.map((x) => (x !== null && this.#knows(x) ? this.#gradientOf(x) : null)),
           this.kernels,
           areFirst,
+          this.#dataOfRows,
         );
         this.#flowing.delete(output);
         this.engine.giveBack(dy); // its memory serves the next gradient of that size
@@ -207,11 +256,18 @@ export class Tape {
     });
   }
 
+  readonly #dataOfRows: DataOfRows = (gradient, table, rows) => {
+    const together = 'packed' in table ? this.kernels.rowsTogether : 1;
+    if (!(gradient instanceof Gradient) || !together) return gradient.data;
+    const parts = rows.filter((row) => row >= 0).map((row) => Math.floor(row / together));
+    return gradient.dataOf(parts, together * table.shape[1]);
+  };
+
   #gradientOf(x: Differentiable): Tensor {
     const key = keyOf(x);
     const known = this.#leaves.get(key) ?? this.#flowing.get(key);
     if (known !== undefined) return known;
-    const gradient = new Gradient(this.engine.empty(x.shape));
+    const gradient = new Gradient(this.engine.empty(x.shape), false);
     this.#flowing.set(key, gradient);
     return gradient;
   }
@@ -252,7 +308,7 @@ export function withGradients<T>(
   const leaves = new Map<object, Tensor>();
   for (const p of parameters) {
     if ('requiresGrad' in p && p.requiresGrad === false) continue; // frozen
-    p.grad ??= new Gradient(engine.keep([p.data.length]));
+    p.grad ??= new Gradient(engine.keep([p.data.length]), true);
     leaves.set(keyOf(p), p.grad);
   }
   const tape = new Tape(engine, leaves, { seed, step });

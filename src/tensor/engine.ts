@@ -32,7 +32,7 @@ export interface EngineOptions {
 export interface EngineInfo {
   kernels: string;
   dtype: FloatType;
-  /** How products are added, which alone decides the last bits of results. */
+  /** How products are added, which alone decides the last bits of a forward pass. */
   arithmetic: string;
   /** Rows and columns of a product that are summed at a time. */
   tile: string | null;

@@ -1,6 +1,7 @@
 export {
   checkpoint,
   record,
+  readGradient,
   withGradients,
   withoutGradients,
   zeroGradients,

@@ -1,6 +1,6 @@
 import { ConfigError, expectOptions, show } from '../errors.ts';
 import { MatrixParameter, type Parameter } from '../layers/index.ts';
-import { backwardKernels, type Engine, type Matrix, type Tensor } from '../tensor/index.ts';
+import { backwardKernels, readGradient, type Engine, type Matrix, type Tensor } from '../tensor/index.ts';
 
 /** What training changes. */
 export type Trainable = Parameter | MatrixParameter;
@@ -39,6 +39,9 @@ export abstract class Optimizer {
   steps = 0;
   readonly #decay: readonly number[];
   readonly #state = new Map<string, State>();
+  /** The gradient that each parameter has had from the first step on; null when it was another, or is not known. */
+  readonly #gradients = new Map<string, Tensor | null>();
+  #isLoaded = false;
 
   /** @param kinds names of what is kept for each parameter */
   constructor(
@@ -75,6 +78,13 @@ export abstract class Optimizer {
     });
   }
 
+  /** Whether what is kept for a parameter is zero wherever its gradient never was other than zero. */
+  protected isZeroElsewhere({ name, grad }: Trainable): boolean {
+    if (!this.#gradients.has(name)) this.#gradients.set(name, this.#isLoaded ? null : grad);
+    else if (this.#gradients.get(name) !== grad) this.#gradients.set(name, null); // a new one does not know
+    return this.#gradients.get(name) === grad;
+  }
+
   protected stateOf(kind: string, { name }: Trainable): State {
     return this.#state.get(`${kind}.${name}`)!;
   }
@@ -91,6 +101,8 @@ export abstract class Optimizer {
       else state.data.set(read(key));
     }
     this.steps = steps;
+    this.#isLoaded = true;
+    this.#gradients.clear();
   }
 }
 
@@ -153,7 +165,8 @@ abstract class AdamBase extends Optimizer {
   protected adam(parameter: Trainable, rate: number, gradScale: number, decay: number, l2: number): void {
     const [beta1, beta2] = this.betas;
     const [m, v] = [this.stateOf('m', parameter), this.stateOf('v', parameter)];
-    backwardKernels(parameter.engine).adamW(parameter.data, parameter.grad!.data, m.data, v.data, {
+    const { values, runs } = readGradient(parameter.grad!);
+    const step = {
       stepSize: rate / (1 - beta1 ** this.steps),
       beta1,
       beta2,
@@ -162,7 +175,9 @@ abstract class AdamBase extends Optimizer {
       decay,
       l2,
       gradScale,
-    });
+    };
+    const some = l2 === 0 && this.isZeroElsewhere(parameter) ? runs : null;
+    backwardKernels(parameter.engine).adamW(parameter.data, values, m.data, v.data, step, some);
   }
 }
 
@@ -191,7 +206,8 @@ export class AdamW extends AdamBase {
 /** Euclidean length of all gradients together. */
 export function gradientNorm(parameters: readonly Trainable[]): number {
   let squares = 0;
-  for (const { grad, engine } of parameters) if (grad) squares += backwardKernels(engine).sumSquares(grad.data);
+  for (const { grad, engine } of parameters)
+    if (grad) squares += backwardKernels(engine).sumSquares(readGradient(grad).values);
   return Math.sqrt(squares);
 }
 

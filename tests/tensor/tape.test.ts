@@ -110,7 +110,7 @@ describe('withGradients', () => {
     const { memory } = own.info();
     for (let i = 0; i < 5; i++) step();
     expect(own.info().memory).toBe(memory);
-    // 40 results, and no more than a few of their 40 gradients at a time.
+    // 40 results, and no more than a few of their 40 gradients at a time; memory grows by 16 MiB.
     expect(memory).toBeLessThan(60 * 4 * 400 * 400);
   });
 
@@ -349,6 +349,32 @@ describe('kernels of optimizers', () => {
       expect(Math.abs(backward.sumSquares(grad) / exact - 1)).toBeLessThan(2e-6);
     }
   });
+
+  it.each(simdSets)(
+    'adamW of some runs is that of all, where the others have no gradient yet: $name',
+    ({ kernels }) => {
+      for (const backward of [backwardKernels({ kernels }), referenceBackward]) {
+        for (const [length, ...runs] of [
+          [70_003, [0, 5], [6, 7], [64, 1000], [1001, 60_000], [70_001, 70_003]],
+          [17, [16, 17]],
+          [16, [3, 4]],
+          [12],
+        ] as [number, ...[number, number][]][]) {
+          const within = (x: number, i: number) => (runs.some(([begin, end]) => i >= begin && i < end) ? x : 0);
+          /** Three steps from zero moments. */
+          const after = (runs: [number, number][] | null) => {
+            const [p, m, v] = [numbers(length, 1), new Float32Array(length), new Float32Array(length)];
+            for (const seed of [2, 3, 4]) {
+              backward.adamW(p, numbers(length, seed).map(within), m, v, { ...step, l2: 0 }, runs);
+            }
+            return [p, m, v];
+          };
+          expect(after(runs)).toEqual(after(null));
+          if (length > 100) expect(after(runs.slice(0, -2))).not.toEqual(after(null)); // the twin
+        }
+      }
+    },
+  );
 
   it('have the same bits on two threads', () => {
     const [one, two] = [engines.simd, engines.threads].map((on) => {

@@ -22,6 +22,9 @@ export interface AttentionDropout extends DropoutMask {
   columns: Int32Array;
 }
 
+/** Numbers that lie together. */
+export type Run = readonly [begin: number, end: number];
+
 /** One step of Adam: see `BackwardKernels.adamW`. */
 export interface AdamStep {
   /** Learning rate / (1 - beta1ᵗ). */
@@ -47,6 +50,12 @@ export interface AdamStep {
  * they belong to: that of a packed matrix is packed, and its padding stays zero.
  */
 export interface BackwardKernels {
+  /**
+   * Rows of a packed float32 matrix whose numbers lie together, as many times as long as one: those from r · rowsTogether on.
+   * Without it, what a row's gradient touches is not known.
+   */
+  readonly rowsTogether?: number;
+
   /**
    * Of `linear` without an activation: dx += dy·weight, dWeight += dyᵀ·x, dBias += Σ dy over rows. What `writes` names is
    * written, not added to.
@@ -257,7 +266,15 @@ export interface BackwardKernels {
   /**
    * Adam and AdamW, element by element, in place: g = gradScale·grad + l2·p; m = beta1·m + (1 - beta1)·g;
    * v = beta2·v + (1 - beta2)·g²; p = decay·p - stepSize·m / (√v·inverseRootCorrection + eps).
-   * Source: torch.optim.AdamW, Adam.
+   * `runs`, in order, are where grad or m or v may be other than zero; elsewhere p = decay·p, which is the same, and no more is read.
+   * Without them it is everywhere. Source: torch.optim.AdamW, Adam.
    */
-  adamW(p: FloatArray, grad: FloatArray, m: FloatArray, v: FloatArray, step: AdamStep): void;
+  adamW(
+    p: FloatArray,
+    grad: FloatArray,
+    m: FloatArray,
+    v: FloatArray,
+    step: AdamStep,
+    runs?: readonly Run[] | null,
+  ): void;
 }

@@ -9,6 +9,8 @@ import { softmaxRow } from './special.ts';
 
 /** The specification of the backward kernels: plain loops, sums in float64 that are rounded once, when added to a gradient. */
 export const referenceBackward: BackwardKernels = {
+  rowsTogether: 1,
+
   linearBackward(dx, dWeight, dBias, dy, x, weights, rows, inFeatures, outFeatures, writes) {
     if (writes?.dx) dx?.fill(0);
     if (writes?.dWeight) dWeight?.fill(0);
@@ -276,14 +278,18 @@ export const referenceBackward: BackwardKernels = {
     return sum;
   },
 
-  adamW(p, grad, m, v, { stepSize, beta1, beta2, eps, inverseRootCorrection, decay, l2, gradScale }) {
-    for (let i = 0; i < p.length; i++) {
-      const g = gradScale * grad[i] + l2 * p[i];
-      const mean = beta1 * m[i] + (1 - beta1) * g;
-      const square = beta2 * v[i] + (1 - beta2) * g * g;
-      p[i] = decay * p[i] - (stepSize * mean) / (Math.sqrt(square) * inverseRootCorrection + eps);
-      m[i] = mean;
-      v[i] = square;
+  adamW(p, grad, m, v, { stepSize, beta1, beta2, eps, inverseRootCorrection, decay, l2, gradScale }, runs) {
+    let i = 0;
+    for (const [begin, end] of [...(runs ?? [[0, p.length]]), [p.length, p.length]]) {
+      for (; i < begin; i++) p[i] *= decay;
+      for (; i < end; i++) {
+        const g = gradScale * grad[i] + l2 * p[i];
+        const mean = beta1 * m[i] + (1 - beta1) * g;
+        const square = beta2 * v[i] + (1 - beta2) * g * g;
+        p[i] = decay * p[i] - (stepSize * mean) / (Math.sqrt(square) * inverseRootCorrection + eps);
+        m[i] = mean;
+        v[i] = square;
+      }
     }
   },
 };

@@ -64,9 +64,9 @@ export function embeddingSum(
   const y = engine.empty([rows, size]);
   const numbers = () => tables.map((table) => (table instanceof Matrix ? table.packed : table.data));
   engine.kernels.embeddingSum(y.data, numbers(), ids, size);
-  return record(y, tables, (dy, gradients, backward) => {
-    const dTables = gradients.map((gradient) => gradient && gradient.data);
+  return record(y, tables, (dy, gradients, backward, _areFirst, dataOfRows) => {
     const wanted = ids.map((rows, t) => rows.map((id) => (id === paddingIds[t] ? -1 : id)));
+    const dTables = gradients.map((gradient, t) => gradient && dataOfRows(gradient, tables[t], wanted[t]));
     backward.embeddingSumBackward(dTables, numbers(), dy.data, wanted, size);
   });
 }

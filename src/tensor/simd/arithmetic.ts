@@ -1,7 +1,7 @@
 import type { Value } from './instructions/encoding.ts';
 import * as f32x4 from './instructions/f32x4.ts';
 
-/** How a product is added to a sum: the one choice in which kernels may differ in their last bit. */
+/** How a product is added to a sum: the one choice in which kernels of a forward pass may differ in their last bit. */
 export interface Arithmetic {
   name: 'mul+add' | 'relaxed fma';
   /** a · b + c */

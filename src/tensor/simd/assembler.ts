@@ -221,6 +221,18 @@ export function call<R extends ValueType | null>(
   return { type: callee.result as NonNullable<R>, code };
 }
 
+/** The addresses of rows, `stride` apart, to be moved on. */
+export function rowAddresses(
+  fn: FunctionBuilder,
+  first: Value<'i32'>,
+  stride: Value<'i32'>,
+  count: number,
+): Local<'i32'>[] {
+  const rows = [fn.let(first)];
+  while (rows.length < count) rows.push(fn.let(i32.add(rows.at(-1)!, stride)));
+  return rows;
+}
+
 /** The sum of a vector's lanes, (0 + 2) + (1 + 3). */
 export function sumLanes(value: Local<'v128'>): Value<'f32'> {
   const lane = (i: number) => f32x4.extract_lane(value, i);

@@ -209,26 +209,3 @@ function defineScaleRow(module: ModuleBuilder): FunctionReference<null> {
     });
   });
 }
-
-/** `addRows`: y += x, `size` numbers in each row; strides in bytes. */
-export function defineAddRows(module: ModuleBuilder): FunctionReference<null> {
-  return module.define('addRows', 'iiiiii', (fn, y, x, rows, size, yStride, xStride) => {
-    const [from, to] = fn.locals('i32');
-    fn.repeat(rows, () => {
-      fn.set(from, x);
-      fn.set(to, y);
-      fn.repeat(i32.shr_u(size, 2), () => {
-        fn.store(f32x4.store(to, f32x4.add(f32x4.load(to), f32x4.load(from))));
-        fn.advance(from, 16);
-        fn.advance(to, 16);
-      });
-      fn.repeat(i32.and(size, 3), () => {
-        fn.store(f32.store(to, f32.add(f32.load(to), f32.load(from))));
-        fn.advance(from, 4);
-        fn.advance(to, 4);
-      });
-      fn.advance(x, xStride);
-      fn.advance(y, yStride);
-    });
-  });
-}

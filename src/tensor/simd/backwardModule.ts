@@ -1,12 +1,12 @@
 import { defineActivateWithSlopes } from './activationBackward.ts';
 import { defineAddScaled, defineAttention, definePackers } from './attention.ts';
-import { defineAddRows, defineAttentionBackward } from './attentionBackward.ts';
+import { defineAttentionBackward } from './attentionBackward.ts';
 import { defineAddPanel, defineProduct, defineTileRows } from './linear.ts';
 import type { KernelModule } from './machine.ts';
 import { defineMaskRow } from './mask.ts';
 import { defineProductOfQuarters, defineSumQuarters } from './quarters.ts';
 import { defineSoftmaxRow } from './rows.ts';
-import { defineAdamW, defineAddRow, defineLayerNormBackward, defineSumSquares } from './rowsBackward.ts';
+import { defineAdamW, defineAddRow, defineAddRows, defineLayerNormBackward, defineSumSquares } from './rowsBackward.ts';
 import { defineSumPanels, defineTranspose, defineTurnPanel } from './transpose.ts';
 
 /** The kernels that training adds, and `attention` with dropout in place of the one without. */

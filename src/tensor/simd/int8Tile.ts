@@ -1,4 +1,4 @@
-import type { FunctionBuilder, FunctionReference, ModuleBuilder } from './assembler.ts';
+import { rowAddresses, type FunctionBuilder, type FunctionReference, type ModuleBuilder } from './assembler.ts';
 import type { Local, Value } from './instructions/encoding.ts';
 import * as f32x4 from './instructions/f32x4.ts';
 import * as i32 from './instructions/i32.ts';
@@ -71,18 +71,6 @@ export function addProduct(
       fn.advance(panel, 16 * vectors * UNROLL);
     },
   );
-}
-
-/** The addresses of rows, `stride` apart, to be moved on. */
-export function rowAddresses(
-  fn: FunctionBuilder,
-  first: Value<'i32'>,
-  stride: Value<'i32'>,
-  count: number,
-): Local<'i32'>[] {
-  const rows = [fn.let(first)];
-  while (rows.length < count) rows.push(fn.let(i32.add(rows.at(-1)!, stride)));
-  return rows;
 }
 
 /** y = sums · rowScales · scales + bias. The address of y is moved on to the last row. */

@@ -116,7 +116,7 @@ export function defineAddPanel(module: ModuleBuilder, tile: Tile, tileRows: Tile
 
 /**
  * `product`: y += x · panels for `count` panels, or, with a panel of `zeros`, y = x · panels. `yStep` are the bytes from one
- * panel's columns of y to the next one's. Rows go by blocks, as in `linear`.
+ * panel's columns of y to the next one's. Rows go by blocks, as in `linear`, and depth by `addPanel`'s.
  */
 export function defineProduct(
   module: ModuleBuilder,

@@ -1,21 +1,27 @@
 /**
- * Products of float32 by quarters: seven multiplications instead of eight, as in strassen.ts. Only gradients are made so: a row of y
- * depends on another one in its rounding.
+ * Products of float32 by quarters: seven multiplications instead of eight, as of quadrants in strassen.ts, which has the source. Only
+ * gradients are made so, since rounding is shared:
  *
  *     x = | A11 A12 |   two panels = | B11 B12 |
  *         | A21 A22 |                | B21 B22 |
  *
- * x is halved by rows and by depth, panels go by two. Rounding is relative to the largest numbers of four quarters, no longer to
- * those of a sum's own row and column. So where a row or a column is all zeros, products are made as usual: a gradient that
- * is zero must stay so, since Adam divides it by its size.
+ * A row of the upper half of x and one of the lower half are partners, and so are a column of one panel and that of the other: each
+ * is rounded as the larger of the two needs it. Where one is a small share of its partner, zero, or no number, products are made
+ * as usual: Adam divides a gradient by its size, and what is zero must stay so. Results depend on the tile's columns, but
+ * not on threads.
  */
-import { call, type FunctionReference, type ModuleBuilder } from './assembler.ts';
+import {
+  call,
+  rowAddresses,
+  sumLanes,
+  type FunctionBuilder,
+  type FunctionReference,
+  type ModuleBuilder,
+} from './assembler.ts';
 import type { Local, Value } from './instructions/encoding.ts';
 import * as f32x4 from './instructions/f32x4.ts';
 import * as i32 from './instructions/i32.ts';
 import * as i32x4 from './instructions/i32x4.ts';
-import * as v128 from './instructions/v128.ts';
-import { rowAddresses } from './int8Tile.ts';
 import { forBlocks, type Tile } from './linear.ts';
 
 /** Sums of quarters of x: S1 = A21 + A22, S2 = S1 - A11, S3 = A11 - A21, S4 = A12 - S2. */
@@ -23,79 +29,108 @@ const [S1, S2, S3, S4] = [0, 1, 2, 3];
 /** And of two panels: T1 = B12 - B11, T2 = B22 - T1, T3 = B22 - B12, T4 = B21 - T2. */
 const [T1, T2, T3, T4] = [0, 1, 2, 3];
 
-/** Pairs of panels whose sums are made at a time, to be used for all rows: with them, they fill a second cache. */
+/** The least share of its partner's numbers that those of a row or a column may be, all together. */
+const LEAST_SHARE = 2 ** -12;
+
+/** Pairs of panels whose sums are made at a time, for all rows: at a depth of 1024, they and the panels take two MiB. */
 const PAIRS = 16;
 
-/** Depth of x, and so of quarters, is a multiple of this. */
+/** Depths are multiples of this. */
 export const DEPTH_STEP = 8;
 
-/** Bytes of scratch memory that `productOfQuarters` needs: sums of panels, and three products. */
-export const quartersScratchBytes = (rows: number, depth: number, { vectors }: Tile): number =>
-  16 * vectors * (2 * PAIRS * depth + 3 * rows) + 4 * PAIRS;
+/** Bytes from a row's sums of quarters to the next one's. Behind the sums stands a mark. */
+export const sumStrideOf = (depth: number): number => 8 * depth + 64;
+
+/** Bytes of scratch memory that `productOfQuarters` needs: sums of panels, three products, and marks. */
+export const quartersScratchBytes = (halfRows: number, depth: number, { vectors }: Tile): number =>
+  16 * vectors * (2 * PAIRS * depth + 3 * halfRows) + 4 * PAIRS;
 
 /**
- * `sumQuarters`: S1 to S4, one after the other, for `rows` rows of the upper half of x, whose lower half is `toLower` bytes
- * further; rows of sums are `sumStride` bytes apart. Writes a 1 at `found` when a row of x is all zeros.
+ * Four quarters' numbers into four sums, at addresses that are moved on.
+ * @param sizes per place, what absolute numbers are added to: of the first two quarters and of the others
+ */
+function sumFour(
+  fn: FunctionBuilder,
+  from: Local<'i32'>[],
+  to: Local<'i32'>[],
+  sizes: [Local<'v128'>, Local<'v128'>][],
+  sumsOf: (...numbers: Local<'v128'>[]) => Value<'v128'>[],
+): void {
+  sizes.forEach((pair, v) => {
+    const numbers = from.map((at) => fn.let(f32x4.load(at, 16 * v)));
+    pair.forEach((size, i) => {
+      const [a, b] = numbers.slice(2 * i).map(f32x4.abs);
+      fn.set(size, f32x4.add(size, f32x4.add(a, b)));
+    });
+    sumsOf(...numbers).forEach((sum, i) => fn.store(f32x4.store(to[i], sum, 16 * v)));
+  });
+  for (const at of [...from, ...to]) fn.advance(at, 16 * sizes.length);
+}
+
+/** Whether both are numbers, and neither a small share of the other: all lanes of them. */
+const areAlike = (a: Local<'v128'>, b: Local<'v128'>): Value<'i32'> => {
+  const isEnough = (some: Local<'v128'>, most: Local<'v128'>) =>
+    i32x4.all_true(f32x4.ge(some, f32x4.mul(most, f32x4.const(LEAST_SHARE))));
+  return i32.and(isEnough(a, b), isEnough(b, a));
+};
+
+/**
+ * `sumQuarters`: S1 to S4, one after the other, for the rows of the upper half of x, whose lower half is `toLower` bytes further;
+ * and behind them 1 where these two rows are alike.
  */
 export function defineSumQuarters(module: ModuleBuilder): void {
-  module.define('sumQuarters', 'iiiiiiii', (fn, sums, x, rows, depth, xStride, toLower, sumStride, found) => {
-    const half = fn.let(i32.shl(depth, 1)); // bytes of half a row
-    const [upper, lower] = [fn.local('v128'), fn.local('v128')];
-    fn.repeat(rows, () => {
-      const from = [...rowAddresses(fn, x, half, 2), ...rowAddresses(fn, i32.add(x, toLower), half, 2)];
-      const to = rowAddresses(fn, sums, half, 4);
-      for (const bits of [upper, lower]) fn.set(bits, v128.const(0));
-      fn.repeatAtLeastOnce(i32.shr_u(half, 4), () => {
-        const [a11, a12, a21, a22] = from.map((at) => fn.let(f32x4.load(at)));
-        fn.set(upper, v128.or(upper, v128.or(a11, a12)));
-        fn.set(lower, v128.or(lower, v128.or(a21, a22)));
-        const s1 = fn.let(f32x4.add(a21, a22));
-        const s2 = fn.let(f32x4.sub(s1, a11));
-        const sumsOfFour = [s1, s2, f32x4.sub(a11, a21), f32x4.sub(a12, s2)];
-        sumsOfFour.forEach((sum, i) => fn.store(f32x4.store(to[i], sum)));
-        for (const at of [...from, ...to]) fn.advance(at, 16);
+  module.define('sumQuarters', 'iiiiiii', (fn, sums, x, halfRows, depth, xStride, toLower, sumStride) => {
+    const halfBytes = fn.let(i32.shl(depth, 1)); // of a row
+    const sizes: [Local<'v128'>, Local<'v128'>] = [fn.local('v128'), fn.local('v128')];
+    fn.repeat(halfRows, () => {
+      const from = [...rowAddresses(fn, x, halfBytes, 2), ...rowAddresses(fn, i32.add(x, toLower), halfBytes, 2)];
+      const to = rowAddresses(fn, sums, halfBytes, 4);
+      for (const size of sizes) fn.set(size, f32x4.const(0));
+      fn.repeatAtLeastOnce(i32.shr_u(halfBytes, 4), () => {
+        sumFour(fn, from, to, [sizes], (a11, a12, a21, a22) => {
+          const s1 = fn.let(f32x4.add(a21, a22));
+          const s2 = fn.let(f32x4.sub(s1, a11));
+          return [s1, s2, f32x4.sub(a11, a21), f32x4.sub(a12, s2)];
+        });
       });
-      for (const bits of [upper, lower]) {
-        fn.if(i32.eq(v128.any_true(withoutSigns(bits)), 0), () => fn.store(i32.store(found, i32.const(1))));
-      }
+      for (const size of sizes) fn.set(size, f32x4.splat(sumLanes(size)));
+      fn.store(i32.store(to[3], areAlike(...sizes))); // where the sums end
       fn.advance(x, xStride);
       fn.advance(sums, sumStride);
     });
   });
 }
 
-/** `sumPanelPair`: T1 to T4 of two panels, one after the other. @returns whether no column of them is all zeros */
+/** `sumPanelPair`: T1 to T4 of two panels, one after the other. @returns whether each column is like its partner */
 function defineSumPanelPair(module: ModuleBuilder, { vectors }: Tile): FunctionReference<'i32'> {
   return module.define('sumPanelPair', 'iiii', (fn, sums, panel, panelStep, depth) => {
-    const half = fn.let(i32.mul(depth, 8 * vectors)); // bytes of half a panel
-    const from = [...rowAddresses(fn, panel, half, 2), ...rowAddresses(fn, i32.add(panel, panelStep), half, 2)];
-    const to = rowAddresses(fn, sums, half, 4);
-    const columns = Array.from({ length: vectors }, () => [fn.local('v128'), fn.local('v128')]);
+    const halfBytes = fn.let(i32.mul(depth, 8 * vectors)); // of a panel
+    const from = [
+      ...rowAddresses(fn, panel, halfBytes, 2),
+      ...rowAddresses(fn, i32.add(panel, panelStep), halfBytes, 2),
+    ];
+    const to = rowAddresses(fn, sums, halfBytes, 4);
+    const sizes = Array.from({ length: vectors }, (): [Local<'v128'>, Local<'v128'>] => [
+      fn.local('v128'),
+      fn.local('v128'),
+    ]);
     fn.repeat(i32.shr_u(depth, 1), () => {
-      columns.forEach(([left, right], v) => {
-        const [b11, b21, b12, b22] = from.map((at) => fn.let(f32x4.load(at, 16 * v)));
-        fn.set(left, v128.or(left, v128.or(b11, b21)));
-        fn.set(right, v128.or(right, v128.or(b12, b22)));
+      sumFour(fn, from, to, sizes, (b11, b21, b12, b22) => {
         const t1 = fn.let(f32x4.sub(b12, b11));
         const t2 = fn.let(f32x4.sub(b22, t1));
-        const sumsOfFour = [t1, t2, f32x4.sub(b22, b12), f32x4.sub(b21, t2)];
-        sumsOfFour.forEach((sum, i) => fn.store(f32x4.store(to[i], sum, 16 * v)));
+        return [t1, t2, f32x4.sub(b22, b12), f32x4.sub(b21, t2)];
       });
-      for (const at of [...from, ...to]) fn.advance(at, 16 * vectors);
     });
-    return columns
-      .flat()
-      .map((bits) => i32x4.all_true(withoutSigns(bits)))
-      .reduce(i32.and);
+    return sizes.map((pair) => areAlike(...pair)).reduce((all, one) => i32.and(all, one));
   });
 }
 
-/** Of numbers that were joined by `or`, so that it is 0 where all were, -0 too. */
-const withoutSigns = (bits: Local<'v128'>) => i32x4.shl(bits, 1);
+/** Where numbers are, and how many bytes from one row to the next. */
+type Rows = readonly [address: Value<'i32'>, stride: Value<'i32'> | number];
 
 /**
  * `productOfQuarters`: as `product`, y += x · panels or, when it `writes`, y = x · panels, for `pairs` of panels, `panelStep` bytes
- * apart, and 2 · `rows` rows, with the sums of `sumQuarters`.
+ * apart, and 2 · `halfRows` rows, with the sums of `sumQuarters`.
  */
 export function defineProductOfQuarters(
   module: ModuleBuilder,
@@ -106,113 +141,118 @@ export function defineProductOfQuarters(
   const columns = 4 * tile.vectors;
   const panelBytes = 4 * columns;
   const sumPanelPair = defineSumPanelPair(module, tile);
+  const areRowsAlike = defineAreRowsAlike(module);
   const addLast = defineAddLast(module, tile);
   module.define('productOfQuarters', 'iiiiiiiiiiiiiii', (fn, ...args) => {
-    const [y, x, sums, panels, rows, depth, pairs, xStride, sumStride, yStride, yStep, panelStep, writes] = args;
+    const [y, x, sums, panels, halfRows, depth, pairs, xStride, sumStride, yStride, yStep, panelStep, writes] = args;
     const [zeros, scratch] = args.slice(13);
     const halfDepth = fn.let(i32.shr_u(depth, 1));
-    const half = fn.let(i32.shl(halfDepth, 2)); // bytes of half a row of x
-    const halfPanel = fn.let(i32.mul(halfDepth, panelBytes));
-    const xLower = fn.let(i32.mul(rows, xStride));
-    const yLower = fn.let(i32.mul(rows, yStride));
-    const products = fn.let(i32.add(scratch, i32.mul(halfPanel, 4 * PAIRS)));
-    const [u2, u3, u4, marks] = rowAddresses(fn, products, i32.mul(rows, panelBytes), 4);
-    const [group, left, xBlock, sumBlock, yBlock, block, panel, pairSums, mark] = fn.locals('i32');
+    const halfRowBytes = fn.let(i32.shl(halfDepth, 2));
+    const halfPanelBytes = fn.let(i32.mul(halfDepth, panelBytes));
+    const xLower = fn.let(i32.mul(halfRows, xStride));
+    const yLower = fn.let(i32.mul(halfRows, yStride));
+    const products = fn.let(i32.add(scratch, i32.mul(halfPanelBytes, 4 * PAIRS)));
+    const [u2, u3, u4, marks] = rowAddresses(fn, products, i32.mul(halfRows, panelBytes), 4);
+    const [group, left, xBlock, sumBlock, yBlock, block, alike, panel, pairSums, mark] = fn.locals('i32');
     const [c11, c12, c21, c22] = fn.locals('i32');
-    const fromFirstPair = (body: () => void) => {
+    const forPairs = (body: () => void) => {
       fn.set(panel, panels);
       fn.set(pairSums, scratch);
       fn.set(mark, marks);
       fn.repeat(group, () => {
         body();
         fn.advance(panel, i32.shl(panelStep, 1));
-        fn.advance(pairSums, i32.mul(halfPanel, 4));
+        fn.advance(pairSums, i32.shl(halfPanelBytes, 2));
         fn.advance(mark, 4);
       });
     };
 
-    const a = (lower: number, right: number) => i32.add(xBlock, i32.add(i32.mul(xLower, lower), i32.mul(half, right)));
-    const b = (lower: number, right: number) =>
-      i32.add(panel, i32.add(i32.mul(halfPanel, lower), i32.mul(panelStep, right)));
-    const s = (number: number) => i32.add(sumBlock, i32.mul(half, number));
-    const t = (number: number) => i32.add(pairSums, i32.mul(halfPanel, number));
+    const a = (lower: number, right: number): Rows => {
+      const upper = right ? i32.add(xBlock, halfRowBytes) : xBlock;
+      return [lower ? i32.add(upper, xLower) : upper, xStride];
+    };
+    const s = (number: number): Rows => [i32.add(sumBlock, i32.mul(halfRowBytes, number)), sumStride];
+    const b = (lower: number, right: number) => {
+      const upper = right ? i32.add(panel, panelStep) : panel;
+      return lower ? i32.add(upper, halfPanelBytes) : upper;
+    };
+    const t = (number: number) => i32.add(pairSums, i32.mul(halfPanelBytes, number));
+    /** Products that are not y's begin at zero, or at another one. */
+    const zero: Rows = [zeros, 0];
+    const product = (at: Local<'i32'>): Rows => [at, panelBytes];
+    /** What is written to y, or else added to what is there. */
+    const orThere = ([address, stride]: Rows, there: Local<'i32'>): Rows => [
+      i32.select(address, there, writes),
+      i32.select(stride, yStride, writes),
+    ];
+    /** to = addend + rows · a panel, or a part of it */
+    const multiply = (to: Rows, addend: Rows, rows: Rows, ofPanel: Value<'i32'>, depth: Local<'i32'>) =>
+      fn.call(addPanel, to[0], ...addend, rows[0], ofPanel, block, depth, rows[1], to[1]);
 
     const byQuarters = () => {
-      /** A product of two quarters, added to what is at an address; `addend` is one of rows, or zeros. */
-      const multiply = (
-        to: Local<'i32'>,
-        addend: Local<'i32'>,
-        ofX: Value<'i32'>,
-        ofPanel: Value<'i32'>,
-        stride: Value<'i32'>,
-      ) =>
-        fn.call(
-          addPanel,
-          to,
-          addend,
-          addend === zeros ? 0 : panelBytes,
-          ofX,
-          ofPanel,
-          block,
-          halfDepth,
-          stride,
-          panelBytes,
-        );
-      /** The same, to a quarter of y. */
-      const finish = (
-        to: Local<'i32'>,
-        addend: Local<'i32'>,
-        ofX: Value<'i32'>,
-        ofPanel: Value<'i32'>,
-        stride: Value<'i32'>,
-      ) => {
-        fn.if(i32.eq(writes, 0), () => fn.call(addRows, to, addend, block, columns, yStride, panelBytes));
-        const [from, fromStride] = [i32.select(addend, to, writes), i32.select(panelBytes, yStride, writes)];
-        fn.call(addPanel, to, from, fromStride, ofX, ofPanel, block, halfDepth, stride, yStride);
+      const some = (to: Local<'i32'>, addend: Rows, rows: Rows, ofPanel: Value<'i32'>) =>
+        multiply(product(to), addend, rows, ofPanel, halfDepth);
+      /** A quarter of y: another product and this one. */
+      const last = (to: Local<'i32'>, other: Local<'i32'>, rows: Rows, ofPanel: Value<'i32'>) => {
+        fn.if(i32.eq(writes, 0), () => fn.call(addRows, to, other, block, columns, yStride, panelBytes));
+        multiply([to, yStride], orThere(product(other), to), rows, ofPanel, halfDepth);
       };
-      multiply(u2, zeros, a(0, 0), b(0, 0), xStride);
-      finish(c11, u2, a(0, 1), b(1, 0), xStride);
-      multiply(u2, u2, s(S2), t(T2), sumStride);
-      multiply(u4, u2, s(S1), t(T1), sumStride);
-      finish(c12, u4, s(S4), b(1, 1), sumStride);
-      multiply(u3, u2, s(S3), t(T3), sumStride);
-      finish(c21, u3, a(1, 1), t(T4), xStride);
+      some(u2, zero, a(0, 0), b(0, 0));
+      last(c11, u2, a(0, 1), b(1, 0));
+      some(u2, product(u2), s(S2), t(T2));
+      some(u4, product(u2), s(S1), t(T1));
+      last(c12, u4, s(S4), b(1, 1));
+      some(u3, product(u2), s(S3), t(T3));
+      last(c21, u3, a(1, 1), t(T4));
       fn.call(addLast, c22, u2, u3, u4, block, yStride, writes);
     };
     const asUsual = () => {
-      [c11, c12, c21, c22].forEach((to, quarter) => {
-        const [from, fromStride] = [i32.select(zeros, to, writes), i32.select(0, yStride, writes)];
-        const [ofX, ofPanel] = [a(quarter >> 1, 0), b(0, quarter & 1)];
-        fn.call(addPanel, to, from, fromStride, ofX, ofPanel, block, depth, xStride, yStride);
+      [c11, c12, c21, c22].forEach((to, i) => {
+        const [lower, right] = [i >> 1, i & 1];
+        multiply([to, yStride], orThere(zero, to), a(lower, 0), b(0, right), depth);
       });
     };
 
     fn.while(pairs, () => {
       fn.set(group, i32.min(pairs, PAIRS));
-      fromFirstPair(() => fn.store(i32.store(mark, call(sumPanelPair, [pairSums, panel, panelStep, depth]))));
-      fn.set(left, rows);
+      forPairs(() => fn.store(i32.store(mark, call(sumPanelPair, [pairSums, panel, panelStep, depth]))));
+      fn.set(left, halfRows);
       fn.set(xBlock, x);
       fn.set(sumBlock, sums);
       fn.set(yBlock, y);
-      // Of a row there are seven quarters; two thirds of the cache are for the panels'.
-      forBlocks(fn, left, i32.mul(depth, 3 * 7 * 2), (size) => {
-        fn.set(block, size);
+      // Seven quarters of a row, as if three times as many: panels need the cache more.
+      const rowBytes = i32.mul(depth, 3 * (7 * 2));
+      forBlocks(fn, left, rowBytes, (rows) => {
+        fn.set(block, rows);
+        fn.set(alike, call(areRowsAlike, [i32.add(sumBlock, i32.shl(depth, 3)), block, sumStride]));
         fn.set(c11, yBlock);
-        fromFirstPair(() => {
+        forPairs(() => {
           fn.set(c12, i32.add(c11, yStep));
           fn.set(c21, i32.add(c11, yLower));
           fn.set(c22, i32.add(c21, yStep));
-          fn.if(i32.load(mark), byQuarters, asUsual);
+          fn.if(i32.and(alike, i32.load(mark)), byQuarters, asUsual);
           fn.advance(c11, i32.shl(yStep, 1));
         });
         fn.advance(xBlock, i32.mul(xStride, block));
         fn.advance(sumBlock, i32.mul(sumStride, block));
         fn.advance(yBlock, i32.mul(yStride, block));
       });
-      fn.set(panels, panel);
+      fn.set(panels, panel); // behind the last of these pairs
       fn.advance(y, i32.mul(i32.shl(yStep, 1), group));
       fn.set(pairs, i32.sub(pairs, group));
     });
+  });
+}
+
+/** `areRowsAlike`: whether all marks of `rows` rows are set. */
+function defineAreRowsAlike(module: ModuleBuilder): FunctionReference<'i32'> {
+  return module.define('areRowsAlike', 'iii', (fn, marks, rows, stride) => {
+    const all = fn.let(i32.const(1));
+    fn.repeat(rows, () => {
+      fn.set(all, i32.and(all, i32.load(marks)));
+      fn.advance(marks, stride);
+    });
+    return all;
   });
 }
 

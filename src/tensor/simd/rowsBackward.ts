@@ -1,5 +1,5 @@
 import type { Arithmetic } from './arithmetic.ts';
-import { sumLanes, type FunctionBuilder, type ModuleBuilder } from './assembler.ts';
+import { sumLanes, type FunctionBuilder, type FunctionReference, type ModuleBuilder } from './assembler.ts';
 import type { Local, Value } from './instructions/encoding.ts';
 import * as f32 from './instructions/f32.ts';
 import * as f32x4 from './instructions/f32x4.ts';
@@ -220,6 +220,29 @@ export function defineAddRow(module: ModuleBuilder, columns: number): void {
       fn.store(f32.store(packed, f32.add(f32.load(packed), f32.load(row))));
       fn.advance(row, 4);
       fn.advance(packed, 4 * columns);
+    });
+  });
+}
+
+/** `addRows`: y += x, `size` numbers in each row; strides in bytes. */
+export function defineAddRows(module: ModuleBuilder): FunctionReference<null> {
+  return module.define('addRows', 'iiiiii', (fn, y, x, rows, size, yStride, xStride) => {
+    const [from, to] = fn.locals('i32');
+    fn.repeat(rows, () => {
+      fn.set(from, x);
+      fn.set(to, y);
+      fn.repeat(i32.shr_u(size, 2), () => {
+        fn.store(f32x4.store(to, f32x4.add(f32x4.load(to), f32x4.load(from))));
+        fn.advance(from, 16);
+        fn.advance(to, 16);
+      });
+      fn.repeat(i32.and(size, 3), () => {
+        fn.store(f32.store(to, f32.add(f32.load(to), f32.load(from))));
+        fn.advance(from, 4);
+        fn.advance(to, 4);
+      });
+      fn.advance(x, xStride);
+      fn.advance(y, yStride);
     });
   });
 }

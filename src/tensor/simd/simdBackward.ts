@@ -12,12 +12,14 @@ import { SimdLinearBackward } from './simdLinearBackward.ts';
 /** The backward kernels in WebAssembly. What is rare or tiny stays with the reference kernels. */
 export class SimdBackward extends SimdLinearBackward implements BackwardKernels {
   readonly #kernels: SimdKernels;
+  readonly rowsTogether: number;
 
   /** Loads the module of training into what these kernels run on. */
   constructor(kernels: SimdKernels) {
     kernels.machine.load(defineBackwardKernels);
     super(kernels.machine);
     this.#kernels = kernels;
+    this.rowsTogether = this.columns;
   }
 
   attentionBackward(

@@ -2,15 +2,15 @@ import type { BackwardKernels } from '../kernels/backwardKernels.ts';
 import type { FloatArray, PackedMatrix } from '../kernels/kernels.ts';
 import { referenceBackward } from '../kernels/referenceBackward.ts';
 import { mulAdd } from './arithmetic.ts';
-import { DEPTH_STEP, quartersScratchBytes } from './quarters.ts';
+import { DEPTH_STEP, quartersScratchBytes, sumStrideOf } from './quarters.ts';
 import type { KernelCall } from './runner.ts';
 import { SimdTraining } from './simdTraining.ts';
 
-/** Bytes by which rows of a transpose are further apart than they are long, so that they do not compete for one place in the cache. */
+/** Bytes between rows of a transpose, lest they compete for one place in the cache. */
 const APART = 64;
-/** Rows, depth and columns from which on products go by quarters, without fused multiply-add, with which that takes as long. */
-const FEWEST_OF_QUARTERS = 128;
-/** Rows and depth up to which they do, for the sake of memory; of more rows, blocks. */
+/** Rows, depth and columns from which on a product goes by quarters. */
+const FEWEST_OF_QUARTERS = 192;
+/** The most rows and depth of one: its sums take memory. More rows go one block after the other, more depth as usual. */
 const MOST_OF_QUARTERS = 4096;
 /** Rows of x and dy that are packed at a time, for the gradient of a weight. */
 const ROWS_AT_A_TIME = 2048;
@@ -159,77 +159,77 @@ export abstract class SimdLinearBackward extends SimdTraining implements Pick<Ba
     this.#product(dWeight, turned, panels, { ...sizes, ...strides }, writes);
   }
 
-  /** y += x · panels; or, when it `writes`, y = x · panels. By quarters where that is faster. */
+  /** y += x · panels; or, when it `writes`, y = x · panels. By quarters unless fused multiply-add is as fast without. */
   #product(y: number, x: number, panels: number, sizes: ProductSizes, writes: boolean): void {
-    const { depth, panels: count, xStride, yStride } = sizes;
+    const { rows, depth, panels: count, xStride, yStride } = sizes;
+    const asUsual = (first: number, rows: number) => {
+      const calls = this.#productCalls(y + first * yStride, x + first * xStride, panels, { ...sizes, rows }, writes);
+      this.runner.run(calls, undefined, true);
+    };
     const suits = Math.min(depth, count * this.columns) >= FEWEST_OF_QUARTERS && depth <= MOST_OF_QUARTERS;
-    for (let first = 0; first < sizes.rows; first += MOST_OF_QUARTERS) {
-      const rows = Math.min(MOST_OF_QUARTERS, sizes.rows - first);
-      const [to, from, block] = [y + first * yStride, x + first * xStride, { ...sizes, rows }];
-      const byQuarters = this.machine.arithmetic === mulAdd && suits && rows >= FEWEST_OF_QUARTERS;
-      if (byQuarters && this.#productOfQuarters(to, from, panels, block, writes)) continue;
-      this.runner.run(this.#productCalls(to, from, panels, block, writes), undefined, true);
+    if (this.machine.arithmetic !== mulAdd || !suits) return asUsual(0, rows);
+    for (let first = 0; first < rows; first += MOST_OF_QUARTERS) {
+      const block = Math.min(MOST_OF_QUARTERS, rows - first);
+      if (block < FEWEST_OF_QUARTERS) asUsual(first, block);
+      else this.#productOfQuarters(y + first * yStride, x + first * xStride, panels, { ...sizes, rows: block }, writes);
     }
   }
 
-  /** @returns false, and does nothing, when a row of x is all zeros */
-  #productOfQuarters(y: number, x: number, panels: number, sizes: ProductSizes, writes: boolean): boolean {
+  #productOfQuarters(y: number, x: number, panels: number, sizes: ProductSizes, writes: boolean): void {
     const { rows, depth, panels: count, xStride, yStride, yStep } = sizes;
-    const [half, pairs] = [rows >> 1, count >> 1];
-    const even = depth - (depth % DEPTH_STEP);
+    const halfRows = rows >> 1;
+    const pairs = count >> 1;
+    const restOfDepth = depth % DEPTH_STEP;
+    const fullDepth = depth - restOfDepth;
     const panelBytes = 4 * depth * this.columns;
     const mark = this.memory.mark();
-    const found = this.memory.take(4);
-    const sumStride = 8 * even + APART;
-    const sums = this.memory.take(half * sumStride);
-    this.int32(found, 1)[0] = 0;
+    const sumStride = sumStrideOf(fullDepth);
+    const sums = this.memory.take(halfRows * sumStride);
     this.runner.run(
-      this.divide(half, 4 * rows * depth).map(([first, last]): KernelCall => [
+      this.divide(halfRows, 4 * rows * depth).map(([first, last]): KernelCall => [
         'sumQuarters',
         sums + first * sumStride,
         x + first * xStride,
         last - first,
-        even,
+        fullDepth,
         xStride,
-        half * xStride,
+        halfRows * xStride,
         sumStride,
-        found,
       ]),
     );
-    const suits = this.int32(found, 1)[0] === 0;
-    if (suits) {
-      const calls = this.divide(pairs, 2 * rows * depth * count * this.columns).map(([first, last]): KernelCall => [
-        'productOfQuarters',
-        y + 2 * first * yStep,
-        x,
-        sums,
-        panels + 2 * first * panelBytes,
-        half,
-        even,
-        last - first,
-        xStride,
-        sumStride,
-        yStride,
-        yStep,
-        panelBytes,
-        writes ? 1 : 0,
-        this.zeros,
-      ]);
-      this.runWithScratch(calls, quartersScratchBytes(half, even, this.tile), true);
-      const [evenRows, evenPanels] = [{ ...sizes, rows: 2 * half }, 2 * pairs];
-      const restOfDepth = { ...evenRows, depth: depth - even, panels: 1 };
-      const lastPanel = { ...evenRows, panels: count - evenPanels };
-      const lastRow = { ...sizes, rows: rows - 2 * half };
-      const afterDepth = (p: number) => panels + p * panelBytes + 4 * even * this.columns;
-      const rest = Array.from({ length: even < depth ? evenPanels : 0 }, (_, p) =>
-        this.#productCalls(y + p * yStep, x + 4 * even, afterDepth(p), restOfDepth, false),
-      );
-      rest.push(this.#productCalls(y + evenPanels * yStep, x, panels + evenPanels * panelBytes, lastPanel, writes));
-      rest.push(this.#productCalls(y + 2 * half * yStride, x + 2 * half * xStride, panels, lastRow, writes));
-      this.runner.run(rest.flat(), undefined, true);
-    }
+    const calls = this.divide(pairs, 2 * rows * depth * count * this.columns).map(([first, last]): KernelCall => [
+      'productOfQuarters',
+      y + 2 * first * yStep,
+      x,
+      sums,
+      panels + 2 * first * panelBytes,
+      halfRows,
+      fullDepth,
+      last - first,
+      xStride,
+      sumStride,
+      yStride,
+      yStep,
+      panelBytes,
+      writes ? 1 : 0,
+      this.zeros,
+    ]);
+    this.runWithScratch(calls, quartersScratchBytes(halfRows, fullDepth, this.tile), true);
     this.memory.release(mark);
-    return suits;
+
+    const done = { ...sizes, rows: 2 * halfRows, panels: 2 * pairs };
+    const lastPanel = { ...done, panels: count - done.panels };
+    const lastRow = { ...sizes, rows: rows - done.rows };
+    const rest = [
+      this.#productCalls(y + done.panels * yStep, x, panels + done.panels * panelBytes, lastPanel, writes),
+      this.#productCalls(y + done.rows * yStride, x + done.rows * xStride, panels, lastRow, writes),
+    ];
+    for (let p = 0; restOfDepth > 0 && p < done.panels; p++) {
+      const panel = panels + p * panelBytes + 4 * fullDepth * this.columns;
+      const ofOne = { ...done, depth: restOfDepth, panels: 1 };
+      rest.push(this.#productCalls(y + p * yStep, x + 4 * fullDepth, panel, ofOne, false));
+    }
+    this.runner.run(rest.flat(), undefined, true);
   }
 
   #productCalls(y: number, x: number, panels: number, sizes: ProductSizes, writes: boolean): KernelCall[] {
@@ -248,10 +248,6 @@ export abstract class SimdLinearBackward extends SimdTraining implements Pick<Ba
       yStep,
       writes ? this.zeros : 0,
     ]);
-  }
-
-  protected int32(address: number, length: number): Int32Array {
-    return new Int32Array(this.memory.memory.buffer, address, length);
   }
 
   /** [rows, size] → panels of columns, [panel][rows][columns], in scratch memory. */

@@ -1,4 +1,4 @@
-import type { AdamStep, BackwardKernels } from '../kernels/backwardKernels.ts';
+import type { AdamStep, BackwardKernels, Run } from '../kernels/backwardKernels.ts';
 import type { FloatArray } from '../kernels/kernels.ts';
 import { referenceBackward } from '../kernels/referenceBackward.ts';
 import type { KernelCall } from './runner.ts';
@@ -101,7 +101,14 @@ export abstract class SimdTraining
     return sum;
   }
 
-  adamW(p: FloatArray, grad: FloatArray, m: FloatArray, v: FloatArray, step: AdamStep): void {
+  adamW(
+    p: FloatArray,
+    grad: FloatArray,
+    m: FloatArray,
+    v: FloatArray,
+    step: AdamStep,
+    runs: readonly Run[] | null = null,
+  ): void {
     const { stepSize, beta1, beta2, eps, inverseRootCorrection, decay, l2, gradScale } = step;
     const whole = p.length - (p.length % 4);
     const rest = [p, grad, m, v].map((numbers) => Float32Array.from(numbers.subarray(whole)));
@@ -109,26 +116,24 @@ export abstract class SimdTraining
     referenceBackward.adamW(lastP, lastGrad, lastM, lastV, step);
     [p, grad, m, v].forEach((numbers, i) => numbers.set(rest[i], whole));
     this.with([p, m, v], [grad], ([pAt, mAt, vAt, gradAt]) => {
-      const vectors = whole >> 2;
-      this.runner.run(
-        this.divide(vectors, 80 * vectors).map(([first, last]): KernelCall => [
+      const numbers = [stepSize, beta1, 1 - beta1, beta2, 1 - beta2, eps, inverseRootCorrection, decay, l2, gradScale];
+      const update = (begin: number, end: number) =>
+        this.divide(end - begin, 80 * (end - begin)).map(([first, last]): KernelCall => [
           'adamW',
-          ...[pAt, gradAt, mAt, vAt].map((address) => address + 16 * first),
+          ...[pAt, gradAt, mAt, vAt].map((address) => address + 16 * (begin + first)),
           last - first,
-          stepSize,
-          beta1,
-          1 - beta1,
-          beta2,
-          1 - beta2,
-          eps,
-          inverseRootCorrection,
-          decay,
-          l2,
-          gradScale,
-        ]),
-        undefined,
-        true,
-      );
+          ...numbers,
+        ]);
+      const onlyDecay = (begin: number, end: number): KernelCall[] =>
+        begin < end && decay !== 1 ? [['scaleRow', pAt + 16 * begin, end - begin, decay]] : [];
+      let done = 0; // vectors
+      const calls = (runs ?? [[0, whole]]).flatMap(([begin, end]) => {
+        const [first, last] = [Math.max(begin >> 2, done), Math.min((end + 3) >> 2, whole >> 2)];
+        const some = [...onlyDecay(done, first), ...update(first, last)];
+        done = last;
+        return some;
+      });
+      this.runner.run([...calls, ...onlyDecay(done, whole >> 2)], undefined, true);
     });
   }
 }

@@ -8,13 +8,13 @@
  *     x = | A11 A12 |   weightᵀ = | B11 B12 |
  *         | A21 A22 |             | B21 B22 |
  */
-import type { FunctionReference, ModuleBuilder } from './assembler.ts';
+import { rowAddresses, type FunctionReference, type ModuleBuilder } from './assembler.ts';
 import type { Local, Value } from './instructions/encoding.ts';
 import * as i16x8 from './instructions/i16x8.ts';
 import * as i32 from './instructions/i32.ts';
 import * as i32x4 from './instructions/i32x4.ts';
 import * as v128 from './instructions/v128.ts';
-import { addProduct, rowAddresses, storeSums } from './int8Tile.ts';
+import { addProduct, storeSums } from './int8Tile.ts';
 
 /** Rows of a quadrant of x. */
 const ROWS = 4;

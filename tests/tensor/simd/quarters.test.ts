@@ -93,10 +93,10 @@ describe('gradients of linear by quarters', () => {
   const two = counting(tiles[0], 2);
 
   it.each([
-    ['the fewest', 128, 128, 128],
+    ['the fewest', 192, 192, 192],
     ['an odd row, depths that are no multiple of 8, a panel that is alone, one that is not full', 263, 202, 276],
-    ['more pairs of panels than go together', 140, 130, 600],
-    ['more rows than are packed at a time', 4300, 128, 128],
+    ['more pairs of panels than go together', 196, 194, 600],
+    ['more rows than are packed at a time, or multiplied', 4300, 192, 192],
   ])('are those of float64: %s', (_, ...sizes) => {
     const given = inputs(...sizes);
     const expected = expectedOf(given);
@@ -129,40 +129,77 @@ describe('gradients of linear by quarters', () => {
     expect(gradientsOf(two, given)).toEqual(gradientsOf(sets[0], given));
   });
 
-  it.each(['feature', 'output', 'row'])('are exactly zero where a %s has none', (what) => {
-    const given = inputs(160, 136, 144);
+  describe.each(['feature', 'output', 'row'])('of which a %s is small', (what) => {
+    const given = inputs(260, 200, 208);
     const { rows, inFeatures, outFeatures, dy, x } = given;
     const [feature, output, row] = [70, 13, 90];
-    const fill = (by: number) => {
-      if (what === 'row') return dy.fill(by, row * outFeatures, (row + 1) * outFeatures);
-      const [numbers, size, column] = what === 'feature' ? [x, inFeatures, feature] : [dy, outFeatures, output];
-      for (let r = 0; r < rows; r++) numbers[r * size + column] = -by;
-      return numbers;
+    const kept = { dy: dy.slice(), x: x.slice() };
+    const multiplyBy = (factor: number) => {
+      dy.set(kept.dy);
+      x.set(kept.x);
+      const [numbers, size] = what === 'feature' ? [x, inFeatures] : [dy, outFeatures];
+      for (let r = 0; r < rows; r++) {
+        for (let c = 0; c < size; c++) {
+          const isSmall = what === 'row' ? r === row : c === (what === 'feature' ? feature : output);
+          if (isSmall) numbers[r * size + c] = Math.fround(numbers[r * size + c] * factor);
+        }
+      }
     };
-    const without = ({ dx, dWeight }: Gradients) => {
+    /** Its gradient. */
+    const own = ({ dx, dWeight }: Gradients) => {
       if (what === 'feature') return dWeight.filter((_, i) => i % inFeatures === feature);
-      if (what === 'output') return dWeight.subarray(output * inFeatures, (output + 1) * inFeatures);
-      return dx.subarray(row * inFeatures, (row + 1) * inFeatures);
+      if (what === 'output') return dWeight.slice(output * inFeatures, (output + 1) * inFeatures);
+      return dx.slice(row * inFeatures, (row + 1) * inFeatures);
     };
-    for (const set of [...sets, two]) {
-      fill(0);
-      expect(nonzero(without(gradientsOf(set, given)))).toBe(0);
-      // The twin: of the smallest numbers the gradient is as large as the rounding of others.
-      fill(1e-30);
-      expect(without(gradientsOf(set, given)).some((number) => Math.abs(number) > 1e-12)).toBe(true);
-    }
+
+    it.each([1e-30, 1e-4])('is as exact as if it were alone: %d', (factor) => {
+      multiplyBy(factor);
+      const expected = own(expectedOf(given));
+      for (const set of [...sets, two]) expect(distance(own(gradientsOf(set, given)), expected)).toBeLessThan(2e-6);
+      // The twin: a larger one is rounded as its partner is.
+      multiplyBy(3e-3);
+      const larger = own(expectedOf(given));
+      for (const set of [...sets, two]) expect(distance(own(gradientsOf(set, given)), larger)).toBeGreaterThan(2e-6);
+    });
+
+    it('is exactly zero where that is', () => {
+      for (const zero of [0, -0]) {
+        multiplyBy(zero);
+        for (const set of [...sets, two]) expect(nonzero(own(gradientsOf(set, given)))).toBe(0);
+      }
+    });
+
+    it.each([NaN, Infinity, -Infinity])('spoils no other by being %d', (factor) => {
+      multiplyBy(factor);
+      const expected = expectedOf(given);
+      for (const set of [...sets, two]) {
+        const actual = gradientsOf(set, given);
+        for (const name of ['dx', 'dWeight'] as const) {
+          const isOther = (x: number, i: number) => Number.isFinite(x) !== Number.isFinite(expected[name][i]);
+          expect(actual[name].filter(isOther)).toHaveLength(0);
+        }
+      }
+    });
   });
 
-  it('are left to larger products, and to arithmetic without fused multiply-add', () => {
-    const set = sets[0];
-    const { products } = set.counted;
-    gradientsOf(set, inputs(127, 128, 128));
+  it.each([
+    [191, 192, 192, 0],
+    [192, 191, 192, 0],
+    [192, 184, 192, 0],
+    [192, 192, 184, 0],
+    [192, 192, 192, 2],
+    [4097, 192, 192, 3], // two blocks of dx, three of dWeight, of both the last too small
+    [192, 192, 4097, 1], // too deep for dx
+  ])('are left to larger products: %d rows, %d features to %d make %d', (rows, inFeatures, outFeatures, products) => {
+    const set = counting(tiles[0]);
+    gradientsOf(set, inputs(rows, inFeatures, outFeatures));
     expect(set.counted.products).toBe(products);
-    gradientsOf(set, inputs(128, 128, 128));
-    expect(set.counted.products).toBe(products + 2);
+  });
+
+  it('are made so without fused multiply-add only', () => {
     if (!hasRelaxedFma) return;
-    const fused = counting(tiles[0], 1, relaxedFma);
-    gradientsOf(fused, inputs(128, 128, 128));
-    expect(fused.counted.products).toBe(0);
+    const set = counting(tiles[0], 1, relaxedFma);
+    gradientsOf(set, inputs(192, 192, 192));
+    expect(set.counted.products).toBe(0);
   });
 });

@@ -30,6 +30,7 @@ export const neg = vectorUnary(225);
 export const max = vectorBinary(233);
 export const sqrt = vectorUnary(227);
 export const lt = vectorBinary(67);
+export const ge = vectorBinary(70);
 export const convert_i32x4_s = vectorUnary(250);
 /** a · b + c, rounded once or twice as the machine likes. */
 export const relaxed_madd = ternary(simd(0x105));

@@ -1,4 +1,4 @@
-import { loading, simd, storing, ternary, unary, vectorBinary, type Value } from './encoding.ts';
+import { loading, simd, storing, ternary, vectorBinary, type Value } from './encoding.ts';
 
 /** Four lanes of one bit pattern. */
 const constant = (lane: number): Value<'v128'> => {
@@ -25,4 +25,3 @@ export const shuffle = (
   type: 'v128',
   code: [...a.code, ...b.code, ...simd(13), ...lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte))],
 });
-export const any_true = unary<'v128', 'i32'>('i32', simd(83));
