@@ -81,10 +81,7 @@ const nonzero = (numbers: ArrayLike<number>) => Array.from(numbers).filter((x) =
 /** The largest difference, as a share of the largest number. */
 function distance(actual: Float64Array, expected: Float64Array): number {
   const largest = expected.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
-  const furthest = expected.reduce((max, x, i) => {
-    const difference = Math.abs(actual[i] - x);
-    return difference <= max ? max : difference; // NaN counts
-  }, 0);
+  const furthest = expected.reduce((max, x, i) => Math.max(max, Math.abs(actual[i] - x)), 0); // NaN if one is
   return furthest / largest;
 }
 
