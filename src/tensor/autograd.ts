@@ -28,7 +28,8 @@ import { Tensor } from './tensor.ts';
  * the parameter does; `grad.data` is laid out as `parameter.data`, element for element (of a matrix, packed as the kernels
  * read it, with padding that is zero in both). Take `data`, and a gradient's reshaped view, anew after `zeroGradients` and after
  * anything was made by the engine: zeros are written when they are asked for, and memory that grows moves. A step writes to
- * `data` in place, so that the weights can be used at once.
+ * `data` in place, so that the weights can be used at once. `readGradient` gives the same numbers to those who only read, and where
+ * they may be other than zero: most rows of a word table are never looked up. Whoever takes `grad.data` may write anywhere.
  *
  * The tape owns an engine scope: what is computed inside lives until its end, inner scopes included, since backward needs it.
  */
@@ -76,19 +77,19 @@ interface Node {
 class Gradient extends Tensor {
   /** It is zero, and its memory holds something else. */
   isZero = true;
-  /** Whether each part, of so many numbers, was ever written; null when all may have been. */
-  #written: { length: number; parts: Uint8Array } | null;
+  /** What was ever written: each part of so many numbers that has a 1, or anything. */
+  #written: 'nothing' | { length: number; parts: Uint8Array } | 'anything';
 
   /** @param isNew whether its memory is zeros */
   constructor({ engine, block, shape, scope }: Tensor, isNew: boolean) {
     super(engine, block, shape, scope);
-    this.#written = isNew ? { length: 0, parts: new Uint8Array(0) } : null;
+    this.#written = isNew ? 'nothing' : 'anything';
   }
 
   /** To be written anywhere. */
   override get data(): FloatArray {
     const data = this.read();
-    this.#written = null;
+    this.#written = 'anything';
     return data;
   }
 
@@ -103,15 +104,18 @@ class Gradient extends Tensor {
   /** To be written at these parts of `length` numbers. */
   dataOf(parts: Int32Array, length: number): FloatArray {
     const data = this.read();
-    if (this.#written?.length === 0) this.#written = { length, parts: new Uint8Array(Math.ceil(data.length / length)) };
-    if (this.#written?.length === length) for (const part of parts) this.#written.parts[part] = 1;
-    else this.#written = null;
+    let written = this.#written;
+    if (written === 'nothing') written = { length, parts: new Uint8Array(Math.ceil(data.length / length)) };
+    if (written === 'anything' || written.length !== length) return this.data;
+    for (const part of parts) written.parts[part] = 1;
+    this.#written = written;
     return data;
   }
 
   /** Where it may be other than zero, or was at some time. */
   runs(): Run[] {
-    if (this.#written === null) return [[0, this.size]];
+    if (this.#written === 'nothing') return [];
+    if (this.#written === 'anything') return [[0, this.size]];
     const { length, parts } = this.#written;
     const runs: Run[] = [];
     for (let begin = parts.indexOf(1); begin >= 0;) {
@@ -259,8 +263,10 @@ export class Tape {
   readonly #dataOfRows: DataOfRows = (gradient, table, rows) => {
     const together = 'packed' in table ? this.kernels.rowsTogether : 1;
     if (!(gradient instanceof Gradient) || !together) return gradient.data;
-    const parts = rows.filter((row) => row >= 0).map((row) => Math.floor(row / together));
-    return gradient.dataOf(parts, together * table.shape[1]);
+    return gradient.dataOf(
+      rows.map((row) => Math.floor(row / together)), // of none, -1, where a typed array has no place
+      together * table.shape[1],
+    );
   };
 
   #gradientOf(x: Differentiable): Tensor {

@@ -39,7 +39,7 @@ export abstract class Optimizer {
   steps = 0;
   readonly #decay: readonly number[];
   readonly #state = new Map<string, State>();
-  /** The gradient that each parameter has had from the first step on; null when it was another, or is not known. */
+  /** The gradient that each parameter has had in every step; null when there were several, or steps elsewhere. */
   readonly #gradients = new Map<string, Tensor | null>();
   #isLoaded = false;
 
@@ -74,15 +74,18 @@ export abstract class Optimizer {
   step(share = 1, gradScale = 1): void {
     this.steps++;
     this.parameters.forEach((parameter, i) => {
-      if (parameter.grad) this.update(parameter, this.lr * share, this.#decay[i], gradScale);
+      const { name, grad } = parameter;
+      if (!grad) return;
+      const known = this.#gradients.get(name);
+      if (known === undefined) this.#gradients.set(name, this.#isLoaded ? null : grad);
+      else if (known !== grad) this.#gradients.set(name, null); // a new one does not know
+      this.update(parameter, this.lr * share, this.#decay[i], gradScale);
     });
   }
 
   /** Whether what is kept for a parameter is zero wherever its gradient never was other than zero. */
-  protected isZeroElsewhere({ name, grad }: Trainable): boolean {
-    if (!this.#gradients.has(name)) this.#gradients.set(name, this.#isLoaded ? null : grad);
-    else if (this.#gradients.get(name) !== grad) this.#gradients.set(name, null); // a new one does not know
-    return this.#gradients.get(name) === grad;
+  protected isZeroElsewhere({ name }: Trainable): boolean {
+    return this.#gradients.get(name) !== null;
   }
 
   protected stateOf(kind: string, { name }: Trainable): State {

@@ -11,17 +11,20 @@ import {
   zeroGradients,
   type Tensor,
 } from '../../src/tensor/index.ts';
-import { AdamW, gradientNorm } from '../../src/training/index.ts';
+import { Adam, AdamW, gradientNorm, type Optimizer, type Trainable } from '../../src/training/index.ts';
 
 const [entries, size] = [100, 12];
 const total = (x: Tensor) => sum(x.reshape([x.size]));
 
 /** A table with an optimizer of its own. */
-function table(engine: Engine) {
+function table(
+  engine: Engine,
+  optimizer = (parameter: Trainable): Optimizer => new AdamW([parameter], { lr: 0.1, weightDecay: 0.3 }),
+) {
   const matrix = engine.keepMatrix(entries, size, 'f32');
   matrix.set(Array.from({ length: entries * size }, (_, i) => Math.sin(i)));
   const parameter = new MatrixParameter('words', matrix);
-  return { parameter, optimizer: new AdamW([parameter], { lr: 0.1, weightDecay: 0.3 }) };
+  return { parameter, optimizer: optimizer(parameter) };
 }
 type Table = ReturnType<typeof table>;
 
@@ -116,6 +119,51 @@ describe.each([
       expect(step(resumed, ...lookUps)).toBe(step(whole, ...lookUps));
       expect(numbersOf(resumed)).toEqual(numbersOf(whole));
     }
+  });
+
+  it.each([0, 0.3])(
+    'steps as if it did not by Adam, with a weight decay of %d that is part of the gradient',
+    (weightDecay) => {
+      const [some, all] = [0, 1].map(() =>
+        table(engine, (parameter) => new Adam([parameter], { lr: 0.1, weightDecay })),
+      );
+      for (const lookUps of batches) {
+        look(all, [5]);
+        void all.parameter.grad!.data;
+        step(some, ...lookUps);
+        step(all, ...lookUps);
+        expect(numbersOf(some)).toEqual(numbersOf(all));
+      }
+    },
+  );
+
+  it('goes on when an optimizer that has made steps is given others', () => {
+    const [some, all] = [table(engine), table(engine)];
+    step(some, [3]);
+    step(all, [3]);
+    void all.parameter.grad!.data;
+    const state = new Map([...all.optimizer.stateDict()].map(([key, { data }]) => [key, data.map((x) => x + 0.5)]));
+    for (const it of [some, all]) it.optimizer.loadState(5, (key) => state.get(key)!);
+    step(some, [40]);
+    step(all, [40]);
+    expect(numbersOf(some)).toEqual(numbersOf(all));
+  });
+
+  it('is whole for whoever reshapes it, and when its rows are of two lengths', () => {
+    const it = table(engine);
+    look(it, [3]);
+    void it.parameter.grad!.reshape([it.parameter.data.length]);
+    expect(runsOf(it)).toEqual([[0, it.parameter.data.length]]);
+    const flat = engine.keep([10, 6]);
+    withGradients([flat], (backward) => {
+      backward(total(embedding(flat, Int32Array.of(2))));
+      expect(readGradient(flat.grad!).runs).toEqual([[12, 18]]);
+      backward(total(embedding(flat.reshape([20, 3]), Int32Array.of(19))));
+    });
+    expect(readGradient(flat.grad!).runs).toEqual([[0, 60]]);
+    expect([...flat.grad!.data].map((x, i) => (x === 1 ? i : -1)).filter((i) => i >= 0)).toEqual([
+      12, 13, 14, 15, 16, 17, 57, 58, 59,
+    ]);
   });
 
   it('is whole when a linear layer shares the table', () => {

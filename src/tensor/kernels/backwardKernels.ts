@@ -51,8 +51,8 @@ export interface AdamStep {
  */
 export interface BackwardKernels {
   /**
-   * Rows of a packed float32 matrix whose numbers lie together, as many times as long as one: those from r · rowsTogether on.
-   * Without it, what a row's gradient touches is not known.
+   * n, where the numbers of rows r·n to r·n + n - 1 of a packed float32 matrix are one run of n·inFeatures. Leave it out, lest rows are
+   * skipped, if they are not: then every gradient counts as written everywhere.
    */
   readonly rowsTogether?: number;
 
@@ -266,7 +266,7 @@ export interface BackwardKernels {
   /**
    * Adam and AdamW, element by element, in place: g = gradScale·grad + l2·p; m = beta1·m + (1 - beta1)·g;
    * v = beta2·v + (1 - beta2)·g²; p = decay·p - stepSize·m / (√v·inverseRootCorrection + eps).
-   * `runs`, in order, are where grad or m or v may be other than zero; elsewhere p = decay·p, which is the same, and no more is read.
+   * `runs`, in order, are where grad or m or v may be other than zero; elsewhere p = decay·p, which is the same if eps > 0, and no more is read.
    * Without them it is everywhere. Source: torch.optim.AdamW, Adam.
    */
   adamW(

@@ -5,10 +5,10 @@
  *     x = | A11 A12 |   two panels = | B11 B12 |
  *         | A21 A22 |                | B21 B22 |
  *
- * A row of the upper half of x and one of the lower half are partners, and so are a column of one panel and that of the other: each
- * is rounded as the larger of the two needs it. Where one is a small share of its partner, zero, or no number, products are made
- * as usual: Adam divides a gradient by its size, and what is zero must stay so. Results depend on the tile's columns, but
- * not on threads.
+ * A row of the upper half of x and one of the lower half are partners, and so are a column of one panel and that of the other: all
+ * four parts of the two are rounded as the largest needs it, so that one of a tenth of its size has ten times its error. Where
+ * one is far smaller, zero, or no number, products are made as usual: Adam divides a gradient by its size, and what is zero must
+ * stay so. Results depend on the tile's columns, but not on threads.
  */
 import {
   call,
@@ -29,8 +29,10 @@ const [S1, S2, S3, S4] = [0, 1, 2, 3];
 /** And of two panels: T1 = B12 - B11, T2 = B22 - T1, T3 = B22 - B12, T4 = B21 - T2. */
 const [T1, T2, T3, T4] = [0, 1, 2, 3];
 
-/** The least share of its partner's numbers that those of a row or a column may be, all together. */
-const LEAST_SHARE = 2 ** -12;
+/** Absolute numbers of two partners are added up in four parts. Each must be at least this share of all. */
+const LEAST_SHARE = 2 ** -10;
+/** And all no more than this: sums of quarters stay finite. */
+const MOST = 2 ** 120;
 
 /** Pairs of panels whose sums are made at a time, for all rows: at a depth of 1024, they and the panels take two MiB. */
 const PAIRS = 16;
@@ -47,32 +49,30 @@ export const quartersScratchBytes = (halfRows: number, depth: number, { vectors 
 
 /**
  * Four quarters' numbers into four sums, at addresses that are moved on.
- * @param sizes per place, what absolute numbers are added to: of the first two quarters and of the others
+ * @param sizes per vector, what the quarters' absolute numbers are added to
  */
 function sumFour(
   fn: FunctionBuilder,
   from: Local<'i32'>[],
   to: Local<'i32'>[],
-  sizes: [Local<'v128'>, Local<'v128'>][],
+  sizes: Local<'v128'>[][],
   sumsOf: (...numbers: Local<'v128'>[]) => Value<'v128'>[],
 ): void {
-  sizes.forEach((pair, v) => {
+  sizes.forEach((four, v) => {
     const numbers = from.map((at) => fn.let(f32x4.load(at, 16 * v)));
-    pair.forEach((size, i) => {
-      const [a, b] = numbers.slice(2 * i).map(f32x4.abs);
-      fn.set(size, f32x4.add(size, f32x4.add(a, b)));
-    });
+    four.forEach((size, i) => fn.set(size, f32x4.add(size, f32x4.abs(numbers[i]))));
     sumsOf(...numbers).forEach((sum, i) => fn.store(f32x4.store(to[i], sum, 16 * v)));
   });
   for (const at of [...from, ...to]) fn.advance(at, 16 * sizes.length);
 }
 
-/** Whether both are numbers, and neither a small share of the other: all lanes of them. */
-const areAlike = (a: Local<'v128'>, b: Local<'v128'>): Value<'i32'> => {
-  const isEnough = (some: Local<'v128'>, most: Local<'v128'>) =>
-    i32x4.all_true(f32x4.ge(some, f32x4.mul(most, f32x4.const(LEAST_SHARE))));
-  return i32.and(isEnough(a, b), isEnough(b, a));
-};
+/** Whether four parts are finite, and none is a small share of all; in every lane. */
+function areAlike(fn: FunctionBuilder, parts: Local<'v128'>[]): Value<'i32'> {
+  const all = fn.let(parts.map((part): Value<'v128'> => part).reduce(f32x4.add));
+  const least = fn.let(f32x4.mul(all, f32x4.const(LEAST_SHARE)));
+  const areEnough = parts.map((part) => i32x4.all_true(f32x4.ge(part, least)));
+  return areEnough.reduce(i32.and, i32x4.all_true(f32x4.ge(f32x4.const(MOST), all)));
+}
 
 /**
  * `sumQuarters`: S1 to S4, one after the other, for the rows of the upper half of x, whose lower half is `toLower` bytes further;
@@ -81,7 +81,7 @@ const areAlike = (a: Local<'v128'>, b: Local<'v128'>): Value<'i32'> => {
 export function defineSumQuarters(module: ModuleBuilder): void {
   module.define('sumQuarters', 'iiiiiii', (fn, sums, x, halfRows, depth, xStride, toLower, sumStride) => {
     const halfBytes = fn.let(i32.shl(depth, 1)); // of a row
-    const sizes: [Local<'v128'>, Local<'v128'>] = [fn.local('v128'), fn.local('v128')];
+    const sizes = Array.from({ length: 4 }, () => fn.local('v128'));
     fn.repeat(halfRows, () => {
       const from = [...rowAddresses(fn, x, halfBytes, 2), ...rowAddresses(fn, i32.add(x, toLower), halfBytes, 2)];
       const to = rowAddresses(fn, sums, halfBytes, 4);
@@ -94,7 +94,7 @@ export function defineSumQuarters(module: ModuleBuilder): void {
         });
       });
       for (const size of sizes) fn.set(size, f32x4.splat(sumLanes(size)));
-      fn.store(i32.store(to[3], areAlike(...sizes))); // where the sums end
+      fn.store(i32.store(to[3], areAlike(fn, sizes))); // where the sums end
       fn.advance(x, xStride);
       fn.advance(sums, sumStride);
     });
@@ -110,10 +110,7 @@ function defineSumPanelPair(module: ModuleBuilder, { vectors }: Tile): FunctionR
       ...rowAddresses(fn, i32.add(panel, panelStep), halfBytes, 2),
     ];
     const to = rowAddresses(fn, sums, halfBytes, 4);
-    const sizes = Array.from({ length: vectors }, (): [Local<'v128'>, Local<'v128'>] => [
-      fn.local('v128'),
-      fn.local('v128'),
-    ]);
+    const sizes = Array.from({ length: vectors }, () => Array.from({ length: 4 }, () => fn.local('v128')));
     fn.repeat(i32.shr_u(depth, 1), () => {
       sumFour(fn, from, to, sizes, (b11, b21, b12, b22) => {
         const t1 = fn.let(f32x4.sub(b12, b11));
@@ -121,7 +118,7 @@ function defineSumPanelPair(module: ModuleBuilder, { vectors }: Tile): FunctionR
         return [t1, t2, f32x4.sub(b22, b12), f32x4.sub(b21, t2)];
       });
     });
-    return sizes.map((pair) => areAlike(...pair)).reduce((all, one) => i32.and(all, one));
+    return sizes.map((four) => areAlike(fn, four)).reduce((all, one) => i32.and(all, one));
   });
 }
 
