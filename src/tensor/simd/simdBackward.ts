@@ -116,7 +116,7 @@ export class SimdBackward extends SimdLinearBackward implements BackwardKernels 
       const { stream, probability, keys, columns } = dropout;
       const bases = this.memory.take(4 * heads * queries);
       const counters = this.memory.take(4 * columns.length + 32); // read eight at a time
-      const [basesView, countersView] = [this.int32(bases, heads * queries), this.int32(counters, columns.length)];
+      const [basesView, countersView] = [this.#int32(bases, heads * queries), this.#int32(counters, columns.length)];
       for (let query = 0; query < queries; query++) {
         const row = maskRow(stream, keys[query]);
         for (let head = 0; head < heads; head++) basesView[head * queries + query] = maskBits(row, head);
@@ -125,6 +125,10 @@ export class SimdBackward extends SimdLinearBackward implements BackwardKernels 
       const rest = [maskThreshold(probability), 1 / (1 - probability)];
       return (head, query, token) => [bases + 4 * (head * queries + query), 4 * queries, counters + 4 * token, ...rest];
     };
+  }
+
+  #int32(address: number, length: number): Int32Array {
+    return new Int32Array(this.memory.memory.buffer, address, length);
   }
 
   dropout(y: FloatArray, x: FloatArray, mask: DropoutMask, size: number): void {
@@ -141,8 +145,8 @@ export class SimdBackward extends SimdLinearBackward implements BackwardKernels 
     this.with([y], [x], ([to, from]) => {
       const bases = this.memory.take(4 * keys.length);
       const counters = this.memory.take(4 * size);
-      this.int32(bases, keys.length).set(keys.map((key) => maskRow(stream, key)));
-      const countersView = this.int32(counters, size);
+      this.#int32(bases, keys.length).set(keys.map((key) => maskRow(stream, key)));
+      const countersView = this.#int32(counters, size);
       for (let i = 0; i < size; i++) countersView[i] = Math.imul(i, GOLDEN);
       const calls = this.divide(keys.length, 12 * keys.length * size).map(([first, last]): KernelCall => [
         name,

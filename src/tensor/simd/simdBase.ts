@@ -86,10 +86,6 @@ export abstract class SimdBase {
     };
   }
 
-  protected int32(address: number, length: number): Int32Array {
-    return new Int32Array(this.memory.memory.buffer, address, length);
-  }
-
   /** Runs calls that each need `bytes` of scratch memory. */
   protected runWithScratch(calls: KernelCall[], bytes: number, adds = false): void {
     const aligned = Math.ceil(bytes / 64) * 64;

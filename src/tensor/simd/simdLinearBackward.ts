@@ -119,11 +119,13 @@ export abstract class SimdLinearBackward extends SimdTraining implements Pick<Ba
     const sizes = { rows, depth: outFeatures, xStride: 4 * outFeatures };
     const to = { yStride: 4 * inFeatures, yStep: 4 * columns };
     this.#product(dx, dy, turned, { ...sizes, ...to, panels: whole }, writes && rest === 0);
-    // The last panel is wider than what is left of dx: it is computed aside.
-    const aside = rest > 0 ? this.memory.take(4 * rows * columns) : 0;
-    const last = turned + whole * panelBytes;
-    if (rest > 0) this.#product(aside, dy, last, { ...sizes, yStride: 4 * columns, yStep: 0, panels: 1 }, true);
-    if (rest > 0) this.exports.addRows(dx + 4 * whole * columns, aside, rows, rest, 4 * inFeatures, 4 * columns);
+    if (rest > 0) {
+      // The last panel is wider than what is left of dx: it is computed aside.
+      const aside = this.memory.take(4 * rows * columns);
+      const last = turned + whole * panelBytes;
+      this.#product(aside, dy, last, { ...sizes, yStride: 4 * columns, yStep: 0, panels: 1 }, true);
+      this.exports.addRows(dx + 4 * whole * columns, aside, rows, rest, 4 * inFeatures, 4 * columns);
+    }
     this.memory.release(mark);
   }
 
